@@ -1,0 +1,70 @@
+"""A run's whole state in one file: both networks, both optimizers, the losses so far, and where it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from agm import files
+from agm.config import RunConfig
+from agm.errors import AgmError
+
+if TYPE_CHECKING:
+    from agm.train import Networks
+
+
+@dataclass
+class Progress:
+    """Where a run stands. `rows` are those of metrics.csv; `seconds` is the time spent so far, over all sittings."""
+
+    epoch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+def save(path: Path, config: RunConfig, networks: Networks, losses: Tensor, progress: Progress) -> None:
+    """Write the state, all of it or nothing."""
+    tensors = {"losses": losses}
+    for name, module, optimizer in _parts(networks):
+        tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
+        for number, values in optimizer.state_dict()["state"].items():
+            tensors |= {f"adam.{name}.{number}.{key}": value for key, value in values.items()}
+    meta = {"kind": "checkpoint", "id": config.id, "progress": files.finite(vars(progress))}
+    files.write_tensors(path, tensors, meta)
+
+
+def resume(path: Path, config: RunConfig, networks: Networks, losses: Tensor) -> Progress:
+    """Put networks, optimizers and losses into the state of the checkpoint, if there is one.
+
+    Raises AgmError if the file is damaged or belongs to another run.
+    """
+    if not path.exists():
+        return Progress()
+    tensors, meta = files.read_tensors(path)
+    if meta.get("kind") != "checkpoint" or meta.get("id") != config.id:
+        raise AgmError(f"{path}: is no checkpoint of run {config.id}; move it away to start anew")
+    for name, module, optimizer in _parts(networks):
+        module.load_state_dict(with_prefix(tensors, f"{name}."))
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in with_prefix(tensors, f"adam.{name}.").items():
+            number, field_ = key.split(".")
+            state.setdefault(int(number), {})[field_] = value
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    losses.copy_(tensors["losses"])
+    return Progress(**meta["progress"])
+
+
+def with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix`, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _parts(networks: Networks) -> list[tuple[str, Any, Any]]:
+    return [
+        ("generator", networks.generator, networks.optimizer),
+        ("critic", networks.critic, networks.critic_optimizer),
+    ]

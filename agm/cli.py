@@ -1,0 +1,273 @@
+"""The command line, `agm --help`: parses, prints, and turns an AgmError into one line and an exit code."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import re
+import sys
+import time
+import typing
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agm import experiments, profiles
+from agm.config import ORL_CONFIGURATIONS, STATISTICS, GeneratorConfig, RunConfig, field_owners
+from agm.errors import AgmError, unknown
+
+UNFINISHED = 75
+"""Exit code of a run that was stopped and can go on (EX_TEMPFAIL): run the same command again."""
+
+commands = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Adaptive generative modeling: train, evaluate and compare recurrent super-resolution generators.",
+)
+data_commands = typer.Typer(no_args_is_help=True, help="Look at data sets and check them.")
+commands.add_typer(data_commands, name="data")
+
+
+class Device(StrEnum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+ProfileName = Annotated[str, typer.Option(help=f"How much is spent: {', '.join(profiles.names())}.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="FIELD=VALUE", help="Any configuration field, such as --set width=32. Repeatable."),
+]
+
+
+@commands.command()
+def params(
+    width: Annotated[int, typer.Option(help="Channels of A and B; 64 is the paper's.")] = 64,
+    image_size: Annotated[int, typer.Option(help="Side of the output in pixels, for counting operations.")] = 64,
+    as_json: AsJson = False,
+) -> None:
+    """Parameters and multiply-accumulate operations of the 16 ORL configurations."""
+    from agm.counting import macs_per_iteration, parameters
+
+    rows: list[dict[str, Any]] = []
+    for layers in ORL_CONFIGURATIONS:
+        config = GeneratorConfig(layers=layers, width=width)
+        rows.append(
+            {"layers": layers, "parameters": parameters(config), "macs": macs_per_iteration(config, image_size)}
+        )
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    typer.echo(f"{'layers':8}{'parameters':>12}{'MMACs/iteration':>18}")
+    for row in rows:
+        typer.echo(f"{row['layers']:8}{row['parameters']:>12,}{row['macs'] / 1e6:>18,.1f}")
+
+
+@commands.command()
+def train(
+    profile: ProfileName = "quick",
+    layers: Annotated[str | None, typer.Option(help="ORL configuration, bottom layer first, such as nnnr.")] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help="AEL: NOAEL, A, B, or notation such as 'x--x (4) - xxxx (6)'.")
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="A name from `agm data list`, or a folder of images.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides the initial weights and the order of images.")] = None,
+    set_: Set = None,
+    experiment: Annotated[
+        list[str] | None, typer.Option(help="Train all runs of a figure or table, such as fig4. Repeatable.")
+    ] = None,
+    run: Annotated[
+        list[str] | None, typer.Option(help="Train planned runs of the profile by their ids. Repeatable.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for run folders. [default: build/runs]")] = None,
+    time_budget: Annotated[
+        str | None, typer.Option(help=f"Stop after 90s, 9m or 2h and exit with {UNFINISHED}; the same command goes on.")
+    ] = None,
+    device: Annotated[Device, typer.Option(help="auto takes a GPU if there is one.")] = Device.auto,
+    channels_last: Annotated[bool, typer.Option(help="Memory layout that is often faster on GPUs.")] = False,
+    compile_: Annotated[bool, typer.Option("--compile", help="torch.compile the generator's step.")] = False,
+) -> None:
+    """Train a run, or all runs of an experiment, and write a folder for each.
+
+    What a profile leaves open is the paper's setting. A finished run is not trained again; an interrupted one goes on.
+    Ctrl-C, SIGTERM and the time budget stop at the next step and save; after a crash, the last checkpoint counts.
+    """
+    from agm.paths import runs_folder
+    from agm.runs import find
+    from agm.train import Execution
+    from agm.train import train as train_run
+
+    chosen = profiles.load(profile)
+    named = {"layers": layers, "schedule": schedule, "dataset": dataset, "epochs": epochs, "seed": seed}
+    fields = {name: value for name, value in named.items() if value is not None} | _assignments(set_ or [])
+    if run:
+        planned = {config.id: config for config in experiments.plan_all(experiments.EXPERIMENTS, chosen)}
+        configs = [_pick(planned, id_, profile) for id_ in run]
+    elif experiment:
+        configs = experiments.plan_all(experiment, chosen)
+    else:
+        role = fields.pop("dataset", "cars")
+        configs = [chosen.run(role, **fields) if role in profiles.ROLES else chosen.run("cars", dataset=role, **fields)]
+    budget = parse_duration(time_budget) if time_budget else float("inf")
+    deadline = time.monotonic() + budget
+    for number, config in enumerate(configs, 1):
+        folder = (out or runs_folder()) / config.id
+        what = f"{config.generator.layers} on {config.data.dataset}"
+        label = f"[{number}/{len(configs)}] {what}, {_short(config.training.schedule)}"
+        how = Execution(device.value, channels_last, compile_, time_budget=deadline - time.monotonic(), label=label)
+        status = train_run(config, folder, how)
+        if status == "interrupted":
+            typer.echo(f"{config.id} stopped and saved in {folder}; run the same command again to go on", err=True)
+            raise typer.Exit(UNFINISHED)
+        finished = find(config, out)
+        assert finished is not None
+        mse, psnr = finished.test("mse").mean(), finished.test("psnr")[-1]
+        typer.echo(
+            f"{config.id} {status}: {what}, test MSE {mse:.4f} (bicubic {finished.bicubic():.4f}), "
+            f"last image {psnr:.2f} dB (bicubic {finished.bicubic('psnr'):.2f}) -> {folder}"
+        )
+
+
+@commands.command()
+def runs(
+    profile: Annotated[str | None, typer.Option(help="Only the runs this profile plans, missing ones too.")] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of run folders. [default: build/runs]")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List runs: what they are and how they did on their test images."""
+    from agm.runs import all_runs, table
+
+    listed = table(all_runs(root))
+    if profile is not None:
+        planned = experiments.plan_all(experiments.EXPERIMENTS, profiles.load(profile))
+        ids = [config.id for config in planned]
+        listed = listed[listed.id.isin(ids)] if len(listed) else listed
+        typer.echo(f"{len(listed)} of {len(ids)} runs planned by profile {profile} are finished", err=True)
+    if as_json:
+        typer.echo(listed.to_json(orient="records", indent=1))
+    elif len(listed):
+        typer.echo(listed.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
+    else:
+        typer.echo("no finished runs; `agm train` makes one", err=True)
+
+
+@commands.command()
+def evaluate(
+    weights: Annotated[Path, typer.Argument(help="A generator.safetensors, or the run folder that holds one.")],
+    dataset: Annotated[str | None, typer.Option(help="Another data set than the run's own.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="Another AEL schedule than the run's own.")] = None,
+    statistics: Annotated[str | None, typer.Option(help=f"Batch statistics: {', '.join(STATISTICS)}.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """MSE, PSNR and SSIM of every iteration on the test images, beside bicubic upsampling."""
+    from agm import data
+    from agm.evaluate import METRICS, bicubic_baseline
+    from agm.evaluate import evaluate as measure
+    from agm.files import read_tensors
+    from agm.runs import load
+    from agm.schedule import Schedule
+
+    path = weights / "generator.safetensors" if weights.is_dir() else weights
+    generator = load(path)
+    if statistics is not None and statistics not in STATISTICS:
+        raise unknown("statistics", statistics, STATISTICS)
+    config = RunConfig.from_dict(read_tensors(path)[1]["config"])
+    part = data.splits(dataclasses.replace(config.data, dataset=dataset or config.data.dataset)).test
+    plan = Schedule.parse(schedule or config.training.schedule)
+    quality = measure(generator, part, plan, typing.cast(Any, statistics)).per_iteration()
+    baseline = bicubic_baseline(part)
+    if as_json:
+        typer.echo(json.dumps({"iterations": quality, "bicubic": baseline, "images": len(part)}, indent=1))
+        return
+    typer.echo(f"{len(part)} test images of {dataset or config.data.dataset}, schedule {plan}")
+    typer.echo(f"{'iteration':10}{'MSE':>10}{'PSNR/dB':>10}{'SSIM':>10}")
+    for t, values in enumerate(zip(*(quality[name] for name in METRICS), strict=True), 1):
+        typer.echo(f"{t:<10}{values[0]:>10.5f}{values[1]:>10.3f}{values[2]:>10.4f}")
+    typer.echo(f"{'bicubic':10}{baseline['mse']:>10.5f}{baseline['psnr']:>10.3f}{baseline['ssim']:>10.4f}")
+
+
+@data_commands.command("list")
+def data_list() -> None:
+    """The data sets that can be used here."""
+    from agm import data
+    from agm.data import bundled
+
+    for name in data.PAPER_SETS:
+        try:
+            typer.echo(f"{name:14}ready in {data.locate(name)}")
+        except AgmError:
+            typer.echo(f"{name:14}not prepared; see data/{name}.md")
+    for name, stand_in in bundled.STAND_INS.items():
+        typer.echo(f"{name:14}bundled: {stand_in.description}")
+    typer.echo(f"{'PATH':14}any folder of images, or a prepared set (images.tar and manifest.csv)")
+
+
+@data_commands.command("verify")
+def data_verify(dataset: Annotated[str, typer.Argument(help="A name from `agm data list`, or a path.")]) -> None:
+    """Read every image of a data set, check it against the manifest, and say how it splits."""
+    from agm import data
+    from agm.data.splits import split_indices
+
+    images = data.load(dataset)
+    train_, validation, test = split_indices(images)
+    typer.echo(f"{dataset}: {len(images)} images in {len(set(images.groups))} groups, all readable")
+    repeated = len(images) - len(set(images.hashes))
+    typer.echo(
+        f"split: {len(train_)} train, {len(validation)} validation, {len(test)} test; {repeated} repeats left out"
+    )
+    typer.echo(f"sha256 of all RGB bytes: {images.fingerprint}")
+
+
+def _pick(planned: dict[str, RunConfig], id_: str, profile: str) -> RunConfig:
+    if id_ not in planned:
+        raise AgmError(f"run {id_!r} is not planned by profile {profile!r}; `agm runs --profile {profile}` lists them")
+    return planned[id_]
+
+
+def _short(schedule: str) -> str:
+    from agm.schedule import NAMED
+
+    return next((name for name, text in NAMED.items() if text == schedule), schedule)
+
+
+def _assignments(texts: list[str]) -> dict[str, Any]:
+    """FIELD=VALUE, the value read as JSON where it is JSON, else as text."""
+    fields = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or name not in field_owners():
+            raise unknown("configuration field", name, field_owners()) if equals else AgmError(f"--set {text}: no '='")
+        try:
+            fields[name] = json.loads(value)
+        except ValueError:
+            fields[name] = value
+    return fields
+
+
+def parse_duration(text: str) -> float:
+    """90s, 9m or 2h -> seconds. Raises AgmError for anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if match is None:
+        raise AgmError(f"time budget {text!r}: expected a number with s, m or h, such as 90s or 9m")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def app() -> None:
+    """Entry point: mistakes the user can mend become one line on standard error and exit code 1."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    try:
+        commands()
+    except AgmError as error:
+        typer.echo(f"agm: {error}", err=True)
+        sys.exit(1)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or "out of memory" in str(error):
+            typer.echo("agm: out of memory; lower --set batch_size=... or --set width=...", err=True)
+            sys.exit(1)
+        raise

@@ -1,0 +1,218 @@
+"""What a run is: frozen dataclasses, their defaults (the paper's), their checks, and a run's identity.
+
+The paper's own settings are the defaults; where it is silent the default is the one argued for in the book's
+chapter on assumptions. Nothing here imports torch, so planning a thousand runs is cheap.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from agm.errors import AgmError, unknown
+from agm.schedule import LAYERS, Schedule
+
+Statistics = Literal["shared", "iteration", "batch"]
+STATISTICS: tuple[Statistics, ...] = ("shared", "iteration", "batch")
+
+ORL_CONFIGURATIONS: tuple[str, ...] = tuple("".join(letters) for letters in itertools.product("rn", repeat=LAYERS))
+"""All 16 ORL configurations, rrrr first; the first letter is layer 1, at the bottom (Fig. 3)."""
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """The recurrent generator of Fig. 1.
+
+    `layers`: one letter per inner layer from the bottom, r (ConvLSTM) or n (plain convolution).
+    `width`: channels of A and B; the inner layers have twice as many. 64 gives the counts of Table I.
+    `iterations`: T, the length of a full run.
+    `statistics`: which batch-norm statistics evaluation uses: one running pair for all iterations (shared), one
+    pair per iteration, or those of the batch at hand. Training is the same for all three.
+    `feedback`: the image that iteration 1 sees as its predecessor.
+    `upsampling`: the static layer C.2.
+    `residual`: let D predict a correction to bicubic upsampling instead of the image.
+    `peephole`: ConvLSTM with the peephole terms of Section II-C, one weight per channel.
+    """
+
+    layers: str = "rrrr"
+    width: int = 64
+    iterations: int = 10
+    statistics: Statistics = "shared"
+    feedback: Literal["zeros", "bicubic"] = "zeros"
+    upsampling: Literal["nearest", "bilinear"] = "nearest"
+    residual: bool = False
+    peephole: bool = False
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        if self.layers not in ORL_CONFIGURATIONS:
+            raise AgmError(f"layers={self.layers!r}: expected four letters r or n, such as 'nnnr'")
+        _check_positive(self, "width", "iterations")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images, and how many of them.
+
+    `dataset`: a name known to `agm data list`, or the path of a prepared set or of a folder of images.
+    `image_size`: side in pixels of the high-resolution images; the inputs have half of it.
+    `fraction`: share of the training images that is used; smaller shares are nested in larger ones.
+    `train_images`, `validation_images`, `test_images`: upper limits; None takes all the split offers.
+    """
+
+    dataset: str = "cars"
+    image_size: int = 64
+    fraction: float = 1.0
+    train_images: int | None = None
+    validation_images: int | None = None
+    test_images: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        _check_positive(self, "image_size", "train_images", "validation_images", "test_images")
+        if self.image_size % 2:
+            raise AgmError(f"image_size={self.image_size}: must be even, the inputs have half of it")
+        if not 0 < self.fraction <= 1:
+            raise AgmError(f"fraction={self.fraction}: must lie in (0, 1]")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the two networks are trained (Sections II-E and III-A).
+
+    `schedule`: AEL notation or NOAEL, A, B; stored spelt out.
+    `signs`: the adversarial losses with corrected signs, or literally as the paper prints them.
+    `lipschitz`: what keeps the critic Lipschitz: weight clipping (WGAN), gradient penalty (WGAN-GP), or nothing.
+    `critic_output`: a linear score (WGAN) or a sigmoid, which is the paper's range [0, 1].
+    `gradient_clip`: largest gradient norm, for both networks.
+    `precision`: 32-bit floats, or bfloat16 autocast.
+    """
+
+    schedule: str = "NOAEL"
+    epochs: int = 100
+    batch_size: int = 16
+    learning_rate: float = 1e-4
+    adam_epsilon: float = 1e-5
+    gradient_clip: float = 0.5
+    adversarial_weight: float = 1e-3
+    signs: Literal["corrected", "paper"] = "corrected"
+    lipschitz: Literal["clipping", "penalty", "none"] = "clipping"
+    weight_clip: float = 0.01
+    penalty_weight: float = 10.0
+    critic_output: Literal["linear", "sigmoid"] = "linear"
+    critic_width: int = 64
+    precision: Literal["32", "bf16"] = "32"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "schedule", str(Schedule.parse(self.schedule)))
+        _check_types(self)
+        _check_positive(
+            self,
+            "epochs",
+            "batch_size",
+            "learning_rate",
+            "adam_epsilon",
+            "gradient_clip",
+            "weight_clip",
+            "critic_width",
+        )
+        if self.adversarial_weight < 0 or self.penalty_weight < 0:
+            raise AgmError("adversarial_weight and penalty_weight must not be negative")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides the result of one training run. Its hash is the run's identity."""
+
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        if self.seed < 0:
+            raise AgmError(f"seed={self.seed}: must not be negative")
+        length = len(Schedule.parse(self.training.schedule))
+        if length != self.generator.iterations:
+            raise AgmError(f"the schedule has {length} iterations, the generator {self.generator.iterations}")
+
+    @property
+    def id(self) -> str:
+        """Twelve hexadecimal digits; equal configurations have equal ids on every machine."""
+        canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
+        """Inverse of `to_dict`. Raises AgmError on an unknown or ill-typed field."""
+        return from_dict(cls, values)
+
+    def replace(self, **fields: Any) -> RunConfig:
+        """A copy with some fields changed, whichever part they belong to: `config.replace(layers="nnnr", seed=1)`."""
+        owners = field_owners()
+        parts: dict[str, dict[str, Any]] = {}
+        for name, value in fields.items():
+            if name not in owners:
+                raise unknown("parameter", name, owners)
+            parts.setdefault(owners[name], {})[name] = value
+        changes: dict[str, Any] = parts.pop("", {})
+        for part, values in parts.items():
+            changes[part] = dataclasses.replace(getattr(self, part), **values)
+        return dataclasses.replace(self, **changes)
+
+
+def field_owners() -> dict[str, str]:
+    """Name of every configuration field -> the part of a RunConfig that holds it ("" for the run's own)."""
+    parts = {"generator": GeneratorConfig, "data": DataConfig, "training": TrainingConfig}
+    owners = {f.name: part for part, cls in parts.items() for f in dataclasses.fields(cls)}
+    return owners | {"seed": ""}
+
+
+Config = TypeVar("Config")
+
+
+def from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
+    """Build a configuration dataclass from a mapping, nested ones included."""
+    if not isinstance(values, Mapping):
+        raise AgmError(f"{cls.__name__}: expected fields and values, got {values!r}")
+    hints = typing.get_type_hints(cls)
+    for name in values:
+        if name not in hints:
+            raise unknown(f"{cls.__name__} field", str(name), hints)
+    nested = {n: from_dict(hints[n], v) if dataclasses.is_dataclass(hints[n]) else v for n, v in values.items()}
+    return cls(**nested)
+
+
+def _check_types(config: Any) -> None:
+    for name, hint in typing.get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        if hint is float and type(value) is int:
+            object.__setattr__(config, name, float(value))
+        elif typing.get_origin(hint) is Literal:
+            if value not in typing.get_args(hint):
+                raise unknown(name, str(value), map(str, typing.get_args(hint)))
+        elif not isinstance(value, _runtime_type(hint)) or (isinstance(value, bool) and hint is not bool):
+            wanted = str(getattr(hint, "__name__", hint))
+            raise AgmError(f"{name}={value!r}: expected {wanted}, got {type(value).__name__}")
+
+
+def _runtime_type(hint: Any) -> Any:
+    return hint if not isinstance(hint, types.UnionType) else typing.get_args(hint)
+
+
+def _check_positive(config: Any, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        if value is not None and not value > 0:
+            raise AgmError(f"{name}={value}: must be positive")

@@ -1,0 +1,32 @@
+"""Parameters and operations, counted from real modules."""
+
+from __future__ import annotations
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from agm.config import GeneratorConfig
+from agm.generator import SCALE, Generator
+from agm.schedule import Mask
+
+
+def parameters(config: GeneratorConfig) -> int:
+    """Learnable parameters (Table I)."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in Generator(config).parameters())
+
+
+def macs_per_iteration(config: GeneratorConfig, image_size: int = 64, mask: Mask = (True,) * 4) -> int:
+    """Multiply-accumulate operations of one iteration for one image, in the steady state (states are not None).
+
+    A is left out, since it runs once per image. Counted by torch's flop counter, which sees convolutions only.
+    """
+    size = image_size // SCALE
+    with torch.device("meta"):
+        generator = Generator(config).eval()
+        x, previous = torch.empty(1, 3, size, size), torch.empty(1, 3, image_size, image_size)
+        context = generator.encode(x)
+        _, states = generator.step(context, previous, (None,) * 4, mask, 0)
+        with FlopCounterMode(display=False) as counter:
+            generator.step(context, previous, states, mask, 1)
+    return int(counter.get_total_flops()) // 2

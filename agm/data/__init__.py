@@ -1,0 +1,57 @@
+"""Data sets by name or by path, and their splits."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from agm.config import DataConfig
+from agm.data import bundled, folder, prepared
+from agm.data.images import ImageSet
+from agm.data.splits import Part, Splits, split, to_tensor
+from agm.errors import AgmError, unknown
+from agm.paths import data_folder
+
+__all__ = ["PAPER_SETS", "ImageSet", "Part", "Splits", "load", "locate", "splits", "to_tensor"]
+
+PAPER_SETS = ("cars", "faces", "geo")
+"""The paper's three data sets, looked for as prepared sets in the `data` folder."""
+
+
+def locate(dataset: str) -> Path | None:
+    """The folder of a data set given by name or path; None for a bundled stand-in. Raises AgmError if there is none."""
+    if dataset in bundled.STAND_INS:
+        return None
+    if dataset in PAPER_SETS:
+        path = data_folder() / dataset
+        if not prepared.is_prepared(path):
+            raise AgmError(
+                f"data set {dataset!r} is not prepared: {path} has no {prepared.IMAGES}; see data/{dataset}.md, "
+                f"or use a bundled stand-in ({', '.join(bundled.STAND_INS)})"
+            )
+        return path
+    path = Path(dataset).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists():
+        raise AgmError(f"{dataset}: a data set is a folder, this is a file")
+    if "/" in dataset or "." in dataset:
+        raise AgmError(f"{dataset}: there is no such folder")
+    raise unknown("data set", dataset, (*PAPER_SETS, *bundled.STAND_INS))
+
+
+@lru_cache(maxsize=2)
+def load(dataset: str, image_size: int = 64) -> ImageSet:
+    """Load a bundled stand-in, a prepared set or a folder of images. Only folders use `image_size`."""
+    path = locate(dataset)
+    if path is None:
+        return bundled.load(dataset)
+    if prepared.is_prepared(path):
+        return prepared.load(path)
+    return folder.load(path, image_size)
+
+
+@lru_cache(maxsize=4)
+def splits(config: DataConfig) -> Splits:
+    """The train, validation and test part of a run's data set."""
+    return split(load(config.dataset, config.image_size), config)

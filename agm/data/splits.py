@@ -1,0 +1,101 @@
+"""Train, validation and test parts: deterministic, with no image and no leaking group in two of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agm.config import DataConfig
+from agm.data.images import ImageSet, Pixels, resize_all
+from agm.errors import AgmError
+
+TEST_IMAGES = 1600
+"""As in Section III-C; a set with fewer than five times as many gives a fifth of its images instead."""
+SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images of one part of a split: high-resolution targets and the inputs made from them.
+
+    indices: rows of the data set; high: (N, S, S, 3) uint8; low: (N, S/2, S/2, 3) uint8, Pillow bicubic.
+    """
+
+    indices: np.ndarray
+    high: Pixels
+
+    @cached_property
+    def low(self) -> Pixels:
+        return resize_all(self.high, self.high.shape[1] // 2)
+
+    @cached_property
+    def bicubic(self) -> Pixels:
+        """The baseline: the inputs enlarged again, (N, S, S, 3) uint8."""
+        return resize_all(self.low, self.high.shape[1])
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+@dataclass(frozen=True)
+class Splits:
+    train: Part
+    validation: Part
+    test: Part
+
+
+def split_indices(images: ImageSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Indices of the train, validation and test part, each in a fixed random order.
+
+    Of images with equal pixels only the first is kept. Where groups leak, whole groups are dealt out, else images.
+    Test is dealt first (1,600 images, or a fifth of a small set), then validation (a tenth of what is left, or a whole
+    group), so neither depends on how many images are trained on.
+    """
+    _, unique = np.unique(np.array(images.hashes), return_index=True)
+    unique = np.sort(unique)
+    labels = np.array(images.groups)[unique] if images.groups_leak else unique.astype(str)
+    random = np.random.default_rng(0)
+    _, group_of = np.unique(labels, return_inverse=True)
+    if group_of.max() < 2:
+        raise AgmError(
+            f"{images.name}: needs at least three different images (or groups) to be split, has {group_of.max() + 1}"
+        )
+    rank = random.permutation(group_of.max() + 1)  # group -> its place in the dealing order
+    order = random.permutation(len(unique))  # images of one group stay shuffled among themselves
+    order = order[np.argsort(rank[group_of[order]], kind="stable")]
+    starts = np.flatnonzero(np.diff(rank[group_of[order]], prepend=-1))  # where each group begins in the order
+
+    wanted_test = min(TEST_IMAGES, round(SHARE * len(unique)))
+    first = _boundary(starts[1:-1], wanted_test)
+    wanted_validation = round((len(unique) - first) / 10)
+    second = _boundary(starts[starts > first], first + wanted_validation)
+    chosen = unique[order]
+    return random.permutation(chosen[second:]), chosen[first:second], chosen[:first]
+
+
+def split(images: ImageSet, config: DataConfig) -> Splits:
+    """The parts of `images` that `config` asks for, resized to its image size."""
+    train, validation, test = split_indices(images)
+    train = train[: config.train_images]
+    train = train[: max(1, round(config.fraction * len(train)))]
+    parts = (train, _shuffled(validation)[: config.validation_images], _shuffled(test)[: config.test_images])
+    return Splits(*(Part(p, resize_all(images.images[p], config.image_size)) for p in parts))
+
+
+def to_tensor(pixels: Pixels) -> Tensor:
+    """(N, H, W, 3) uint8 -> (N, 3, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255  # (N, H, W, 3) -> (N, 3, H, W)
+
+
+def _boundary(candidates: np.ndarray, wanted: int) -> int:
+    """The group boundary nearest to `wanted` images."""
+    return int(candidates[np.abs(candidates - wanted).argmin()])
+
+
+def _shuffled(indices: np.ndarray) -> np.ndarray:
+    """Mixes groups, so that a limited part still has images of all of them."""
+    return np.random.default_rng(0).permutation(indices)

@@ -1,0 +1,101 @@
+"""Files that are either whole or not there: atomic writes, and safetensors with a checksum. Nothing is unpickled."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from agm.errors import AgmError
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write beside the target, then rename: a reader, or a crash, sees the old file or the new one, never a part."""
+    partial: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        partial = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.chmod(0o644)  # mkstemp's 0600 would keep others from reading results
+        partial.replace(path)
+    except OSError as error:
+        if partial is not None:
+            partial.unlink(missing_ok=True)
+        hint = "free some space and run again" if error.errno == errno.ENOSPC else "check the folder and run again"
+        raise AgmError(f"{path}: cannot be written ({error.strerror}); {hint}") from None
+
+
+def write_text(path: Path, content: str) -> None:
+    write_bytes(path, content.encode())
+
+
+def finite(value: Any) -> Any:
+    """JSON has no NaN: numbers that are not finite become None."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Raises AgmError if the file is missing or no JSON."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise AgmError(f"{path}: missing") from None
+    except (OSError, ValueError) as error:
+        raise AgmError(f"{path}: cannot be read as JSON ({error})") from None
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    """Save tensors and a JSON-able `meta` in one safetensors file, with a checksum over both."""
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(meta, sort_keys=True, allow_nan=False)
+    header = {"meta": text, "sha256": _digest(stored, text)}
+    write_bytes(path, safetensors.torch.save(stored, metadata=header))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Inverse of `write_tensors`. Raises AgmError if the file is missing, damaged, or was not written by it."""
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+    except FileNotFoundError:
+        raise AgmError(f"{path}: missing") from None
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise AgmError(f"{path}: not a safetensors file, or damaged ({error})") from None
+    if "meta" not in header or "sha256" not in header:
+        raise AgmError(f"{path}: a safetensors file, but not one that agm wrote (it has no configuration inside)")
+    if _digest(tensors, header["meta"]) != header["sha256"]:
+        raise AgmError(f"{path}: damaged, its checksum does not match; restore it, or delete it and train again")
+    meta: dict[str, Any] = json.loads(header["meta"])
+    return tensors, meta
+
+
+def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(safetensors.torch.save({"": tensor}))
+    return digest.hexdigest()

@@ -1,0 +1,74 @@
+"""What a result was made on and with: hardware, versions, code."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+CODE = Path(__file__).parent
+TRAINING_CODE = (
+    "config",
+    "schedule",
+    "layers",
+    "generator",
+    "critic",
+    "losses",
+    "metrics",
+    "evaluate",
+    "train",
+    "data/*",
+)
+"""The modules that decide what a training run gives."""
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """Hardware and versions, for a run's summary."""
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
+        "device_type": device.type,
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("torch", "lightning", "numpy", "pillow", "scikit-image")},
+        "code": code_hash(),
+        "commit": commit(),
+    }
+
+
+def processor() -> str:
+    """The processor's name, as the system gives it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+@cache
+def code_hash() -> str:
+    """Twelve hexadecimal digits over the training code: a result that carries another hash may be stale."""
+    digest = hashlib.sha256()
+    for pattern in TRAINING_CODE:
+        for path in sorted(CODE.glob(f"{pattern}.py")):
+            digest.update(path.relative_to(CODE).as_posix().encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@cache
+def commit() -> str:
+    """The commit of the checkout the code runs from, with a + where it was changed; empty outside a checkout."""
+    command = ["git", "-C", str(CODE), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

@@ -1,0 +1,128 @@
+"""Finished runs: finding, reading and, where they are missing, making them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from agm import files
+from agm.config import RunConfig, Statistics
+from agm.errors import AgmError
+from agm.paths import runs_folder
+
+if TYPE_CHECKING:
+    from agm.generator import Generator
+    from agm.train import Execution
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run in its folder."""
+
+    config: RunConfig
+    folder: Path
+    summary: dict[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> Run:
+        """Raises AgmError if the folder holds no finished run or its files do not belong together."""
+        config = RunConfig.from_dict(files.read_json(folder / "config.json"))
+        summary = files.read_json(folder / "summary.json")
+        if not isinstance(summary, dict) or summary.get("id") != config.id:
+            raise AgmError(
+                f"{folder}: summary.json belongs to another configuration than config.json; delete the folder"
+            )
+        return cls(config, folder, summary)
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """Validation: one row per epoch, kind of batch statistics and iteration."""
+        try:
+            return pd.read_csv(self.folder / "metrics.csv")
+        except (OSError, ValueError) as error:
+            raise AgmError(f"{self.folder / 'metrics.csv'}: cannot be read ({error})") from None
+
+    def curve(self, metric: str = "mse", statistics: Statistics | None = None) -> pd.Series[float]:
+        """A validation metric averaged over the iterations, by epoch (Section III-A2)."""
+        rows = self.metrics[self.metrics.statistics == (statistics or self.config.generator.statistics)]
+        return rows.groupby("epoch")[metric].mean()
+
+    def test(self, metric: str = "mse", statistics: Statistics | None = None) -> np.ndarray:
+        """A test metric of each iteration: (T,). NaN where it was not finite."""
+        values = self.summary["test"][statistics or self.config.generator.statistics][metric]
+        return np.array(values, dtype=float)
+
+    def bicubic(self, metric: str = "mse", part: str = "test") -> float:
+        """The same metric of bicubic upsampling on the same images."""
+        return float(self.summary["bicubic"][part][metric])
+
+    def generator(self) -> Generator:
+        """The trained network, on the CPU, in evaluation mode."""
+        return load(self.folder / "generator.safetensors")
+
+
+def load(path: str | Path) -> Generator:
+    """Rebuild a trained generator from its weights file; the configuration is inside.
+
+    Raises AgmError if the file is missing, damaged, or holds something else.
+    """
+    from agm.generator import Generator  # torch takes seconds to import; reading results should not
+
+    tensors, meta = files.read_tensors(Path(path))
+    if meta.get("kind") != "generator":
+        raise AgmError(f"{path}: holds a {meta.get('kind', 'foreign file')}, not a generator's weights")
+    generator = Generator(RunConfig.from_dict(meta["config"]).generator)
+    try:
+        generator.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    except RuntimeError as error:
+        raise AgmError(f"{path}: the weights do not fit the configuration inside ({error})") from None
+    return generator.eval()
+
+
+def find(config: RunConfig, root: Path | None = None) -> Run | None:
+    """The finished run of a configuration, if it is there."""
+    folder = (root or runs_folder()) / config.id
+    return Run.read(folder) if (folder / "summary.json").exists() else None
+
+
+def ensure(configs: Sequence[RunConfig], root: Path | None = None, execution: Execution | None = None) -> list[Run]:
+    """The finished runs of all configurations, in their order; those that are missing are trained first.
+
+    Raises AgmError if a run was interrupted.
+    """
+    for number, config in enumerate(configs, 1):
+        if find(config, root) is None:
+            from dataclasses import replace
+
+            from agm.train import Execution, train
+
+            label = f"run {number} of {len(configs)}: {config.generator.layers} on {config.data.dataset}"
+            how = replace(execution or Execution(), label=label)
+            if train(config, (root or runs_folder()) / config.id, how) == "interrupted":
+                raise AgmError(f"run {config.id} was interrupted; run the same command again to go on with it")
+    return [Run.read((root or runs_folder()) / config.id) for config in configs]
+
+
+def all_runs(root: Path | None = None) -> list[Run]:
+    """Every finished run below a folder, in the order of their ids."""
+    return [Run.read(path.parent) for path in sorted((root or runs_folder()).glob("*/summary.json"))]
+
+
+def table(runs: Iterable[Run]) -> pd.DataFrame:
+    """One row per run: what it is and how it did on the test images, averaged over the iterations."""
+    rows = []
+    for run in runs:
+        generator, training = run.config.generator, run.config.training
+        row: dict[str, Any] = {"id": run.config.id, "dataset": run.config.data.dataset, "layers": generator.layers}
+        row |= {"width": generator.width, "schedule": training.schedule, "fraction": run.config.data.fraction}
+        row |= {"seed": run.config.seed, "epochs": run.summary["epochs"], "status": run.summary["status"]}
+        row |= {metric: run.test(metric).mean() for metric in ("mse", "psnr", "ssim")}
+        row |= {"bicubic_mse": run.bicubic(), "seconds": run.summary["seconds"]}
+        rows.append(row)
+    return pd.DataFrame(rows)

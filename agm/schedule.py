@@ -1,0 +1,122 @@
+"""AEL schedules: which layers are active at which iteration (Sections II-B and III-C).
+
+The notation is the paper's: ``---x (2) - x--x (2) - xx-x (3) - xxxx (3)``. A group is four letters, one per
+inner layer from the bottom, and ``(p)`` repeats it p times. ``x`` is an active layer, ``-`` an inactive one;
+``r`` or ``n`` may stand for ``x`` and then says which kind of layer is meant.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from agm.errors import AgmError
+
+LAYERS = 4
+Mask = tuple[bool, ...]
+
+NAMED = {
+    "NOAEL": "xxxx (10)",
+    "A": "---x (2) - x--x (2) - xx-x (3) - xxxx (3)",
+    "B": "x--x (2) - xx-x (2) - xxxx (6)",
+}
+"""The paper's configurations for T = 10 (Section III-C)."""
+
+_GROUP = re.compile(r"(?P<pattern>[^\s()]+)(?:\s*\(\s*(?P<repeat>[^()]*?)\s*\))?")
+_SEPARATOR = re.compile(r"\s+-\s+")
+
+
+@dataclass(frozen=True)
+class Group:
+    """`repeat` iterations in a row with the same active layers."""
+
+    pattern: str
+    repeat: int
+
+    @property
+    def mask(self) -> Mask:
+        return tuple(letter != "-" for letter in self.pattern)
+
+    def __str__(self) -> str:
+        return f"{self.pattern} ({self.repeat})"
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """An AEL schedule. Iterating over it gives one mask of four booleans per iteration."""
+
+    groups: tuple[Group, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Schedule:
+        """Read the notation, or one of the names NOAEL, A and B.
+
+        Raises AgmError naming the character position (from 1) of the first mistake.
+        """
+        source = NAMED.get(text.strip(), text).replace("–", "-")
+        groups: list[Group] = []
+        position = len(source) - len(source.lstrip())
+        end = len(source.rstrip())
+        if position >= end:
+            raise _refuse(text, 0, "the schedule is empty")
+        while True:
+            match = _GROUP.match(source, position, end)
+            if match is None:
+                raise _refuse(text, position, "expected a group such as x--x (2)")
+            groups.append(_group(text, match))
+            position = match.end()
+            if position == end:
+                return cls(tuple(groups))
+            separator = _SEPARATOR.match(source, position, end)
+            if separator is None:
+                raise _refuse(text, position, "expected ' - ' between groups")
+            position = separator.end()
+
+    @property
+    def masks(self) -> tuple[Mask, ...]:
+        """One mask per iteration; element i says whether layer i + 1 is active."""
+        return tuple(group.mask for group in self.groups for _ in range(group.repeat))
+
+    def take(self, iterations: int) -> Schedule:
+        """The first `iterations` iterations; past its end a schedule goes on with its last group."""
+        if iterations < 1:
+            raise AgmError(f"a schedule needs at least one iteration, not {iterations}")
+        groups: list[Group] = []
+        left = iterations
+        for group in self.groups:
+            if left > 0:
+                groups.append(Group(group.pattern, min(group.repeat, left)))
+                left -= groups[-1].repeat
+        if left > 0:
+            groups[-1] = Group(groups[-1].pattern, groups[-1].repeat + left)
+        return Schedule(tuple(groups))
+
+    def __iter__(self) -> Iterator[Mask]:
+        return iter(self.masks)
+
+    def __len__(self) -> int:
+        return sum(group.repeat for group in self.groups)
+
+    def __str__(self) -> str:
+        return " - ".join(str(group) for group in self.groups)
+
+
+def _group(text: str, match: re.Match[str]) -> Group:
+    pattern, start = match["pattern"], match.start("pattern")
+    for offset, letter in enumerate(pattern):
+        if letter not in "xrn-":
+            raise _refuse(text, start + offset, f"{letter!r} is none of x, r, n and -")
+    if len(pattern) != LAYERS:
+        raise _refuse(text, start, f"{pattern!r} has {len(pattern)} letters, one for each of {LAYERS} layers is needed")
+    if pattern[-1] == "-":
+        raise _refuse(text, start + LAYERS - 1, "layer 4 changes the number of channels and cannot be skipped")
+    if match["repeat"] is None:
+        return Group(pattern, 1)
+    if re.fullmatch("[0-9]{1,4}", match["repeat"]) is None or int(match["repeat"]) == 0:
+        raise _refuse(text, match.start("repeat"), f"{match['repeat']!r} is not a number of repeats from 1 to 9999")
+    return Group(pattern, int(match["repeat"]))
+
+
+def _refuse(text: str, position: int, what: str) -> AgmError:
+    return AgmError(f"bad schedule {text!r}, at character {position + 1}: {what}")

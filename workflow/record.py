@@ -1,0 +1,110 @@
+"""Train the outstanding runs of a profile within a time budget, and pack what is worth keeping.
+
+Needs neither network nor jupyter. Run it again to go on where it stopped; finished runs are kept.
+    python workflow/record.py --profile reduced --experiment table1 --experiment fig8 --time-budget 9m --pack packed
+`--pack DIR` writes one tar per run with everything but the checkpoint; `--unpack DIR` takes such tars into `results/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import torch
+
+from agm import experiments, files, profiles
+from agm.cli import UNFINISHED, parse_duration
+from agm.config import RunConfig
+from agm.errors import AgmError
+from agm.paths import results_folder, runs_folder
+from agm.train import Execution, train
+
+KEPT = ("config.json", "metrics.csv", "summary.json", "test.safetensors", "generator.safetensors")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--profile", default="reduced")
+    parser.add_argument("--experiment", action="append", help="default: all of them; repeatable")
+    parser.add_argument("--time-budget", default="9m", help="such as 90s, 9m or 2h")
+    parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--pack", type=Path, help="write a tar per finished run into this folder")
+    parser.add_argument(
+        "--weights", nargs="*", default=["nnnr"], help="ORL configurations whose weights are packed too"
+    )
+    parser.add_argument("--unpack", type=Path, help="only take packed runs from this folder into results/PROFILE")
+    arguments = parser.parse_args()
+    if arguments.unpack:
+        return unpack(arguments.unpack, results_folder() / arguments.profile)
+    profile = profiles.load(arguments.profile)
+    planned = experiments.plan_all(arguments.experiment or experiments.EXPERIMENTS, profile)
+    status = train_all(planned, parse_duration(arguments.time_budget), arguments.channels_last, arguments.compile)
+    if arguments.pack:
+        for config in planned:
+            if (runs_folder() / config.id / "summary.json").exists():
+                pack(config, arguments.pack, with_weights=config.generator.layers in arguments.weights)
+    return status
+
+
+def train_all(planned: list[RunConfig], budget: float, channels_last: bool, compile_: bool) -> int:
+    """Train in order until all is done (0) or the budget is spent (UNFINISHED)."""
+    deadline = time.monotonic() + budget
+    for number, config in enumerate(planned, 1):
+        label = f"[{number}/{len(planned)}] {config.generator.layers} {config.training.schedule}"
+        how = Execution(
+            channels_last=channels_last, compile=compile_, time_budget=deadline - time.monotonic(), label=label
+        )
+        if train(config, runs_folder() / config.id, how) == "interrupted":
+            print(f"time budget spent in run {number} of {len(planned)}; run the same command again to go on")
+            return UNFINISHED
+    print(f"all {len(planned)} runs are finished")
+    return 0
+
+
+def pack(config: RunConfig, out: Path, with_weights: bool) -> None:
+    """One tar per run; convolution weights are stored in half precision."""
+    folder = runs_folder() / config.id
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name in KEPT:
+            if name == "generator.safetensors":
+                if not with_weights:
+                    continue
+                tensors, meta = files.read_tensors(folder / name)
+                halved = {key: _half(tensor) for key, tensor in tensors.items()}
+                files.write_tensors(folder / "half.safetensors", halved, meta)
+                archive.add(folder / "half.safetensors", f"{config.id}/{name}")
+            else:
+                archive.add(folder / name, f"{config.id}/{name}")
+    files.write_bytes(out / f"{config.id}.tar", buffer.getvalue())
+
+
+def _half(tensor: torch.Tensor) -> torch.Tensor:
+    """Convolution weights only: norms and their statistics are small and need their range."""
+    return tensor.half() if tensor.dim() == 4 and tensor.is_floating_point() else tensor
+
+
+def unpack(source: Path, results: Path) -> int:
+    """Take packed runs, refusing anything in an archive that is not one of the files of its run."""
+    for path in sorted(source.rglob("*.tar")):
+        with tarfile.open(path) as archive:
+            for member in archive.getmembers():
+                run, _, name = member.name.partition("/")
+                if run != path.stem or name not in KEPT or not member.isfile():
+                    raise AgmError(f"{path}: {member.name} does not belong in a packed run")
+                content = archive.extractfile(member)
+                assert content is not None
+                files.write_bytes(results / run / name, content.read())
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except AgmError as error:
+        sys.exit(f"record: {error}")
