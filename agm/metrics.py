@@ -31,7 +31,7 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     _check(x, y)
     if min(x.shape[-2:]) < WINDOW:
         raise AgmError(f"SSIM needs images of at least {WINDOW} x {WINDOW} pixels, got {x.shape[-2]} x {x.shape[-1]}")
-    shape = torch.broadcast_shapes(x.shape, y.shape)
+    shape = (x + y).shape
     x, y = x.clamp(0, 1).expand(shape), y.clamp(0, 1).expand(shape)
     x, y = x.reshape(-1, 1, *shape[-2:]), y.reshape(-1, 1, *shape[-2:])  # (..., 3, H, W) -> (M, 1, H, W)
     mean_x, mean_y = _blur(x), _blur(y)

@@ -73,9 +73,8 @@ def main() -> None:
             row |= {"flops": rate * flop, "share_of_ceiling": rate * flop / ceiling, "peak_bytes": peak}
             rows.append(row | {"first_step_seconds": first})
             share, memory = row["share_of_ceiling"], peak / 2**30
-            print(
-                f"{layers:8}{variant:24}{rate:>10.1f}{rate * flop / 1e12:>10.2f}{share:>8.1%}{memory:>10.2f}{first:>14.1f}"
-            )
+            speed = f"{rate:>10.1f}{rate * flop / 1e12:>10.2f}{share:>8.1%}"
+            print(f"{layers:8}{variant:24}{speed}{memory:>10.2f}{first:>14.1f}", flush=True)
     settings = {key: value for key, value in vars(arguments).items() if key != "out"}
     result = {"settings": settings, "ceiling_flops": ceiling, "machine": machine.describe(device), "rows": rows}
     if arguments.out:
