@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from agm.config import ORL_CONFIGURATIONS, RunConfig
-from agm.errors import unknown
+from agm.config import ORL_CONFIGURATIONS, RunConfig, field_owners
+from agm.errors import AgmError, unknown
 from agm.profiles import ROLES, Profile
+from agm.schedule import Schedule
 
 TABLE_1 = ("nnnr", "nnrr", "rrnr", "rrrr")
 """The models of Table I and of Section III-C: the paper's best with 1, 2 and 3 recurrent layers, and rrrr."""
 
 LAST_RECURRENT = tuple(layers for layers in ORL_CONFIGURATIONS if layers.endswith("r"))
 LAST_PLAIN = tuple(layers for layers in ORL_CONFIGURATIONS if layers.endswith("n"))
+
+SELECTING = ("layers", "schedule", "fraction")
+"""The fields that experiments vary, besides the data set."""
 
 Variation = dict[str, Any]
 
@@ -46,17 +51,104 @@ EXPERIMENTS: dict[str, list[Variation]] = {
 def plan(experiment: str, profile: Profile, **fields: Any) -> list[RunConfig]:
     """The runs of an experiment under a profile, every one once.
 
-    `fields` overrides configuration fields (None: as the profile says). `dataset` is the role or roles to keep;
-    `layers`, `schedule` and `fraction`, given as lists, keep only those variations. `seeds` replaces the profile's.
-    Raises AgmError for an unknown experiment or field.
+    `fields` overrides configuration fields (None: as the profile says). Some of them select, and take one value, a
+    list, or text with commas:
+    - `layers`, `schedule`, `fraction`: keep only these variations; where the experiment does not vary the field, one
+      value is set for all its runs.
+    - `dataset`: roles that the experiment varies are the ones to keep; any other data set takes the part of CARDATA.
+    - `seeds`: replaces the profile's.
+
+    Raises AgmError for an unknown experiment, field or value.
     """
     if experiment not in EXPERIMENTS:
         raise unknown("experiment", experiment, EXPERIMENTS)
-    seeds = fields.pop("seeds", None) or profile.seeds
-    runs = [
-        profile.run(**{**fields, **variation}, seed=seed) for variation in EXPERIMENTS[experiment] for seed in seeds
-    ]
+    given = {name: value for name, value in fields.items() if value is not None}
+    seeds = _seeds(given, profile)
+    variations = EXPERIMENTS[experiment]
+    if "dataset" in given:
+        variations = _on_dataset(variations, given.pop("dataset"), profile)
+    for name in SELECTING:
+        if name not in given:
+            continue
+        values = _listed(given.pop(name))
+        if all(name in variation for variation in variations):
+            variations = _keep(experiment, variations, name, values)
+        elif len(values) == 1:
+            given[name] = values[0]
+        else:
+            raise AgmError(f"{experiment} does not vary {name}: give one value, not {len(values)}")
+    runs = [profile.run(**{**given, **variation}, seed=seed) for variation in variations for seed in seeds]
     return list(dict.fromkeys(runs))
+
+
+def overrides(namespace: Mapping[str, Any], known: Iterable[str] = ("profile", "out")) -> dict[str, Any]:
+    """The configuration fields among a namespace's variables, for `plan`: what a notebook's parameters set.
+
+    `known` are the other parameters there are. Raises AgmError for a variable that looks like a misspelt parameter.
+    """
+    fields = set(field_owners()) | {"seeds"}
+    for name in _plain_names(namespace):
+        if name not in fields.union(known) and difflib.get_close_matches(name, fields.union(known), cutoff=0.75):
+            raise unknown("parameter", name, fields.union(known))
+    return {name: namespace[name] for name in sorted(fields) if namespace.get(name) is not None}
+
+
+def _plain_names(namespace: Mapping[str, Any]) -> list[str]:
+    """The variables that could be parameters: their values are plain and they are not private."""
+    plain = (str, int, float, list, tuple, type(None))
+    return [name for name, value in namespace.items() if isinstance(value, plain) and not name.startswith("_")]
+
+
+def _seeds(given: dict[str, Any], profile: Profile) -> list[Any]:
+    """Takes the seeds out of the given fields; the profile's if there are none."""
+    seed = given.pop("seed", None)
+    seeds = _listed(given.pop("seeds", profile.seeds if seed is None else seed))
+    try:
+        return [int(value) if isinstance(value, str) else value for value in seeds] or list(profile.seeds)
+    except ValueError:
+        raise AgmError(f"seeds={seeds}: expected whole numbers") from None
+
+
+def _listed(value: Any) -> list[Any]:
+    """One value, several, or text with commas -> a list."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _on_dataset(variations: list[Variation], dataset: Any, profile: Profile) -> list[Variation]:
+    varied = {variation["role"] for variation in variations}
+    names = {profile.datasets[role]: role for role in ROLES}
+    wanted = [names.get(name, name) for name in _listed(dataset)]
+    if varied.issuperset(wanted):
+        return [variation for variation in variations if variation["role"] in wanted]
+    if not isinstance(dataset, str):
+        raise unknown("data set role of this experiment", str(next(n for n in wanted if n not in varied)), varied)
+    stand_in = profile.datasets.get(dataset, dataset)
+    if stand_in == dataset:
+        from agm.data import locate  # torch takes seconds to import; planning without this override does not need it
+
+        locate(dataset)
+    return [{**variation, "dataset": stand_in} for variation in variations if variation["role"] == "cars"]
+
+
+def _keep(experiment: str, variations: list[Variation], name: str, values: list[Any]) -> list[Variation]:
+    """The variations whose field has one of the values. Raises AgmError for a value that none of them has."""
+
+    def canonical(value: Any) -> Any:
+        if name == "schedule":
+            return str(Schedule.parse(str(value)))
+        return float(value) if name == "fraction" else value
+
+    known = {canonical(variation[name]): variation[name] for variation in variations}
+    try:
+        wanted = [canonical(value) for value in values]
+    except (TypeError, ValueError):
+        raise AgmError(f"{name}={values}: expected numbers") from None
+    for value, text in zip(wanted, values, strict=True):
+        if value not in known:
+            raise unknown(f"{name} of {experiment}", str(text), map(str, known.values()))
+    return [variation for variation in variations if canonical(variation[name]) in wanted]
 
 
 def plan_all(experiments: Iterable[str], profile: Profile) -> list[RunConfig]:
