@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import subprocess
@@ -13,20 +12,7 @@ from typing import Any
 
 import torch
 
-CODE = Path(__file__).parent
-TRAINING_CODE = (
-    "config",
-    "schedule",
-    "layers",
-    "generator",
-    "critic",
-    "losses",
-    "metrics",
-    "evaluate",
-    "train",
-    "data/*",
-)
-"""The modules that decide what a training run gives."""
+from agm.code import CODE, code_hash
 
 
 def describe(device: torch.device) -> dict[str, Any]:
@@ -52,16 +38,6 @@ def processor() -> str:
         lines = []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-@cache
-def code_hash() -> str:
-    """Twelve hexadecimal digits over the training code: a result that carries another hash may be stale."""
-    digest = hashlib.sha256()
-    for pattern in TRAINING_CODE:
-        for path in sorted(CODE.glob(f"{pattern}.py")):
-            digest.update(path.relative_to(CODE).as_posix().encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 @cache

@@ -1,0 +1,106 @@
+"""pyproject.toml, constraints.txt and environment.yml say the same; the licence and the citation are in order."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+import agm
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+DIRECT = [
+    Requirement(text)
+    for text in PROJECT["dependencies"] + [dep for group in PROJECT["optional-dependencies"].values() for dep in group]
+]
+ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
+
+
+def pins(lines: list[str]) -> dict[str, Version]:
+    """Name and version of every `name==version` line; other requirements are refused."""
+    found = {}
+    for line in lines:
+        requirement = Requirement(line)
+        (specifier,) = requirement.specifier
+        assert specifier.operator == "==", line
+        assert canonicalize_name(requirement.name) not in found, f"{requirement.name} is pinned twice"
+        found[canonicalize_name(requirement.name)] = Version(specifier.version)
+    return found
+
+
+@pytest.fixture(scope="module")
+def constraints() -> dict[str, Version]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    return pins([line for line in lines if line and not line.startswith("#")])
+
+
+@pytest.fixture(scope="module")
+def environment() -> dict[str, Version]:
+    (pip,) = (entry["pip"] for entry in ENVIRONMENT["dependencies"] if isinstance(entry, dict))
+    return pins([line for line in pip if not line.startswith("-")])
+
+
+@pytest.mark.parametrize("requirement", DIRECT, ids=lambda requirement: requirement.name)
+def test_every_direct_dependency_is_pinned_alike_everywhere(
+    requirement: Requirement, constraints: dict[str, Version], environment: dict[str, Version]
+) -> None:
+    name = canonicalize_name(requirement.name)
+    assert constraints[name] in requirement.specifier
+    assert environment[name] == constraints[name]
+
+
+def test_the_environment_names_nothing_else(environment: dict[str, Version]) -> None:
+    assert set(environment) == {canonicalize_name(requirement.name) for requirement in DIRECT}
+
+
+def test_no_pin_bears_a_local_version(constraints: dict[str, Version]) -> None:
+    assert [name for name, pinned in constraints.items() if pinned.local] == []
+
+
+def test_the_environments_python_is_allowed() -> None:
+    (python,) = (entry for entry in ENVIRONMENT["dependencies"] if str(entry).startswith("python="))
+    assert Version(python.removeprefix("python=")) in SpecifierSet(PROJECT["requires-python"])
+
+
+def test_what_constraints_pin_is_pinned_all_the_way_down(constraints: dict[str, Version]) -> None:
+    """Nothing that is needed on this platform is left to chance."""
+    missing, seen = set(), set()
+    queue = [(requirement, "") for requirement in DIRECT]
+    while queue:
+        requirement, extra = queue.pop()
+        if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
+            continue
+        name = canonicalize_name(requirement.name)
+        if name not in constraints:
+            missing.add(name)
+        for wanted in {"", *requirement.extras}:
+            if (name, wanted) not in seen:
+                seen.add((name, wanted))
+                queue += [(needed, wanted) for needed in _requirements(name)]
+    assert missing == set()
+
+
+def _requirements(name: str) -> list[Requirement]:
+    try:
+        return [Requirement(text) for text in requires(name) or []]
+    except PackageNotFoundError:
+        return []
+
+
+def test_versions_agree() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert agm.__version__ == PROJECT["version"] == citation["version"] == version("agm")
+    assert f"## {PROJECT['version']}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_licence_is_the_one_that_is_named() -> None:
+    assert PROJECT["license"] == "MIT"
+    assert (ROOT / "LICENSE").read_text().startswith("MIT License\n")
