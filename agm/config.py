@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -79,6 +80,8 @@ class DataConfig:
         _check_positive(self, "image_size", "train_images", "validation_images", "test_images")
         if self.image_size % 2:
             raise AgmError(f"image_size={self.image_size}: must be even, the inputs have half of it")
+        if self.image_size < 12:
+            raise AgmError(f"image_size={self.image_size}: must be at least 12, SSIM has a window of 11 pixels")
         if not 0 < self.fraction <= 1:
             raise AgmError(f"fraction={self.fraction}: must lie in (0, 1]")
 
@@ -111,8 +114,8 @@ class TrainingConfig:
     precision: Literal["32", "bf16"] = "32"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "schedule", str(Schedule.parse(self.schedule)))
         _check_types(self)
+        object.__setattr__(self, "schedule", str(Schedule.parse(self.schedule)))
         _check_positive(
             self,
             "epochs",
@@ -138,8 +141,8 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         _check_types(self)
-        if self.seed < 0:
-            raise AgmError(f"seed={self.seed}: must not be negative")
+        if not 0 <= self.seed < 2**63:
+            raise AgmError(f"seed={self.seed}: must not be negative, and less than 2^63")
         length = len(Schedule.parse(self.training.schedule))
         if length != self.generator.iterations:
             raise AgmError(f"the schedule has {length} iterations, the generator {self.generator.iterations}")
@@ -197,7 +200,7 @@ def from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
 def _check_types(config: Any) -> None:
     for name, hint in typing.get_type_hints(type(config)).items():
         value = getattr(config, name)
-        if hint is float and type(value) is int:
+        if hint is float and type(value) is int and abs(value) < 2**1023:
             object.__setattr__(config, name, float(value))
         elif typing.get_origin(hint) is Literal:
             if value not in typing.get_args(hint):
@@ -205,6 +208,8 @@ def _check_types(config: Any) -> None:
         elif not isinstance(value, _runtime_type(hint)) or (isinstance(value, bool) and hint is not bool):
             wanted = str(getattr(hint, "__name__", hint))
             raise AgmError(f"{name}={value!r}: expected {wanted}, got {type(value).__name__}")
+        if hint is float and not math.isfinite(getattr(config, name)):  # JSON could not record it
+            raise AgmError(f"{name}={value}: must be a finite number")
 
 
 def _runtime_type(hint: Any) -> Any:

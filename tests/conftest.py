@@ -1,0 +1,65 @@
+"""What all tests share: one thread, repeatable properties, and a project folder that is thrown away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+# Bit-identical results need equal thread counts, and many tests at once should not fight for cores.
+torch.set_num_threads(1)
+
+settings.register_profile("agm", deadline=None, max_examples=60, derandomize=True, database=None)
+settings.load_profile("agm")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests marked slow, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="slow; run with --slow"))
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project folder of its own: no test reads or writes the runs and data of this checkout."""
+    monkeypatch.setenv("AGM_HOME", str(tmp_path))
+    return tmp_path
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def agm_command(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Result]:
+    """Call the command line in this process: `agm_command("params", "--json")`."""
+    from agm import cli
+
+    def call(*arguments: str | Path) -> Result:
+        monkeypatch.setattr("sys.argv", ["agm", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.app()
+        captured = capsys.readouterr()
+        code = stopped.value.code
+        return Result(code if isinstance(code, int) else int(code is not None), captured.out, captured.err)
+
+    return call

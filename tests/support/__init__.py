@@ -1,0 +1,1 @@
+"""Helpers of the tests: independent references, made-up images and sets, processes to kill."""

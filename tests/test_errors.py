@@ -1,0 +1,41 @@
+"""The one exception that users see, and where things lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import agm
+from agm import paths
+from agm.errors import unknown
+
+
+def test_unknown_names_what_exists_and_what_was_probably_meant() -> None:
+    assert str(unknown("fruit", "aple", ["pear", "apple"])) == (
+        "unknown fruit 'aple'; did you mean 'apple'? (known: apple, pear)"
+    )
+    assert "did you mean" not in str(unknown("fruit", "zzz", ["pear", "apple"]))
+
+
+def test_home_is_the_nearest_folder_with_a_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AGM_HOME", raising=False)
+    inner = tmp_path / "project" / "notebooks"
+    inner.mkdir(parents=True)
+    monkeypatch.chdir(inner)
+    assert paths.home() == inner  # nothing found: where one stands
+    (tmp_path / "project" / "_config.yml").touch()
+    assert paths.home() == tmp_path / "project"
+    assert paths.data_folder() == tmp_path / "project" / "data"
+    assert paths.runs_folder() == tmp_path / "project" / "build" / "runs"
+    assert paths.results_folder() == tmp_path / "project" / "results"
+    monkeypatch.setenv("AGM_HOME", str(tmp_path / "elsewhere"))
+    assert paths.home() == tmp_path / "elsewhere"
+
+
+def test_the_package_gives_what_it_lists() -> None:
+    for name in agm.__all__:
+        assert getattr(agm, name).__name__ == name
+    assert agm.metrics.psnr.__name__ == "psnr"
+    with pytest.raises(AttributeError, match="no attribute 'generater'"):
+        _ = agm.generater
