@@ -44,6 +44,8 @@ class Generator(nn.Module):
             for letter, outputs in zip(config.layers, channels, strict=True)
         )
         self.d = nn.Conv2d(width, 3, 3, padding=1)
+        # Start from mid-grey: black would cost short trainings most of their steps; the paper gives no initial weights.
+        nn.init.constant_(self.d.bias, 0.5)  # type: ignore[arg-type]
 
     def iterate(
         self, x: Tensor, schedule: Schedule | str | None = None, statistics: Statistics | None = None
