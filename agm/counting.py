@@ -6,6 +6,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from agm.config import GeneratorConfig
+from agm.errors import AgmError
 from agm.generator import SCALE, Generator
 from agm.schedule import Mask
 
@@ -21,6 +22,8 @@ def macs_per_iteration(config: GeneratorConfig, image_size: int = 64, mask: Mask
 
     A is left out, since it runs once per image. Counted by torch's flop counter, which sees convolutions only.
     """
+    if image_size < SCALE or image_size % SCALE:
+        raise AgmError(f"image_size={image_size}: must be even and positive, the inputs have half of it")
     size = image_size // SCALE
     with torch.device("meta"):
         generator = Generator(config).eval()

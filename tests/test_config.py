@@ -259,7 +259,6 @@ def test_any_value_of_any_field_is_taken_or_refused(cls: type[Any], data: st.Dat
     value = data.draw(json_values)
     try:
         config = from_dict(cls, {name: value})
-    except AgmError as error:
-        assert "\n" not in str(error)
+    except AgmError:
         return
     json.dumps(dataclasses.asdict(config), allow_nan=False)  # whatever is taken can be recorded
