@@ -14,7 +14,7 @@ import pandas as pd
 from agm import files
 from agm.config import RunConfig, Statistics
 from agm.errors import AgmError
-from agm.paths import runs_folder
+from agm.paths import results_folder, runs_folder
 
 if TYPE_CHECKING:
     from agm.generator import Generator
@@ -40,18 +40,26 @@ class Run:
             )
         return cls(config, folder, summary)
 
+    @property
+    def recorded(self) -> bool:
+        """Whether it travels with the project, rather than having been made here."""
+        return results_folder() in self.folder.parents
+
     @cached_property
     def metrics(self) -> pd.DataFrame:
-        """Validation: one row per epoch, kind of batch statistics and iteration."""
+        """Validation: one row per epoch, kind of batch statistics and iteration; none if the first epoch diverged."""
         try:
             return pd.read_csv(self.folder / "metrics.csv")
+        except pd.errors.EmptyDataError:
+            return pd.DataFrame(columns=["epoch", "statistics", "iteration", "mse", "psnr", "ssim"], dtype=float)
         except (OSError, ValueError) as error:
             raise AgmError(f"{self.folder / 'metrics.csv'}: cannot be read ({error})") from None
 
     def curve(self, metric: str = "mse", statistics: Statistics | None = None) -> pd.Series[float]:
-        """A validation metric averaged over the iterations, by epoch (Section III-A2)."""
+        """A validation metric averaged over the iterations, by epoch (Section III-A2); NaN if one is not finite."""
         rows = self.metrics[self.metrics.statistics == (statistics or self.config.generator.statistics)]
-        return rows.groupby("epoch")[metric].mean()
+        curve = rows.pivot(index="epoch", columns="iteration", values=metric).mean(axis=1, skipna=False)
+        return curve.replace([np.inf, -np.inf], np.nan)
 
     def test(self, metric: str = "mse", statistics: Statistics | None = None) -> np.ndarray:
         """A test metric of each iteration: (T,). NaN where it was not finite."""
@@ -86,9 +94,11 @@ def load(path: str | Path) -> Generator:
 
 
 def find(config: RunConfig, root: Path | None = None) -> Run | None:
-    """The finished run of a configuration, if it is there."""
-    folder = (root or runs_folder()) / config.id
-    return Run.read(folder) if (folder / "summary.json").exists() else None
+    """The finished run of a configuration, if it is there: made on this machine, else recorded."""
+    folders = [(root or runs_folder()) / config.id]
+    if root is None:
+        folders += sorted(results_folder().glob(f"*/{config.id}"))
+    return next((Run.read(folder) for folder in folders if (folder / "summary.json").exists()), None)
 
 
 def ensure(configs: Sequence[RunConfig], root: Path | None = None, execution: Execution | None = None) -> list[Run]:
@@ -96,17 +106,22 @@ def ensure(configs: Sequence[RunConfig], root: Path | None = None, execution: Ex
 
     Raises AgmError if a run was interrupted.
     """
+    finished = []
     for number, config in enumerate(configs, 1):
-        if find(config, root) is None:
+        run = find(config, root)
+        if run is None:
             from dataclasses import replace
 
             from agm.train import Execution, train
 
             label = f"run {number} of {len(configs)}: {config.generator.layers} on {config.data.dataset}"
             how = replace(execution or Execution(), label=label)
-            if train(config, (root or runs_folder()) / config.id, how) == "interrupted":
+            folder = (root or runs_folder()) / config.id
+            if train(config, folder, how) == "interrupted":
                 raise AgmError(f"run {config.id} was interrupted; run the same command again to go on with it")
-    return [Run.read((root or runs_folder()) / config.id) for config in configs]
+            run = Run.read(folder)
+        finished.append(run)
+    return finished
 
 
 def all_runs(root: Path | None = None) -> list[Run]:

@@ -1,0 +1,166 @@
+"""Validation MSE by epoch: Figs. 4 to 7, and the experiment on batch-norm statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from agm import analysis
+from agm.analysis import PAPER_NAMES
+from agm.config import STATISTICS, Statistics
+from agm.experiments import LAST_PLAIN, LAST_RECURRENT, with_recurrent
+from agm.figures import style
+from agm.profiles import Profile
+from agm.runs import Run
+
+Y_LABEL = "validation MSE"
+
+
+def fig4(runs: Sequence[Run], profile: Profile) -> Figure:
+    """(a) the models with three recurrent layers, and rrrr; (b) those with one, and nnnn."""
+    with style.context():
+        fig = style.figure(4.0)
+        left, right = fig.subplots(1, 2, sharey=True)
+        draw(left, _of(runs, (*with_recurrent(3), "rrrr")))
+        draw(right, _of(runs, (*with_recurrent(1), "nnnn")))
+        style.title(left, "a", "three recurrent layers")
+        style.title(right, "b", "one recurrent layer")
+        _finish(fig, [[left, right]], runs, profile)
+    return fig
+
+
+def fig5(runs: Sequence[Run], profile: Profile) -> Figure:
+    """A row per data set; left the eight models whose last layer is r, right those whose last layer is n."""
+    roles = analysis.by_role(runs, profile)
+    with style.context():
+        fig = style.figure(0.6 + 3.1 * len(roles))
+        axes = fig.subplots(len(roles), 2, sharey="row", squeeze=False)
+        letters = iter("abcdefgh")
+        for row, (role, group) in zip(axes, roles.items(), strict=True):
+            for ax, models, last in zip(row, (LAST_RECURRENT, LAST_PLAIN), "rn", strict=True):
+                draw(ax, _of(group, models))
+                style.title(ax, next(letters), f"{PAPER_NAMES.get(role, role)}, last layer {last}")
+        _finish(fig, axes, runs, profile, legends=axes[-1])
+    return fig
+
+
+def fig6(runs: Sequence[Run], profile: Profile) -> Figure:
+    """The models of Table I, trained on all of CARDATA and on a quarter of it."""
+    fractions = analysis.by(runs, "fraction")
+    with style.context():
+        fig = style.figure(3.5)
+        axes = fig.subplots(1, len(fractions), sharey=True, squeeze=False)
+        for ax, letter, (fraction, group) in zip(axes[0], "abcdefgh", fractions.items(), strict=False):
+            draw(ax, group)
+            style.title(ax, letter, FRACTION_NAMES.get(fraction, f"{fraction:g} of the images"))
+        _finish(fig, axes, runs, profile, legends=())
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        fig.legend(handles, labels, loc="outside lower center", ncols=3, prop=MONOSPACE)
+    return fig
+
+
+def fig7(runs: Sequence[Run], profile: Profile) -> Figure:
+    """A panel per data set: the best model with one, two and three recurrent layers, and rrrr."""
+    roles = analysis.by_role(runs, profile)
+    with style.context():
+        fig = style.figure(0.5 + 2.5 * len(roles))
+        axes = fig.subplots(len(roles), 1, sharex=True, squeeze=False)
+        for ax, letter, (role, group) in zip(axes[:, 0], "abcdefgh", roles.items(), strict=False):
+            draw(ax, _of(group, best_and_rrrr(group)))
+            style.title(ax, letter, PAPER_NAMES.get(role, role))
+            ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), prop=MONOSPACE)
+        _finish(fig, axes, runs, profile, legends=())
+    return fig
+
+
+def best_and_rrrr(runs: Sequence[Run]) -> tuple[str, ...]:
+    """The models that Fig. 7 draws for one data set."""
+    return (*analysis.best_by_recurrent(runs).values(), "rrrr")
+
+
+def statistics(runs: Sequence[Run], profile: Profile) -> Figure:
+    """A row per kind of batch statistics; left the models whose last layer is r, right those whose last layer is n."""
+    with style.context():
+        fig = style.figure(9.2)
+        axes = fig.subplots(len(STATISTICS), 2, sharey=True, sharex=True, squeeze=False)
+        letters = iter("abcdef")
+        for row, kind in zip(axes, STATISTICS, strict=True):
+            for ax, models, last in zip(row, (LAST_RECURRENT, LAST_PLAIN), "rn", strict=True):
+                draw(ax, _of(runs, models), kind)
+                style.title(ax, next(letters), f"{STATISTICS_NAMES[kind]}, last layer {last}")
+        _finish(fig, axes, runs, profile, legends=axes[-1])
+    return fig
+
+
+FRACTION_NAMES = {1.0: "all training images", 0.25: "a quarter of them"}
+FRACTION_NAMES = {1.0: "all training images", 0.25: "a quarter of them"}
+STATISTICS_NAMES: dict[Statistics, str] = {"shared": "shared", "iteration": "per iteration", "batch": "of the batch"}
+MONOSPACE: dict[str, Any] = {"family": "DejaVu Sans Mono", "size": style.SMALL}
+
+
+def draw(ax: Axes, runs: Sequence[Run], statistics: Statistics | None = None) -> None:
+    """One panel: a line per model, averaged over seeds with a band from the lowest to the highest, and bicubic."""
+    for number, (layers, group) in enumerate(analysis.by(runs, "layers").items()):
+        _series(ax, layers, group, number, statistics)
+    if runs:
+        style.baseline(ax, analysis.bicubic(runs, "mse", "validation"))
+    style.log_axis(ax)
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+    _note(ax, [layers for layers, group in analysis.by(runs, "layers").items() if any(map(analysis.diverged, group))])
+
+
+def _series(ax: Axes, layers: str, runs: Sequence[Run], number: int, statistics: Statistics | None) -> None:
+    table = analysis.curves(runs, statistics=statistics)
+    epochs, mean = table.index.to_numpy(), table.mean(axis=1, skipna=False).to_numpy()
+    broken = any(map(analysis.diverged, runs))
+    look = style.line(layers)
+    ax.plot(
+        epochs,
+        mean,
+        label=layers,
+        markevery=style.every(len(epochs), number),
+        linewidth=1.1 if len(epochs) > 20 else 1.6,
+        zorder=3,
+        **look,
+    )
+    if table.shape[1] > 1:
+        ax.fill_between(epochs, table.min(axis=1), table.max(axis=1), color=look["color"], alpha=0.15, linewidth=0)
+    ends = _ends(mean, broken)
+    ax.plot(epochs[ends], mean[ends], "x", color=look["color"], markersize=10, markeredgewidth=2, zorder=4)
+
+
+def _note(ax: Axes, diverged: Sequence[str]) -> None:
+    """Names the models whose training diverged, above the curves."""
+    if diverged:
+        text = "\N{MULTIPLICATION SIGN} diverged: " + ", ".join(diverged)
+        low, high = np.log10(ax.get_ylim())
+        ax.set_ylim(top=10 ** (high + 0.13 * (high - low)))
+        ax.text(0.99, 0.99, text, transform=ax.transAxes, ha="right", va="top", fontsize=style.SMALL)
+
+
+def _ends(mean: np.ndarray, broken: bool) -> list[int]:
+    """Where a curve stops being finite: the last point before each gap, and the end of a run that diverged."""
+    finite = np.isfinite(mean)
+    ends = [i for i in range(len(mean) - 1) if finite[i] and not finite[i + 1]]
+    return [*ends, len(mean) - 1] if broken and len(mean) and finite[-1] else ends
+
+
+def _of(runs: Sequence[Run], models: Sequence[str]) -> list[Run]:
+    """The runs of these models, in their order."""
+    return [run for layers in models for run in analysis.select(runs, layers=layers)]
+
+
+def _finish(fig: Figure, axes: Any, runs: Sequence[Run], profile: Profile, legends: Any = None) -> None:
+    """Labels at the outer edges, a legend below each panel of the last row, the stamp."""
+    for row in axes:
+        row[0].set_ylabel(Y_LABEL)
+    for ax in axes[-1]:
+        ax.set_xlabel("epoch")
+    for ax in axes[-1] if legends is None else legends:
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2, prop=MONOSPACE)
+    style.stamp(fig, runs, profile)

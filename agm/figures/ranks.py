@@ -1,0 +1,51 @@
+"""Does the order of the ORL models survive AEL (Section II-D)? Each model's rank under each schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from agm import analysis
+from agm.figures import style
+from agm.figures.curves import MONOSPACE
+from agm.profiles import Profile
+from agm.runs import Run
+
+
+def order(runs: Sequence[Run], profile: Profile) -> Figure:
+    """(a) test MSE, and bicubic; (b) the rank, 1 is best. A line per model, crossing where the order changes."""
+    mse = analysis.mse_by_schedule(runs)
+    with style.context():
+        fig = style.figure(3.9)
+        left, right = fig.subplots(1, 2, width_ratios=(1.15, 1.0))
+        _lines(left, mse)
+        style.baseline(left, analysis.bicubic(runs))
+        style.log_axis(left)
+        left.set_ylabel("test MSE")
+        style.title(left, "a", "quality")
+        _lines(right, mse.rank())
+        right.set_yticks(range(1, len(mse) + 1))
+        right.set_ylim(len(mse) + 0.3, 0.7)
+        right.set_ylabel("rank")
+        style.title(right, "b", "order, 1 is best")
+        handles, labels = left.get_legend_handles_labels()
+        fig.legend(handles, labels, loc="outside lower center", ncols=3, prop=MONOSPACE)
+        style.stamp(fig, runs, profile)
+    return fig
+
+
+def _lines(ax: Axes, table: pd.DataFrame) -> None:
+    places = np.arange(len(table.columns))
+    for layers, row in table.iterrows():
+        ax.plot(places, row.to_numpy(dtype=float), label=str(layers), **style.line(str(layers)))
+    ax.set_xticks(places, [_short(str(name)) for name in table.columns])
+    ax.set_xlim(-0.3, len(places) - 0.7)
+
+
+def _short(schedule: str) -> str:
+    """A schedule's name under the axis; a notation of one's own is cut to its first group."""
+    return schedule if len(schedule) <= 6 else schedule.split(" ", 1)[0] + " …"

@@ -1,0 +1,115 @@
+"""Quality against time: Figs. 8 and 9, NOAEL and AEL+ORL for each model of Table I."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from agm import analysis
+from agm.figures import style
+from agm.profiles import Profile
+from agm.runs import Run
+from agm.schedule import NAMED, Schedule
+
+NOAEL = str(Schedule.parse(NAMED["NOAEL"]))
+
+Seconds = Mapping[str, Sequence[float]]
+"""Run id -> seconds from the start until each iteration's image is there."""
+
+LOOKS: dict[bool, dict[str, Any]] = {
+    False: {"label": "NOAEL", "color": style.BLUE, "linestyle": "-", "marker": "o"},
+    True: {"label": "AEL+ORL", "color": style.VERMILLION, "linestyle": (0, (4, 1.6)), "marker": "X"},
+}
+"""How a series is drawn, by whether layers are inactive in it; the paper marks AEL with crosses, too."""
+
+
+def seconds(runs: Sequence[Run], measure: bool = True) -> Seconds:
+    """The time of every run's iterations: measured here, all networks taking turns, or as each run noted it.
+
+    The time does not depend on the weights, so networks are built anew where a recorded run has left its own out.
+    """
+    if not measure:
+        return {run.config.id: run.summary["seconds_until_iteration"] for run in runs}
+    from agm.evaluate import time_iterations
+    from agm.generator import Generator
+
+    models = {
+        run.config.id: (Generator(run.config.generator), Schedule.parse(run.config.training.schedule)) for run in runs
+    }
+    return time_iterations(models, runs[0].config.data.image_size)
+
+
+def draw(runs: Sequence[Run], profile: Profile, times: Seconds) -> Figure:
+    """A panel per model: test MSE of each iteration's image over the time at which it is there, and bicubic."""
+    models = sorted(analysis.by(runs, "layers").items(), key=lambda item: item[0], reverse=True)
+    with style.context():
+        fig = style.figure(0.9 + 2.4 * ((len(models) + 1) // 2))
+        axes = fig.subplots((len(models) + 1) // 2, 2, sharex=True, sharey=True, squeeze=False)
+        scale, unit = units(times)
+        for ax, letter, (layers, group) in zip(axes.flat, "abcdefgh", models, strict=False):
+            panel(ax, group, times, scale)
+            style.title(ax, letter, layers)
+        for ax in axes.flat[len(models) :]:
+            ax.set_visible(False)
+        _label(fig, axes, unit)
+        style.stamp(fig, runs, profile)
+    return fig
+
+
+def units(times: Seconds) -> tuple[float, str]:
+    """Seconds, as the paper has them, or milliseconds where everything is over within one second."""
+    longest = max((series[-1] for series in times.values()), default=1.0)
+    return (1.0, "seconds") if longest >= 1 else (1000.0, "milliseconds")
+
+
+def panel(ax: Axes, runs: Sequence[Run], times: Seconds, scale: float) -> None:
+    """The series of one model: the mean over seeds of each schedule's runs, all T iterations."""
+    for text, group in analysis.by(runs, "schedule").items():
+        x = scale * np.mean([times[run.config.id] for run in group], axis=0)
+        y = np.mean([run.test() for run in group], axis=0)
+        look = LOOKS[text != NOAEL]
+        ax.plot(x, y, markerfacecolor=look["color"], markeredgecolor="white", markeredgewidth=0.6, **look)
+    style.baseline(ax, analysis.bicubic(runs))
+    ax.set_xlim(left=0)
+    style.log_axis(ax)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+
+
+def _label(fig: Figure, axes: Any, unit: str) -> None:
+    for ax in axes[:, 0]:
+        ax.set_ylabel("test MSE")
+    for ax in axes[-1]:
+        ax.set_xlabel(unit)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside lower center", ncols=3)
+
+
+def numbers(runs: Sequence[Run], times: Seconds) -> analysis.Numbers:
+    """The results of Fig. 8 or 9: qualities, times and their ratios, AEL+ORL over NOAEL, by model."""
+    found: analysis.Numbers = {f"bicubic_{metric}": analysis.bicubic(runs, metric) for metric in ("mse", "psnr")}
+    for layers, group in analysis.by(runs, "layers").items():
+        for text, same in analysis.by(group, "schedule").items():
+            name = f"{layers}_{'noael' if text == NOAEL else 'ael'}"
+            found |= analysis.prefixed(name, _series_numbers(same, times))
+        for part in ("first", "total"):
+            ael, noael = (found.get(f"{layers}_{series}_{part}_ms", float("nan")) for series in ("ael", "noael"))
+            found[f"{layers}_{part}_ratio"] = ael / noael
+    schedules = [text for text in analysis.by(runs, "schedule") if text != NOAEL]
+    return found | {"schedule": schedules[0] if schedules else NOAEL}
+
+
+def _series_numbers(runs: Sequence[Run], times: Seconds) -> analysis.Numbers:
+    mean = np.mean([times[run.config.id] for run in runs], axis=0)
+    return {
+        "mse": analysis.score(runs),
+        "first_mse": analysis.over_seeds(runs, lambda run: float(run.test()[0])),
+        "last_mse": analysis.over_seeds(runs, lambda run: float(run.test()[-1])),
+        "last_psnr": analysis.over_seeds(runs, lambda run: float(run.test("psnr")[-1])),
+        "first_ms": 1000 * float(mean[0]),
+        "total_ms": 1000 * float(mean[-1]),
+    }
