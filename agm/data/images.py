@@ -73,7 +73,7 @@ def read_image(source: Any, name: str) -> Image.Image:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Any mode -> RGB."""
     if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
-        grey = np.asarray(image, dtype=np.float64)
+        grey = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0)
         top = 65535.0 if image.mode != "F" else max(float(grey.max(initial=0.0)), 1.0)
         return Image.fromarray((grey.clip(0, top) / top * 255).round().astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
