@@ -138,9 +138,12 @@ def describe(runs: Sequence[Run], profile: Profile) -> Numbers:
     """What runs were made with, for a figure's stamp and the text around it."""
     if not runs:
         raise AgmError("no runs to describe: nothing is left of the experiment")
-    listed = {name: _listed(runs, name) for name in ("width", "image_size", "epochs")}
+    listed = {name: _listed(runs, name) for name in ("width", "image_size", "epochs", "learning_rate", "batch_size")}
     seeds = _listed(runs, "seed")
     numbers: Numbers = {"profile": profile.name, "data": data_text(runs, profile), **listed, "seeds": seeds}
+    for part in ("train", "validation", "test"):
+        counts = dict.fromkeys(str(run.summary["data"]["images"][part]) for run in runs)
+        numbers[f"{part}_images"] = ", ".join(counts)
     numbers["device"] = ", ".join(dict.fromkeys(str(run.summary["machine"]["device"]) for run in runs))
     numbers["runs"], numbers["diverged"] = len(runs), sum(map(diverged, runs))
     numbers["minutes"] = sum(float(run.summary["seconds"]) for run in runs) / 60
@@ -184,6 +187,42 @@ def curve_numbers(runs: Sequence[Run]) -> Numbers:
         numbers[f"{layers}_test_mse"] = score(group)
         numbers[f"{layers}_spikiness"] = spikiness_of(group)
     numbers["best"], numbers["worst"] = extremes({layers: score(group) for layers, group in groups.items()})
+    return numbers
+
+
+def fig4_numbers(runs: Sequence[Run]) -> Numbers:
+    """What Section III-B1 says of Fig. 4: one n against none, the best single r, the spikiest with at most one n."""
+    groups = by(runs, "layers")
+    single_n = {layers: score(group) for layers, group in groups.items() if layers.count("n") == 1}
+    single_r = {layers: score(group) for layers, group in groups.items() if layers.count("r") == 1}
+    whole = score(groups["rrrr"]) if "rrrr" in groups else float("nan")
+    spiky = {layers: spikiness_of(group) for layers, group in groups.items() if layers.count("n") <= 1}
+    return {
+        "single_n_better": sum(mse < whole for mse in single_n.values()),
+        "single_r_best": extremes(single_r)[0],
+        "a_spikiest": extremes(spiky)[1],
+    }
+
+
+def fig6_numbers(runs: Sequence[Run]) -> Numbers:
+    """What less data costs: test MSE with the smallest share over that with the largest, by model."""
+    fractions = sorted(by(runs, "fraction"))
+    ratios = {}
+    for layers, group in by(runs, "layers").items():
+        less, more = (score(select(group, fraction=share)) for share in (fractions[0], fractions[-1]))
+        ratios[layers] = less / more
+    numbers: Numbers = {f"{layers}_ratio": ratio for layers, ratio in ratios.items()}
+    return numbers | {"worse_with_less": sum(ratio > 1 for ratio in ratios.values())}
+
+
+def fig7_numbers(runs: Sequence[Run]) -> Numbers:
+    """The models that Fig. 7 compares on one data set, and the place of rrrr among them, 1 is best."""
+    best = best_by_recurrent(runs)
+    numbers: Numbers = {f"best_{count}": layers for count, layers in best.items()}
+    scores = {layers: score(select(runs, layers=layers)) for layers in (*best.values(), "rrrr")}
+    for count, layers in best.items():
+        numbers[f"best_{count}_test_mse"] = scores[layers]
+    numbers["rrrr_rank"] = 1 + sum(mse < scores["rrrr"] for mse in scores.values())
     return numbers
 
 
@@ -242,13 +281,29 @@ def order_numbers(runs: Sequence[Run]) -> Numbers:
 
 
 def statistics_table(runs: Sequence[Run]) -> pd.DataFrame:
-    """Per model: last validation MSE and spikiness with each kind of batch statistics; columns (measure, kind)."""
+    """Per model and kind of batch statistics (rows): last validation MSE, test MSE, spikiness."""
     rows = {}
     for layers, group in by(runs, "layers").items():
-        rows[layers] = {("validation_mse", kind): last(group, kind) for kind in STATISTICS}
-        rows[layers] |= {("spikiness", kind): spikiness_of(group, kind) for kind in STATISTICS}
-        rows[layers] |= {("test_mse", kind): score(group, "mse", kind) for kind in STATISTICS}
-    return pd.DataFrame.from_dict(rows, orient="index")
+        for kind in STATISTICS:
+            measures = {"validation_mse": last(group, kind), "test_mse": score(group, "mse", kind)}
+            rows[layers, kind] = measures | {"spikiness": spikiness_of(group, kind)}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["layers", "statistics"])
+
+
+def statistics_numbers(runs: Sequence[Run]) -> Numbers:
+    """Medians over the models whose last layer is r or n, and the numbers of every single model."""
+    table = statistics_table(runs)
+    numbers: Numbers = {"bicubic_validation_mse": bicubic(runs, "mse", "validation")}
+    for kind in STATISTICS:
+        rows = table.xs(kind, level="statistics")
+        for end in "rn":
+            for measure in table.columns:
+                numbers[f"{kind}_{end}_{measure}"] = median(
+                    rows.loc[[layers.endswith(end) for layers in rows.index], measure]
+                )
+        for layers in rows.index:
+            numbers |= {f"{layers}_{kind}_{measure}": float(rows.loc[layers, measure]) for measure in table.columns}
+    return numbers
 
 
 def prefixed(prefix: str, numbers: Mapping[str, Any]) -> Numbers:

@@ -99,6 +99,8 @@ def numbers(runs: Sequence[Run], times: Seconds) -> analysis.Numbers:
         for part in ("first", "total"):
             ael, noael = (found.get(f"{layers}_{series}_{part}_ms", float("nan")) for series in ("ael", "noael"))
             found[f"{layers}_{part}_ratio"] = ael / noael
+    found["beat_bicubic"] = sum(found[name] < found["bicubic_mse"] for name in found if name.endswith("_last_mse"))
+    found["earlier"] = sum(found[name] < 1 for name in found if name.endswith("_first_ratio"))
     schedules = [text for text in analysis.by(runs, "schedule") if text != NOAEL]
     return found | {"schedule": schedules[0] if schedules else NOAEL}
 

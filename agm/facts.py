@@ -1,0 +1,94 @@
+"""What follows from the model and the data alone, with no training: counts, operations, bicubic upsampling."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+from torch import nn
+
+from agm import data
+from agm.analysis import PAPER_TABLE_1, Numbers
+from agm.config import ORL_CONFIGURATIONS, GeneratorConfig
+from agm.counting import macs_per_iteration, parameters
+from agm.errors import AgmError
+from agm.evaluate import bicubic_baseline
+from agm.generator import Generator
+from agm.profiles import ROLES, Profile
+from agm.schedule import Schedule
+
+
+def fewer(layers: str, width: int = 64) -> float:
+    """How many percent fewer parameters than rrrr."""
+    return 100 * (1 - parameters(GeneratorConfig(layers, width)) / parameters(GeneratorConfig("rrrr", width)))
+
+
+def model_table(width: int = 64, image_size: int = 64) -> pd.DataFrame:
+    """Parameters, percent fewer than rrrr, and million multiply-accumulates an iteration, of all 16 models."""
+    rows = {}
+    for layers in ORL_CONFIGURATIONS:
+        config = GeneratorConfig(layers, width)
+        macs = macs_per_iteration(config, image_size) / 1e6
+        rows[layers] = {"parameters": parameters(config), "fewer": fewer(layers, width), "macs": macs}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def model_numbers() -> Numbers:
+    """`model_table` by name, and the parameters of single parts, at width 64."""
+    numbers: Numbers = {}
+    for layers, row in model_table().iterrows():
+        numbers[f"{layers}_parameters"] = int(row["parameters"])
+        numbers |= {f"{layers}_{name}": float(row[name]) for name in ("fewer", "macs")}
+    recurrent, plain = Generator(GeneratorConfig("rrrr")), Generator(GeneratorConfig("nnnn"))
+    parts = {"a": recurrent.a, "b": recurrent.b, "d": recurrent.d}
+    parts |= {"layer_r": recurrent.layers[0], "layer_n": plain.layers[0]}
+    parts |= {"layer4_r": recurrent.layers[3], "layer4_n": plain.layers[3]}
+    numbers |= {f"{name}_parameters": _count(part) for name, part in parts.items()}
+    numbers["peephole_parameters"] = parameters(GeneratorConfig("rrrr", peephole=True))
+    numbers["peephole_extra"] = numbers["peephole_parameters"] - numbers["rrrr_parameters"]
+    return numbers
+
+
+def _count(part: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in part.parameters())
+
+
+def first_iteration_share(schedule: str, layers: str = "rrrr") -> float:
+    """Operations of a schedule's first iteration in percent of an iteration with all layers, A left out."""
+    config = GeneratorConfig(layers)
+    return 100 * macs_per_iteration(config, mask=Schedule.parse(schedule).masks[0]) / macs_per_iteration(config)
+
+
+def psnr_of_mse(mse: float) -> float:
+    """The PSNR in dB that a mean squared error is equal to, for values in [0, 1] (Section III-A2)."""
+    return -10 * math.log10(mse)
+
+
+def paper_numbers() -> Numbers:
+    """Table I's MSE as the paper prints it, and the PSNR it is equal to."""
+    numbers: Numbers = {}
+    for layers, (_, mse) in PAPER_TABLE_1.items():
+        numbers |= {f"{layers}_paper_mse": mse, f"{layers}_paper_psnr": psnr_of_mse(mse)}
+    return numbers
+
+
+def bicubic_table(profile: Profile) -> pd.DataFrame:
+    """Bicubic upsampling on the test images of each part's data set, at the profile's size; NaN where it is missing."""
+    rows = {}
+    for role in ROLES:
+        name = profile.datasets[role]
+        try:
+            part = data.splits(profile.run(role).data).test
+        except AgmError:
+            rows[role] = {"data": f"{name} (not prepared)", "images": 0}
+        else:
+            rows[role] = {"data": name, "images": len(part), **bicubic_baseline(part)}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["data", "images", "mse", "psnr", "ssim"])
+
+
+def bicubic_numbers(table: pd.DataFrame) -> Numbers:
+    """A `bicubic_table` by name."""
+    numbers: Numbers = {f"{role}_data": str(table.loc[role, "data"]) for role in ROLES}
+    for role in ROLES:
+        numbers |= {f"{role}_bicubic_{metric}": float(table.loc[role, metric]) for metric in ("mse", "psnr", "ssim")}
+    return numbers
