@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -30,11 +31,12 @@ def locate(dataset: str) -> Path | None:
                 f"or use a bundled stand-in ({', '.join(bundled.STAND_INS)})"
             )
         return path
-    path = Path(dataset).expanduser()
-    if path.is_dir():
-        return path
-    if path.exists():
-        raise AgmError(f"{dataset}: a data set is a folder, this is a file")
+    with contextlib.suppress(OSError, RuntimeError, ValueError):  # no path at all: too long, no such user, a NUL
+        path = Path(dataset).expanduser()
+        if dataset and path.is_dir():
+            return path
+        if dataset and path.exists():
+            raise AgmError(f"{dataset}: a data set is a folder, this is a file")
     if "/" in dataset or "." in dataset:
         raise AgmError(f"{dataset}: there is no such folder")
     raise unknown("data set", dataset, (*PAPER_SETS, *bundled.STAND_INS))

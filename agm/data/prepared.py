@@ -88,9 +88,10 @@ def _entry(row: dict[str, str | None], where: str) -> Entry:
 def _read_member(archive: tarfile.TarFile, entry: Entry, path: Path) -> np.ndarray:
     name = f"{entry.index:05d}.webp"
     try:
-        member = archive.extractfile(name)
+        info = archive.getmember(name)
     except KeyError:
         raise AgmError(f"{path}: {name} is in the manifest but not in the archive") from None
+    member = archive.extractfile(info) if info.isreg() else None
     if member is None:
         raise AgmError(f"{path}: {name} is not a plain file")
     pixels = np.asarray(read_image(io.BytesIO(member.read()), f"{path}: {name}"))
