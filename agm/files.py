@@ -70,7 +70,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, 
     """Save tensors and a JSON-able `meta` in one safetensors file, with a checksum over both."""
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(meta, sort_keys=True, allow_nan=False)
-    header = {"meta": text, "sha256": _digest(stored, text)}
+    header = {"agm": f"{_digest(stored, text)} {text}"}  # one key: safetensors writes several in random order
     write_bytes(path, safetensors.torch.save(stored, metadata=header))
 
 
@@ -84,11 +84,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise AgmError(f"{path}: missing") from None
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise AgmError(f"{path}: not a safetensors file, or damaged ({error})") from None
-    if "meta" not in header or "sha256" not in header:
+    if "agm" not in header:
         raise AgmError(f"{path}: a safetensors file, but not one that agm wrote (it has no configuration inside)")
-    if _digest(tensors, header["meta"]) != header["sha256"]:
+    sha256, _, text = header["agm"].partition(" ")
+    if _digest(tensors, text) != sha256:
         raise AgmError(f"{path}: damaged, its checksum does not match; restore it, or delete it and train again")
-    meta: dict[str, Any] = json.loads(header["meta"])
+    meta: dict[str, Any] = json.loads(text)
     return tensors, meta
 
 
