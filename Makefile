@@ -1,0 +1,64 @@
+# `make book` makes everything from a bare clone; `make help` lists the rest.
+
+PROFILE ?= quick
+SHELL := bash
+VENV := .venv
+BIN := $(VENV)/bin
+HTML := build/_build/html/index.html
+
+# The first Python that is new enough; PYTHON=/path/to/python3 overrides the search.
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+ifndef PYTHON
+PYTHON := $(shell for name in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$name -c "$(NEW_ENOUGH)" 2>/dev/null && { echo $$name; break; }; done)
+endif
+
+.PHONY: help book test lint lab clean unlock
+
+help:
+	@echo "make book   the whole book from scratch: environment, training, notebooks, HTML (PROFILE=$(PROFILE))"
+	@echo "            PROFILE is one of $(sort $(basename $(notdir $(wildcard agm/profiles/*.yml))))"
+	@echo "make lab    JupyterLab, to explore the notebooks"
+	@echo "make test   lint, then all tests: unit, notebooks, workflow, book"
+	@echo "make lint   ruff, mypy, nbstripout"
+	@echo "make clean  delete what was made (runs, figures, book), keep the environment and the data"
+	@echo "make unlock after a power cut, when Snakemake says that the folder is locked"
+
+book: $(VENV)/.installed
+	@$(BIN)/snakemake --workflow-profile workflow/profiles/local --config profile=$(PROFILE)
+	@echo
+	@echo "The book: $(HTML)"
+	@$(BIN)/python -c "from pathlib import Path; print('Open it:', Path('$(HTML)').absolute().as_uri())"
+
+test: lint
+	$(BIN)/pytest --ignore=tests/test_notebooks.py --ignore=tests/test_workflow.py --ignore=tests/test_book.py
+	$(BIN)/pytest tests/test_notebooks.py tests/test_workflow.py tests/test_book.py
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/nbstripout --verify notebooks/*.ipynb
+
+lab: $(VENV)/.installed
+	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+clean:
+	rm -rf build book/notebooks book/figures .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+unlock: $(VENV)/.installed
+	$(BIN)/snakemake --workflow-profile workflow/profiles/local --unlock
+
+# The environment is made again only when what is to be in it has changed.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "agm needs Python 3.11 or newer; python3 here is $$(python3 --version 2>&1)." >&2; \
+		echo "Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; fi
+	@$(PYTHON) -c "$(NEW_ENOUGH)" || { echo "$(PYTHON) is $$($(PYTHON) --version 2>&1); agm needs 3.11 or newer." >&2; exit 1; }
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) cannot make environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Installing about 240 packages, 2 GB, into $(VENV): this takes minutes, once."
+	@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
+		-e '.[book,test]' -c constraints.txt | awk '/^Collecting/ {printf "  %3d  %s\n", ++n, $$2; fflush()} \
+		/^Installing collected/ {print "  unpacking them all"; fflush()}'
+	@touch $@

@@ -1,0 +1,73 @@
+"""What the Snakefile needs to know: how runs are cut into jobs, and which modules a notebook uses. No torch here."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import json
+from functools import cache
+from pathlib import Path
+
+import agm
+from agm import experiments
+from agm.config import RunConfig
+from agm.profiles import Profile
+from agm.schedule import Schedule
+
+PACKAGE = Path(agm.__file__).parent
+LAYER_COSTS = (0.25, 0.25, 1.0, 0.375)
+"""Layers 1 and 2 work at a quarter of the pixels, layer 4 has fewer channels."""
+OTHER_COST = 0.5
+"""Parts A, B and D and the critic, on the same scale."""
+
+
+def training_jobs(profile: Profile, recorded: set[str]) -> list[list[RunConfig]]:
+    """The profile's runs in portions of `runs_per_job`, since starting torch takes longer than a short run.
+
+    They keep the order in which experiments need them, so that a new experiment leaves the portions before it alone.
+    """
+    runs = [run for run in experiments.plan_all(experiments.EXPERIMENTS, profile) if run.id not in recorded]
+    size = profile.runs_per_job
+    return [runs[start : start + size] for start in range(0, len(runs), size)]
+
+
+def cost(run: RunConfig) -> float:
+    """Roughly how long a run takes next to others of its profile; a ConvLSTM costs four times its plain twin."""
+    costs = [part * (4 if letter == "r" else 1) for part, letter in zip(LAYER_COSTS, run.generator.layers, strict=True)]
+    masks = Schedule.parse(run.training.schedule).masks
+    iterations = sum(OTHER_COST + sum(itertools.compress(costs, mask)) for mask in masks)
+    return iterations * run.data.fraction * run.training.epochs
+
+
+def modules_of(notebook: Path) -> list[Path]:
+    """The files of `agm` that a notebook imports, directly or through one another."""
+    if not notebook.exists():
+        return []  # Snakemake says that it is missing
+    cells = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
+    lines = "\n".join("".join(cell["source"]) for cell in cells).splitlines()
+    queue = list(_imported("\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))))
+    found: set[Path] = set()
+    while queue:
+        path = queue.pop()
+        if path not in found:
+            found.add(path)
+            queue += _imported(path.read_text())
+    return sorted(found)
+
+
+@cache
+def _imported(source: str) -> set[Path]:
+    """The files of `agm` behind the import statements of a source, wherever in it they stand."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    files: set[Path] = set()
+    for name in names:
+        first, *rest = name.split(".")
+        if first == "agm":  # importing agm.figures.curves runs agm and agm.figures too
+            files |= {PACKAGE.joinpath(*rest[:depth], "__init__.py") for depth in range(len(rest) + 1)}
+            files.add(PACKAGE.joinpath(*rest).with_suffix(".py"))
+    return {path for path in files if path.is_file()}

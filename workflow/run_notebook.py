@@ -1,0 +1,75 @@
+"""Papermill with a net: unknown parameters are refused by name, and a notebook that hangs is ended.
+
+Run a notebook:                         python workflow/run_notebook.py notebooks/fig4.ipynb out.ipynb -p profile smoke
+See whether all these ran to their end: python workflow/run_notebook.py --check book/notebooks/*.ipynb
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from agm.config import field_owners
+from agm.errors import AgmError, unknown
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("notebooks", nargs="+", type=Path, help="a notebook and where to write it, executed")
+    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="a parameter")
+    parser.add_argument("--timeout", type=float, default=1800, help="seconds for the whole notebook")
+    parser.add_argument("--check", action="store_true", help="run nothing, look at executed notebooks")
+    given = parser.parse_args(arguments)
+    if not given.check and len(given.notebooks) != 2:
+        parser.error("expected a notebook and where to write it, executed")
+    try:
+        if given.check:
+            for path in given.notebooks:
+                check(path)
+        else:
+            source, target = given.notebooks
+            execute(source, target, dict(given.p), given.timeout)
+    except AgmError as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def execute(source: Path, target: Path, parameters: dict[str, str], timeout: float) -> None:
+    """Raises AgmError for an unknown parameter, a failed cell, or a notebook that took longer than `timeout`."""
+    import papermill  # type: ignore[import-untyped]
+
+    known = papermill.inspect_notebook(str(source)).keys() | field_owners()
+    for name in parameters:
+        if name not in known:
+            raise AgmError(f"{source}: {unknown('parameter', name, known)}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    pairs = [text for name, value in parameters.items() for text in ("-p", name, value)]
+    command = [sys.executable, "-m", "papermill", str(source), str(target), *pairs]
+    try:  # the kernel notices that papermill is gone, and ends itself
+        status = subprocess.run(
+            [*command, "--kernel", "python3", "--cwd", ".", "--no-progress-bar"], timeout=timeout
+        ).returncode
+    except subprocess.TimeoutExpired:
+        raise AgmError(f"{source}: ended after {timeout:g} seconds") from None
+    if status != 0:
+        raise AgmError(f"{source}: failed; {target} shows where")
+    check(target)
+
+
+def check(path: Path) -> None:
+    """Raises AgmError if a notebook did not run to its end, which the book's builder would not mind."""
+    try:
+        papermill = json.loads(path.read_text())["metadata"]["papermill"]
+    except (OSError, ValueError, KeyError):
+        raise AgmError(f"{path}: is no notebook that papermill executed") from None
+    if papermill["exception"] or not papermill["end_time"]:
+        raise AgmError(f"{path}: did not run to its end; delete it, so that it is executed again")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
