@@ -5,6 +5,8 @@ Every layer takes `t`, the iteration from 0, and `statistics`, because batch nor
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,6 +17,9 @@ LEAK = 0.2  # slope of LeakyReLU, as in DCGAN, the base structure the paper name
 
 State = tuple[Tensor, Tensor] | None
 """Hidden and cell state (h, c) of a ConvLSTM, each (N, C, H, W); None is the zero state, or no state at all."""
+
+Update = Callable[[Tensor, Tensor | None, Tensor | None], tuple[Tensor, Tensor]]
+"""What `lstm_update` is; training may use a compiled one."""
 
 
 class IterationNorm(nn.Module):
@@ -42,13 +47,13 @@ class IterationNorm(nn.Module):
         shared = self.running_mean.shape[0] - 1
         row = min(t, shared - 1)
         if self.training:
-            mean, var = torch.zeros_like(self.running_mean[0]), torch.zeros_like(self.running_var[0])
+            mean, var = torch.zeros_like(self.running_mean[:2])
             # With momentum 1 the "running" statistics are the batch's own, at no extra pass over x.
             y = F.batch_norm(x, mean, var, self.weight, self.bias, True, 1.0, self.epsilon)
             with torch.no_grad():
-                rows = [row, shared]
-                self.running_mean[rows] = self.running_mean[rows].lerp(mean.expand(2, -1), self.momentum)
-                self.running_var[rows] = self.running_var[rows].lerp(var.expand(2, -1), self.momentum)
+                for i in (row, shared):
+                    self.running_mean[i].lerp_(mean, self.momentum)
+                    self.running_var[i].lerp_(var, self.momentum)
             return y
         if statistics == "batch":
             return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, self.epsilon)
@@ -105,16 +110,18 @@ class ConvLSTM(nn.Module):
             assert self.gates.bias is not None
             # Remember by default: the usual start of an LSTM; the paper does not say.
             self.gates.bias[outputs : 2 * outputs] += 1.0
+        self.training_update: Update = lstm_update
 
     def forward(self, x: Tensor, state: State, t: int, statistics: Statistics) -> tuple[Tensor, State]:
         """x: (N, inputs, H, W), state: None or (h, c) of (N, outputs, H, W) each -> h and (h, c)."""
+        update = self.training_update if self.training else lstm_update
         if state is None:
             # The hidden half of the convolution would only multiply zeros.
             gates = F.conv2d(x, self.gates.weight[:, : self.inputs], self.gates.bias, padding=1)
-            h, c = lstm_update(gates, None, self.peephole)
+            h, c = update(gates, None, self.peephole)
         else:
             gates = self.gates(torch.cat([x, state[0]], dim=1))  # (N, inputs + outputs, H, W) -> (N, 4 outputs, H, W)
-            h, c = lstm_update(gates, state[1], self.peephole)
+            h, c = update(gates, state[1], self.peephole)
         return h, (h, c)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -30,6 +30,7 @@ from agm.data import Part, Splits
 from agm.errors import AgmError
 from agm.evaluate import METRICS, bicubic_baseline, evaluate, time_iterations
 from agm.generator import Generator
+from agm.layers import ConvLSTM, lstm_update
 from agm.losses import adversarial_loss, critic_loss, gradient_penalty, visual_loss
 from agm.schedule import Schedule
 
@@ -41,7 +42,9 @@ METRICS_FILE, TEST_FILE = "metrics.csv", "test.safetensors"
 class Execution:
     """How a run is carried out: nothing here is part of a run's identity.
 
-    `device`: auto, cpu or cuda. `time_budget`: seconds until the run stops and saves itself.
+    `device`: auto, cpu or cuda. `compile`: fuse the gate equations of ConvLSTM layers. `graph`: on a GPU, record the
+    training step once as a CUDA graph and replay it, instead of launching its thousands of kernels each time.
+    `time_budget`: seconds until the run stops and saves itself.
     `checkpoint_interval`: seconds between checkpoints within an epoch; one is written after every epoch anyway.
     `label`: what the progress bar is headed with.
     """
@@ -53,6 +56,7 @@ class Execution:
     checkpoint_interval: float = 120.0
     progress: bool = True
     label: str = ""
+    graph: bool = False
 
 
 class Stop:
@@ -108,6 +112,7 @@ def train(config: RunConfig, folder: Path, execution: Execution | None = None) -
         checkpoint.save(folder / CHECKPOINT, config, networks, losses, progress)
 
     high, low = (to_device(pixels, device) for pixels in (parts.train.high, parts.train.low))
+    update = stepper(networks, settings, execution)
     steps = math.ceil(len(parts.train) / settings.batch_size)
     bar = tqdm(
         total=settings.epochs * steps,
@@ -129,9 +134,10 @@ def train(config: RunConfig, folder: Path, execution: Execution | None = None) -
                 if time.monotonic() - saved > execution.checkpoint_interval:
                     save()
                     saved = time.monotonic()
-                index = torch.from_numpy(batch).to(device)
-                mix = _mix(config.seed, progress.epoch, step, len(batch)).to(device)
-                losses += train_step(networks, low[index].float() / 255, high[index].float() / 255, settings, mix)
+                # Without waiting for the device, which may still be busy with the step before.
+                index = torch.from_numpy(batch).to(device, non_blocking=True)
+                mix = _mix(config.seed, progress.epoch, step, len(batch)).to(device, non_blocking=True)
+                losses += update(low[index].float() / 255, high[index].float() / 255, mix)
                 progress.step = step + 1
                 bar.update()
             training_loss = losses.div(steps).tolist()
@@ -175,6 +181,50 @@ def train_step(networks: Networks, low: Tensor, target: Tensor, settings: Traini
     return torch.stack([visual.detach(), loss_d.detach()])
 
 
+Update = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(low, target, mix) -> losses: `train_step` without its other arguments."""
+
+
+def stepper(networks: Networks, settings: TrainingConfig, execution: Execution) -> Update:
+    """`train_step`, replayed from a CUDA graph if `execution` asks for that and there is a GPU."""
+    if execution.graph and networks.fabric.device.type == "cuda":
+        return GraphedStep(networks, settings)
+    return lambda low, target, mix: train_step(networks, low, target, settings, mix)
+
+
+class GraphedStep:
+    """`train_step` as a CUDA graph. The first steps, and batches that are not full, run as usual."""
+
+    WARM_UP = 3
+
+    def __init__(self, networks: Networks, settings: TrainingConfig) -> None:
+        self.networks, self.settings = networks, settings
+        self.stream = torch.cuda.Stream(networks.fabric.device)  # type: ignore[no-untyped-call]
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.steps = 0
+
+    def __call__(self, low: Tensor, target: Tensor, mix: Tensor) -> Tensor:
+        if len(low) != self.settings.batch_size:
+            return train_step(self.networks, low, target, self.settings, mix)
+        if self.steps < self.WARM_UP:
+            self.steps += 1
+            current = torch.cuda.current_stream(self.stream.device)
+            self.stream.wait_stream(current)
+            with torch.cuda.stream(self.stream):
+                losses = train_step(self.networks, low, target, self.settings, mix)
+            current.wait_stream(self.stream)
+            return losses
+        if self.graph is None:
+            self.inputs = (low.clone(), target.clone(), mix.clone())
+            self.graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self.graph, stream=self.stream):
+                self.losses = train_step(self.networks, *self.inputs[:2], self.settings, self.inputs[2])
+        for own, given in zip(self.inputs, (low, target, mix), strict=True):
+            own.copy_(given)
+        self.graph.replay()
+        return self.losses
+
+
 @dataclass(frozen=True)
 class Networks:
     """The two networks, plain and as Fabric wraps them, with their optimizers."""
@@ -198,8 +248,13 @@ def build(config: RunConfig, execution: Execution) -> Networks:
         generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         critic.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if execution.compile:
-        generator.step = torch.compile(generator.step)  # type: ignore[method-assign]
+        # The whole step would be compiled anew for every iteration, since each has batch statistics of its own.
+        compiled = torch.compile(lstm_update)
+        for module in generator.modules():
+            if isinstance(module, ConvLSTM):
+                module.training_update = compiled
     adam: dict[str, Any] = {"lr": settings.learning_rate, "eps": settings.adam_epsilon}
+    adam["capturable"] = execution.graph and fabric.device.type == "cuda"
     wrapped_generator, optimizer = fabric.setup(generator, torch.optim.Adam(generator.parameters(), **adam))
     wrapped_critic, critic_optimizer = fabric.setup(critic, torch.optim.Adam(critic.parameters(), **adam))
     return Networks(fabric, generator, critic, wrapped_generator, wrapped_critic, optimizer, critic_optimizer)

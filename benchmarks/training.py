@@ -20,13 +20,15 @@ from agm.config import DataConfig, GeneratorConfig, RunConfig, TrainingConfig
 from agm.counting import macs_per_iteration
 from agm.experiments import TABLE_1
 from agm.schedule import Schedule
-from agm.train import Execution, Networks, build, train_step
+from agm.train import Execution, GraphedStep, Networks, Update, build, stepper
 
 VARIANTS = {
     "eager": {},
     "channels_last": {"channels_last": True},
     "compile": {"compile": True},
     "compile_channels_last": {"compile": True, "channels_last": True},
+    "graph_channels_last": {"graph": True, "channels_last": True},
+    "graph_compile_channels_last": {"graph": True, "compile": True, "channels_last": True},
 }
 
 
@@ -47,34 +49,35 @@ def main() -> None:
 
     rows: list[dict[str, Any]] = []
     ceiling = 0.0
-    print(f"{'layers':8}{'variant':24}{'images/s':>10}{'TFLOP/s':>10}{'share':>8}{'peak GiB':>10}{'first step s':>14}")
+    print(f"{'layers':8}{'variant':28}{'images/s':>10}{'TFLOP/s':>10}{'share':>8}{'peak GiB':>10}{'warm-up s':>14}")
     for layers in arguments.layers:
         timed = {}
         for variant in arguments.variants:
             config = _config(layers, arguments)
-            networks = build(config, Execution(device=arguments.device, **VARIANTS[variant]))
+            execution = Execution(device=arguments.device, **VARIANTS[variant])
+            before = _allocated()
+            networks = build(config, execution)
             device = networks.fabric.device
+            update = stepper(networks, config.training, execution)
             ceiling = ceiling or matmul_ceiling(device, arguments.precision)
-            _reset_peak(device)
             start = time.perf_counter()
-            _steps(networks, config, 1)
+            _steps(networks, update, config, GraphedStep.WARM_UP + 2)
             first = time.perf_counter() - start
-            _steps(networks, config, 3)
-            timed[variant] = (networks, config, first, _peak(device), [])
+            timed[variant] = (networks, update, config, first, _peak(device) - before, [])
         for _ in range(arguments.repeats):
-            for networks, config, _, _, rates in timed.values():
+            for networks, update, config, _, _, rates in timed.values():
                 start = time.perf_counter()
-                _steps(networks, config, arguments.steps)
+                _steps(networks, update, config, arguments.steps)
                 rates.append(arguments.steps * arguments.batch_size / (time.perf_counter() - start))
         flop = training_flop(_config(layers, arguments))
-        for variant, (_, _, first, peak, rates) in timed.items():
+        for variant, (_, _, _, first, peak, rates) in timed.items():
             rate = statistics.median(rates)
             row = {"layers": layers, "variant": variant, "schedule": arguments.schedule, "images_per_second": rate}
             row |= {"flops": rate * flop, "share_of_ceiling": rate * flop / ceiling, "peak_bytes": peak}
-            rows.append(row | {"first_step_seconds": first})
+            rows.append(row | {"warm_up_seconds": first})
             share, memory = row["share_of_ceiling"], peak / 2**30
             speed = f"{rate:>10.1f}{rate * flop / 1e12:>10.2f}{share:>8.1%}"
-            print(f"{layers:8}{variant:24}{speed}{memory:>10.2f}{first:>14.1f}", flush=True)
+            print(f"{layers:8}{variant:28}{speed}{memory:>10.2f}{first:>14.1f}", flush=True)
     settings = {key: value for key, value in vars(arguments).items() if key != "out"}
     result = {"settings": settings, "ceiling_flops": ceiling, "machine": machine.describe(device), "rows": rows}
     if arguments.out:
@@ -92,7 +95,7 @@ def _config(layers: str, arguments: argparse.Namespace) -> RunConfig:
     return RunConfig(GeneratorConfig(layers=layers, width=arguments.width), data, training)
 
 
-def _steps(networks: Networks, config: RunConfig, count: int) -> None:
+def _steps(networks: Networks, update: Update, config: RunConfig, count: int) -> None:
     size, batch, device = config.data.image_size, config.training.batch_size, networks.fabric.device
     networks.generator.train()
     low, target = (
@@ -100,7 +103,7 @@ def _steps(networks: Networks, config: RunConfig, count: int) -> None:
         torch.rand(batch, 3, size, size, device=device),
     )
     for _ in range(count):
-        train_step(networks, low, target, config.training, torch.zeros(batch, device=device))
+        update(low, target, torch.zeros(batch, device=device))
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -126,9 +129,12 @@ def matmul_ceiling(device: torch.device, precision: str) -> float:
     return statistics.median(rates[3:])
 
 
-def _reset_peak(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+def _allocated() -> int:
+    """GPU memory in use so far; the peak counts from here."""
+    if not torch.cuda.is_available():
+        return 0
+    torch.cuda.reset_peak_memory_stats()
+    return torch.cuda.memory_allocated()
 
 
 def _peak(device: torch.device) -> int:

@@ -8,6 +8,7 @@ Needs neither network nor jupyter. Run it again to go on where it stopped; finis
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import io
 import sys
 import tarfile
@@ -33,6 +34,7 @@ def main() -> int:
     parser.add_argument("--time-budget", default="9m", help="such as 90s, 9m or 2h")
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--graph", action="store_true", help="record the training step as a CUDA graph")
     parser.add_argument("--pack", type=Path, help="write a tar per finished run into this folder")
     parser.add_argument(
         "--weights", nargs="*", default=["nnnr"], help="ORL configurations whose weights are packed too"
@@ -43,7 +45,8 @@ def main() -> int:
         return unpack(arguments.unpack, results_folder() / arguments.profile)
     profile = profiles.load(arguments.profile)
     planned = experiments.plan_all(arguments.experiment or experiments.EXPERIMENTS, profile)
-    status = train_all(planned, parse_duration(arguments.time_budget), arguments.channels_last, arguments.compile)
+    how = Execution(channels_last=arguments.channels_last, compile=arguments.compile, graph=arguments.graph)
+    status = train_all(planned, parse_duration(arguments.time_budget), how)
     if arguments.pack:
         for config in planned:
             if (runs_folder() / config.id / "summary.json").exists():
@@ -51,14 +54,12 @@ def main() -> int:
     return status
 
 
-def train_all(planned: list[RunConfig], budget: float, channels_last: bool, compile_: bool) -> int:
+def train_all(planned: list[RunConfig], budget: float, execution: Execution) -> int:
     """Train in order until all is done (0) or the budget is spent (UNFINISHED)."""
     deadline = time.monotonic() + budget
     for number, config in enumerate(planned, 1):
         label = f"[{number}/{len(planned)}] {config.generator.layers} {config.training.schedule}"
-        how = Execution(
-            channels_last=channels_last, compile=compile_, time_budget=deadline - time.monotonic(), label=label
-        )
+        how = dataclasses.replace(execution, time_budget=deadline - time.monotonic(), label=label)
         if train(config, runs_folder() / config.id, how) == "interrupted":
             print(f"time budget spent in run {number} of {len(planned)}; run the same command again to go on")
             return UNFINISHED
