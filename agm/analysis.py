@@ -28,14 +28,6 @@ SUBSTITUTES = {
 
 STANDING = " standing in for "
 
-PAPER_TABLE_1 = {
-    "nnnr": (1335683, 0.0068),
-    "nnrr": (2220419, 0.0070),
-    "rrnr": (3105155, 0.0069),
-    "rrrr": (3989891, 0.0075),
-}
-"""Table I as the paper prints it: parameters and MSE."""
-
 Numbers = dict[str, Any]
 """Named results: plain floats, integers and text."""
 
@@ -178,54 +170,6 @@ def _listed(runs: Iterable[Run], name: str) -> str:
     return ", ".join(str(value) for value in by(runs, name))
 
 
-def curve_numbers(runs: Sequence[Run]) -> Numbers:
-    """The results of one panel of curves, runs of one data set: `nnnr_test_mse`, `bicubic_test_mse`, `best`."""
-    numbers: Numbers = {f"bicubic_{part}_mse": bicubic(runs, "mse", part) for part in ("validation", "test")}
-    groups = by(runs, "layers")
-    for layers, group in groups.items():
-        numbers[f"{layers}_validation_mse"] = last(group)
-        numbers[f"{layers}_test_mse"] = score(group)
-        numbers[f"{layers}_spikiness"] = spikiness_of(group)
-    numbers["best"], numbers["worst"] = extremes({layers: score(group) for layers, group in groups.items()})
-    return numbers
-
-
-def fig4_numbers(runs: Sequence[Run]) -> Numbers:
-    """What Section III-B1 says of Fig. 4: one n against none, the best single r, the spikiest with at most one n."""
-    groups = by(runs, "layers")
-    single_n = {layers: score(group) for layers, group in groups.items() if layers.count("n") == 1}
-    single_r = {layers: score(group) for layers, group in groups.items() if layers.count("r") == 1}
-    whole = score(groups["rrrr"]) if "rrrr" in groups else float("nan")
-    spiky = {layers: spikiness_of(group) for layers, group in groups.items() if layers.count("n") <= 1}
-    return {
-        "single_n_better": sum(mse < whole for mse in single_n.values()),
-        "single_r_best": extremes(single_r)[0],
-        "a_spikiest": extremes(spiky)[1],
-    }
-
-
-def fig6_numbers(runs: Sequence[Run]) -> Numbers:
-    """What less data costs: test MSE with the smallest share over that with the largest, by model."""
-    fractions = sorted(by(runs, "fraction"))
-    ratios = {}
-    for layers, group in by(runs, "layers").items():
-        less, more = (score(select(group, fraction=share)) for share in (fractions[0], fractions[-1]))
-        ratios[layers] = less / more
-    numbers: Numbers = {f"{layers}_ratio": ratio for layers, ratio in ratios.items()}
-    return numbers | {"worse_with_less": sum(ratio > 1 for ratio in ratios.values())}
-
-
-def fig7_numbers(runs: Sequence[Run]) -> Numbers:
-    """The models that Fig. 7 compares on one data set, and the place of rrrr among them, 1 is best."""
-    best = best_by_recurrent(runs)
-    numbers: Numbers = {f"best_{count}": layers for count, layers in best.items()}
-    scores = {layers: score(select(runs, layers=layers)) for layers in (*best.values(), "rrrr")}
-    for count, layers in best.items():
-        numbers[f"best_{count}_test_mse"] = scores[layers]
-    numbers["rrrr_rank"] = 1 + sum(mse < scores["rrrr"] for mse in scores.values())
-    return numbers
-
-
 def best_by_recurrent(runs: Sequence[Run]) -> dict[int, str]:
     """Number of recurrent layers (1 to 3) -> the model with the lowest last validation MSE among the runs' models."""
     best = {}
@@ -234,15 +178,6 @@ def best_by_recurrent(runs: Sequence[Run]) -> dict[int, str]:
         if scores:
             best[count] = extremes(scores)[0]
     return best
-
-
-def table_1(runs: Sequence[Run]) -> pd.DataFrame:
-    """Test metrics by model, averaged over iterations and seeds, and bicubic upsampling in the last row."""
-    rows = {
-        layers: {m: score(group, m) for m in ("mse", "psnr", "ssim")} for layers, group in by(runs, "layers").items()
-    }
-    rows["bicubic"] = {metric: bicubic(runs, metric) for metric in ("mse", "psnr", "ssim")}
-    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def mse_by_schedule(runs: Sequence[Run]) -> pd.DataFrame:
@@ -264,22 +199,6 @@ def kendall(mse: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["first", "second", "tau", "p"])
 
 
-def order_numbers(runs: Sequence[Run]) -> Numbers:
-    """The results of II-D: each schedule's order, MSE and rank by model, and the agreement of every two orders."""
-    mse = mse_by_schedule(runs)
-    numbers: Numbers = {"bicubic_mse": bicubic(runs)}
-    for name in mse.columns:
-        short = str(name).lower()
-        numbers[f"{short}_order"] = ", ".join(mse[name].sort_values().index)
-        for layers in mse.index:
-            numbers[f"{layers}_{short}_mse"] = float(mse.loc[layers, name])
-            numbers[f"{layers}_{short}_rank"] = float(mse[name].rank()[layers])
-    for row in kendall(mse).to_dict("records"):
-        pair = f"{row['first']}_{row['second']}".lower()
-        numbers |= {f"{pair}_tau": float(row["tau"]), f"{pair}_p": float(row["p"])}
-    return numbers
-
-
 def statistics_table(runs: Sequence[Run]) -> pd.DataFrame:
     """Per model and kind of batch statistics (rows): last validation MSE, test MSE, spikiness."""
     rows = {}
@@ -288,22 +207,6 @@ def statistics_table(runs: Sequence[Run]) -> pd.DataFrame:
             measures = {"validation_mse": last(group, kind), "test_mse": score(group, "mse", kind)}
             rows[layers, kind] = measures | {"spikiness": spikiness_of(group, kind)}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["layers", "statistics"])
-
-
-def statistics_numbers(runs: Sequence[Run]) -> Numbers:
-    """Medians over the models whose last layer is r or n, and the numbers of every single model."""
-    table = statistics_table(runs)
-    numbers: Numbers = {"bicubic_validation_mse": bicubic(runs, "mse", "validation")}
-    for kind in STATISTICS:
-        rows = table.xs(kind, level="statistics")
-        for end in "rn":
-            for measure in table.columns:
-                numbers[f"{kind}_{end}_{measure}"] = median(
-                    rows.loc[[layers.endswith(end) for layers in rows.index], measure]
-                )
-        for layers in rows.index:
-            numbers |= {f"{layers}_{kind}_{measure}": float(rows.loc[layers, measure]) for measure in table.columns}
-    return numbers
 
 
 def prefixed(prefix: str, numbers: Mapping[str, Any]) -> Numbers:

@@ -8,11 +8,12 @@ import pandas as pd
 from torch import nn
 
 from agm import data
-from agm.analysis import PAPER_TABLE_1, Numbers
+from agm.analysis import Numbers
 from agm.config import ORL_CONFIGURATIONS, GeneratorConfig
 from agm.counting import macs_per_iteration, parameters
 from agm.errors import AgmError
 from agm.evaluate import bicubic_baseline
+from agm.findings import PAPER_TABLE_1
 from agm.generator import Generator
 from agm.profiles import ROLES, Profile
 from agm.schedule import Schedule
@@ -43,13 +44,14 @@ def model_numbers() -> Numbers:
     parts = {"a": recurrent.a, "b": recurrent.b, "d": recurrent.d}
     parts |= {"layer_r": recurrent.layers[0], "layer_n": plain.layers[0]}
     parts |= {"layer4_r": recurrent.layers[3], "layer4_n": plain.layers[3]}
-    numbers |= {f"{name}_parameters": _count(part) for name, part in parts.items()}
+    numbers |= {f"{name}_parameters": count(part) for name, part in parts.items()}
     numbers["peephole_parameters"] = parameters(GeneratorConfig("rrrr", peephole=True))
     numbers["peephole_extra"] = numbers["peephole_parameters"] - numbers["rrrr_parameters"]
     return numbers
 
 
-def _count(part: nn.Module) -> int:
+def count(part: nn.Module) -> int:
+    """Learnable parameters of a network or of a part of one."""
     return sum(parameter.numel() for parameter in part.parameters())
 
 
@@ -88,7 +90,8 @@ def bicubic_table(profile: Profile) -> pd.DataFrame:
 
 def bicubic_numbers(table: pd.DataFrame) -> Numbers:
     """A `bicubic_table` by name."""
-    numbers: Numbers = {f"{role}_data": str(table.loc[role, "data"]) for role in ROLES}
-    for role in ROLES:
-        numbers |= {f"{role}_bicubic_{metric}": float(table.loc[role, metric]) for metric in ("mse", "psnr", "ssim")}
+    numbers: Numbers = {}
+    for role, row in table.to_dict("index").items():
+        numbers[f"{role}_data"] = str(row.pop("data"))
+        numbers |= {f"{role}_bicubic_{metric}": float(row[metric]) for metric in ("mse", "psnr", "ssim")}
     return numbers

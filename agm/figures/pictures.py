@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -33,7 +33,11 @@ def strip(pictures: Sequence[Tensor], captions: Sequence[str], columns: int = 4)
 
 
 def first(
-    run: Run, profile: Profile, seconds: Sequence[float], image: int = 0, shown: Sequence[int] = (1, 2, 5, 10)
+    run: Run,
+    profile: Profile,
+    times: Mapping[str, Sequence[float]],
+    image: int = 0,
+    shown: Sequence[int] = (1, 2, 5, 10),
 ) -> Figure:
     """One test image: some iterations with the time at which they are there, the input, bicubic and the original."""
     part = data.splits(run.config.data).test
@@ -43,7 +47,10 @@ def first(
             :, 0
         ]  # (T, 1, 3, H, W) -> (T, 3, H, W)
     shown = [t for t in shown if t <= len(outputs)]
-    captions = [f"iteration {t}\n{1000 * seconds[t - 1]:.3g} ms\n{_quality(outputs[t - 1], high[0])}" for t in shown]
+    captions = [
+        f"iteration {t}\n{1000 * times[run.config.id][t - 1]:.3g} ms\n{_quality(outputs[t - 1], high[0])}"
+        for t in shown
+    ]
     others = {"input": low[0], f"bicubic\n{_quality(enlarged[0], high[0])}": enlarged[0], "original": high[0]}
     fig = strip([*(outputs[t - 1] for t in shown), *others.values()], [*captions, *others], columns=len(shown))
     name = analysis.schedule_name(run.config.training.schedule)

@@ -1,0 +1,200 @@
+"""What each figure and table says in numbers, by name: what the text of the book can quote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from agm import analysis, experiments, profiles, runs
+from agm.analysis import Numbers, bicubic, by, extremes, last, median, score, select, spikiness_of
+from agm.config import STATISTICS, GeneratorConfig
+from agm.counting import parameters
+from agm.paths import results_folder
+from agm.profiles import Profile
+from agm.runs import Run
+
+PAPER_TABLE_1 = {
+    "nnnr": (1335683, 0.0068),
+    "nnrr": (2220419, 0.0070),
+    "rrnr": (3105155, 0.0069),
+    "rrrr": (3989891, 0.0075),
+}
+"""Table I as the paper prints it: parameters and MSE."""
+
+
+def recorded(experiment: str) -> dict[str, list[Run]]:
+    """The recorded runs of an experiment, by the profile under which they were recorded."""
+    found = {}
+    for name in profiles.names():
+        planned = experiments.plan(experiment, profiles.load(name))
+        present = [run for config in planned if (run := runs.find(config, results_folder() / name)) is not None]
+        if present:
+            found[name] = present
+    return found
+
+
+def all_finished(profile: Profile) -> list[Run]:
+    """The runs that are there of all that a profile plans."""
+    planned = experiments.plan_all(experiments.EXPERIMENTS, profile)
+    return [run for config in planned if (run := runs.find(config)) is not None]
+
+
+def table_1(finished: Sequence[Run], profile: Profile) -> pd.DataFrame:
+    """Table I: the paper's numbers, those of these runs, those of recorded ones; bicubic upsampling in the last row."""
+    models = [*by(finished, "layers"), "bicubic"]
+    printed = pd.DataFrame(PAPER_TABLE_1, index=["parameters (paper)", "MSE (paper)"]).T
+    table = pd.DataFrame(index=models).join(printed)
+    counted = {layers: parameters(GeneratorConfig(layers)) for layers in models[:-1]}
+    table.insert(0, "parameters", pd.Series(counted, dtype=float))
+    for metric in ("mse", "psnr", "ssim"):
+        table[f"{metric.upper()} ({profile.name})"] = pd.Series(_scores(finished, metric))
+    for name, group in recorded("table1").items():
+        if name != profile.name:
+            table[f"MSE ({name}, recorded)"] = pd.Series(_scores(group, "mse"))
+    return table
+
+
+def styled_table_1(table: pd.DataFrame) -> Styler:
+    """The table as a page shows it: whole numbers, four decimals, a dash where there is nothing to show."""
+    counts = [name for name in table.columns if name.startswith("parameters")]
+    formats: dict[Any, Any] = dict.fromkeys(counts, "{:,.0f}") | {
+        name: "{:.2f}" for name in table.columns if name.startswith("PSNR")
+    }
+    return table.style.format(formats, precision=4, na_rep="–")
+
+
+def _scores(group: Sequence[Run], metric: str) -> dict[str, float]:
+    scores = {layers: score(same, metric) for layers, same in by(group, "layers").items()}
+    return scores | {"bicubic": bicubic(group, metric)}
+
+
+def table_1_numbers(finished: Sequence[Run]) -> Numbers:
+    """Table I by name."""
+    numbers: Numbers = {f"bicubic_{metric}": bicubic(finished, metric) for metric in ("mse", "psnr", "ssim")}
+    whole = parameters(GeneratorConfig("rrrr"))
+    groups = by(finished, "layers")
+    for layers, group in groups.items():
+        count = parameters(GeneratorConfig(layers))
+        numbers[f"{layers}_parameters"], numbers[f"{layers}_fewer"] = count, 100 * (1 - count / whole)
+        numbers[f"{layers}_run_parameters"] = int(group[0].summary["parameters"])
+        numbers[f"{layers}_paper_parameters"], numbers[f"{layers}_paper_mse"] = PAPER_TABLE_1[layers]
+        numbers |= {f"{layers}_{metric}": score(group, metric) for metric in ("mse", "psnr", "ssim")}
+    numbers["best"], numbers["worst"] = extremes({layers: score(group) for layers, group in groups.items()})
+    return numbers
+
+
+def curve_numbers(finished: Sequence[Run]) -> Numbers:
+    """The results of one panel of curves, runs of one data set: `nnnr_test_mse`, `bicubic_test_mse`, `best`."""
+    numbers: Numbers = {f"bicubic_{part}_mse": bicubic(finished, "mse", part) for part in ("validation", "test")}
+    groups = by(finished, "layers")
+    for layers, group in groups.items():
+        numbers[f"{layers}_validation_mse"] = last(group)
+        numbers[f"{layers}_test_mse"] = score(group)
+        numbers[f"{layers}_spikiness"] = spikiness_of(group)
+    numbers["best"], numbers["worst"] = extremes({layers: score(group) for layers, group in groups.items()})
+    return numbers
+
+
+def fig4_numbers(finished: Sequence[Run]) -> Numbers:
+    """What Section III-B1 says of Fig. 4: one n against none, the best single r, the spikiest with at most one n."""
+    groups = by(finished, "layers")
+    single_n = {layers: score(group) for layers, group in groups.items() if layers.count("n") == 1}
+    single_r = {layers: score(group) for layers, group in groups.items() if layers.count("r") == 1}
+    whole = score(groups["rrrr"]) if "rrrr" in groups else float("nan")
+    spiky = {layers: spikiness_of(group) for layers, group in groups.items() if layers.count("n") <= 1}
+    return {
+        "single_n_better": sum(mse < whole for mse in single_n.values()),
+        "single_r_best": extremes(single_r)[0],
+        "a_spikiest": extremes(spiky)[1],
+    }
+
+
+def by_role_numbers(
+    finished: Sequence[Run], profile: Profile, *measures: Callable[[Sequence[Run]], Numbers]
+) -> Numbers:
+    """The numbers of each data set's runs, named by its role: `cars_best`."""
+    numbers: Numbers = {}
+    for role, group in analysis.by_role(finished, profile).items():
+        for measure in measures:
+            numbers |= analysis.prefixed(role, measure(group))
+    return numbers
+
+
+def fig5_numbers(finished: Sequence[Run]) -> Numbers:
+    """How spiky the models are whose last layer is r, and those whose last layer is n: medians."""
+    spiky = {layers: spikiness_of(group) for layers, group in by(finished, "layers").items()}
+    return {f"{end}_spikiness": median(spiky[layers] for layers in spiky if layers.endswith(end)) for end in "rn"}
+
+
+def fig6_numbers(finished: Sequence[Run]) -> Numbers:
+    """The numbers of both panels, and what less data costs: test MSE with the smallest share over that with most."""
+    numbers: Numbers = {}
+    for share, name in ((1.0, "full"), (0.25, "quarter")):
+        if group := select(finished, fraction=share):
+            numbers |= analysis.prefixed(name, curve_numbers(group))
+    fractions = sorted(by(finished, "fraction"))
+    ratios = {}
+    for layers, group in by(finished, "layers").items():
+        less, more = (score(select(group, fraction=share)) for share in (fractions[0], fractions[-1]))
+        ratios[layers] = less / more
+    numbers |= {f"{layers}_ratio": ratio for layers, ratio in ratios.items()}
+    return numbers | {"worse_with_less": sum(ratio > 1 for ratio in ratios.values())}
+
+
+def fig7_numbers(finished: Sequence[Run]) -> Numbers:
+    """The models that Fig. 7 compares on one data set, and the place of rrrr among them, 1 is best."""
+    best = analysis.best_by_recurrent(finished)
+    numbers: Numbers = {f"best_{count}": layers for count, layers in best.items()}
+    scores = {layers: score(select(finished, layers=layers)) for layers in (*best.values(), "rrrr")}
+    for count, layers in best.items():
+        numbers[f"best_{count}_test_mse"] = scores[layers]
+    numbers["rrrr_rank"] = 1 + sum(mse < scores["rrrr"] for mse in scores.values())
+    return numbers
+
+
+def order_table(finished: Sequence[Run]) -> pd.DataFrame:
+    """Test MSE and rank, 1 is best, of each model under each schedule."""
+    mse = analysis.mse_by_schedule(finished)
+    return pd.concat({"test MSE": mse, "rank": mse.rank()}, axis=1)
+
+
+def order_numbers(finished: Sequence[Run]) -> Numbers:
+    """The results of II-D: each schedule's order, MSE and rank by model, and the agreement of every two orders."""
+    mse = analysis.mse_by_schedule(finished)
+    numbers: Numbers = {"bicubic_mse": bicubic(finished)}
+    for name in mse.columns:
+        short = str(name).lower()
+        numbers[f"{short}_order"] = ", ".join(mse[name].sort_values().index)
+        for layers in mse.index:
+            numbers[f"{layers}_{short}_mse"] = float(mse.loc[layers, name])
+            numbers[f"{layers}_{short}_rank"] = float(mse[name].rank()[layers])
+    for row in analysis.kendall(mse).to_dict("records"):
+        pair = f"{row['first']}_{row['second']}".lower()
+        numbers |= {f"{pair}_tau": float(row["tau"]), f"{pair}_p": float(row["p"])}
+    return numbers
+
+
+def twins_table(finished: Sequence[Run]) -> pd.DataFrame:
+    """A row per model, each beside its twin with the other last layer; columns (measure, kind of statistics)."""
+    table = analysis.statistics_table(finished).rename(columns={"validation_mse": "validation MSE"})
+    wide = table.pivot_table(index="layers", columns="statistics", values=["validation MSE", "spikiness"], dropna=False)
+    return wide.reindex(columns=list(STATISTICS), level=1).sort_index(ascending=False)
+
+
+def statistics_numbers(finished: Sequence[Run]) -> Numbers:
+    """Medians over the models whose last layer is r or n, and the numbers of every single model."""
+    table = analysis.statistics_table(finished)
+    numbers: Numbers = {"bicubic_validation_mse": bicubic(finished, "mse", "validation")}
+    for kind in STATISTICS:
+        rows = table.xs(kind, level="statistics")
+        for end in "rn":
+            for measure in table.columns:
+                numbers[f"{kind}_{end}_{measure}"] = median(
+                    rows.loc[[layers.endswith(end) for layers in rows.index], measure]
+                )
+        for layers in rows.index:
+            numbers |= {f"{layers}_{kind}_{measure}": float(rows.loc[layers, measure]) for measure in table.columns}
+    return numbers
