@@ -1,0 +1,397 @@
+"""Training: the loop, every option, what it records."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from support.runs import tiny
+from torch import nn
+
+from agm import RunConfig, data, files, profiles, runs
+from agm import train as training
+from agm.critic import clip_weights
+from agm.errors import AgmError
+from agm.evaluate import evaluate
+from agm.losses import visual_loss
+from agm.schedule import Schedule
+from agm.train import Execution, batches, build, to_device, train, train_step
+
+QUIET = Execution(device="cpu", progress=False)
+
+
+def trained(config: RunConfig, folder: Path, execution: Execution = QUIET) -> runs.Run:
+    assert train(config, folder, execution) == "finished"
+    return runs.Run.read(folder)
+
+
+def weights(run: runs.Run) -> torch.Tensor:
+    """All learned numbers of a run's generator in one row."""
+    tensors, _ = files.read_tensors(run.folder / "generator.safetensors")
+    return torch.cat([tensors[name].flatten() for name in sorted(tensors)])
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> runs.Run:
+    """One run exactly as the smoke profile has it."""
+    return trained(profiles.load("smoke").run("cars", layers="nnnr"), tmp_path_factory.mktemp("smoke") / "run")
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> runs.Run:
+    return trained(tiny(), tmp_path_factory.mktemp("plain") / "run")
+
+
+def test_two_smoke_epochs_improve_the_visual_loss(smoke: runs.Run) -> None:
+    losses = smoke.metrics.groupby("epoch").visual_loss.first()
+    assert losses[2] < losses[1]
+
+
+def test_training_learns_something(tmp_path: Path) -> None:
+    losses = trained(tiny(epochs=6, train_images=64), tmp_path / "run").metrics.groupby("epoch").visual_loss.first()
+    assert losses[6] < 0.7 * losses[1]
+
+
+def test_metrics_csv(smoke: runs.Run) -> None:
+    """One row per epoch, kind of statistics and iteration."""
+    table = pd.read_csv(smoke.folder / "metrics.csv")
+    measured = ["mse", "psnr", "ssim", "visual_loss", "critic_loss"]
+    assert list(table.columns) == ["epoch", "statistics", "iteration", *measured]
+    expected = [(e, s, t) for e in (1, 2) for s in ("shared", "iteration", "batch") for t in range(1, 11)]
+    assert list(table[["epoch", "statistics", "iteration"]].itertuples(index=False, name=None)) == expected
+    assert np.isfinite(table[measured].to_numpy()).all()
+    assert (table.groupby("epoch")[["visual_loss", "critic_loss"]].nunique() == 1).all(axis=None)
+    assert table.groupby("statistics").mse.mean().nunique() == 3
+
+
+def test_summary_json(smoke: runs.Run) -> None:
+    summary = json.loads((smoke.folder / "summary.json").read_text())
+    assert summary["id"] == smoke.config.id == json_id(smoke.folder / "config.json")
+    assert summary["status"] == "finished"
+    assert summary["epochs"] == 2
+    assert summary["seconds"] > 0
+    assert summary["parameters"] == sum(parameter.numel() for parameter in smoke.generator().parameters())
+    assert set(summary["test"]) == {"shared", "iteration", "batch"}
+    for kind in summary["test"].values():
+        assert {name: len(values) for name, values in kind.items()} == {"mse": 10, "psnr": 10, "ssim": 10}
+    assert set(summary["bicubic"]) == {"validation", "test"}
+    assert set(summary["bicubic"]["test"]) == {"mse", "psnr", "ssim"}
+    times = summary["seconds_until_iteration"]
+    assert len(times) == 10
+    assert 0 < times[0] < times[-1]
+    assert summary["data"]["images"] == {"train": 16, "validation": 8, "test": 8}
+    assert summary["data"]["fingerprint"] == data.load("photographs").fingerprint
+    assert summary["data"]["stand_in"] == data.load("photographs").stand_in
+    assert {"device", "threads", "versions", "code", "commit"} <= set(summary["machine"])
+
+
+def json_id(path: Path) -> str:
+    return RunConfig.from_dict(json.loads(path.read_text())).id
+
+
+def test_a_finished_run_leaves_these_files(smoke: runs.Run) -> None:
+    names = {path.name for path in smoke.folder.iterdir()}
+    assert names == {"config.json", "metrics.csv", "summary.json", "generator.safetensors", "test.safetensors"}
+
+
+def test_what_is_recorded_is_what_the_weights_give(smoke: runs.Run) -> None:
+    part, schedule = data.splits(smoke.config.data).test, Schedule.parse(smoke.config.training.schedule)
+    for kind in ("shared", "iteration", "batch"):
+        again = evaluate(smoke.generator(), part, schedule, kind).per_iteration()  # type: ignore[arg-type]
+        for name in ("mse", "psnr", "ssim"):
+            np.testing.assert_allclose(smoke.test(name, kind), again[name], rtol=1e-6)  # type: ignore[arg-type]
+    tensors, meta = files.read_tensors(smoke.folder / "test.safetensors")
+    assert meta == {"id": smoke.config.id}
+    np.testing.assert_allclose(tensors["mse"].double().mean(dim=1).numpy(), smoke.test("mse"), rtol=1e-6)
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "signs": {"signs": "paper"},
+    "penalty": {"lipschitz": "penalty"},
+    "no constraint": {"lipschitz": "none"},
+    "sigmoid": {"critic_output": "sigmoid"},
+    "peephole": {"peephole": True},
+    "residual": {"residual": True},
+    "bicubic feedback": {"feedback": "bicubic"},
+    "bilinear": {"upsampling": "bilinear"},
+    "no adversary": {"adversarial_weight": 0.0},
+    "other clip": {"weight_clip": 0.1},
+    "gradient clip": {"gradient_clip": 1e-3},
+    "seed": {"seed": 1},
+    "batch of one": {"batch_size": 1, "train_images": 3},
+    "uneven last batch": {"batch_size": 5},
+    "schedule": {"schedule": "---x (1) - x--x (1)"},
+    "all of the paper": {"signs": "paper", "critic_output": "sigmoid", "peephole": True},
+    "nnnn": {"layers": "nnnn"},
+    "rrrr": {"layers": "rrrr"},
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_every_option_trains_and_makes_a_difference(tmp_path: Path, plain: runs.Run, name: str) -> None:
+    run = trained(tiny(**CHANGES[name]), tmp_path / "run")
+    assert np.isfinite(run.metrics.select_dtypes("number").to_numpy()).all()
+    own, other = weights(run), weights(plain)
+    assert own.shape != other.shape or not torch.allclose(own, other, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("statistics", ["iteration", "batch"])
+def test_the_kind_of_statistics_only_changes_the_evaluation(tmp_path: Path, plain: runs.Run, statistics: Any) -> None:
+    run = trained(tiny(statistics=statistics), tmp_path / "run")
+    assert torch.equal(weights(run), weights(plain))
+    assert (run.folder / "metrics.csv").read_bytes() == (plain.folder / "metrics.csv").read_bytes()
+    np.testing.assert_array_equal(run.test(), plain.test(statistics=statistics))
+    assert run.curve().to_list() == plain.curve(statistics=statistics).to_list() != plain.curve().to_list()
+
+
+def test_channels_last_is_a_matter_of_layout_only(tmp_path: Path, plain: runs.Run) -> None:
+    run = trained(tiny(), tmp_path / "run", Execution(device="cpu", progress=False, channels_last=True))
+    torch.testing.assert_close(weights(run), weights(plain), rtol=1e-2, atol=1e-3)
+
+
+def test_the_same_run_twice_is_the_same(tmp_path: Path, plain: runs.Run) -> None:
+    run = trained(tiny(), tmp_path / "run")
+    for name in ("config.json", "metrics.csv", "generator.safetensors", "test.safetensors"):
+        assert (run.folder / name).read_bytes() == (plain.folder / name).read_bytes(), name
+
+
+def test_a_users_own_folder_of_images(tmp_path: Path) -> None:
+    from PIL import Image
+    from support.images import made_up
+
+    (tmp_path / "mine").mkdir()
+    for i, pixels in enumerate(made_up(20, 30)):
+        Image.fromarray(pixels).save(tmp_path / "mine" / f"{i}.jpg")
+    run = trained(tiny(dataset=str(tmp_path / "mine")), tmp_path / "run")
+    assert run.summary["data"]["images"]["train"] == 14
+    assert run.summary["data"]["stand_in"] == ""
+
+
+BF16 = """
+import sys, torch
+from pathlib import Path
+torch.set_num_threads(1)
+from support.runs import tiny
+from agm.train import Execution, train
+print(train(tiny(precision="bf16"), Path(sys.argv[1]), Execution(device="cpu", progress=False)))
+"""
+
+
+def test_bfloat16(tmp_path: Path) -> None:
+    """In a process of its own: some processors announce AMX and then do not let oneDNN use it."""
+    environment = os.environ | {
+        "ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16",
+        "PYTHONPATH": str(Path(__file__).parent),
+    }
+    command = [sys.executable, "-c", BF16, str(tmp_path / "run")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "finished"), done.stderr
+    run = runs.Run.read(tmp_path / "run")
+    assert np.isfinite(run.test()).all()
+    assert run.generator().d.weight.dtype == torch.float32
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
+def test_compiled_training_is_the_same_but_for_rounding(tmp_path: Path, plain: runs.Run) -> None:
+    run = trained(tiny(), tmp_path / "run", Execution(device="cpu", progress=False, compile=True))
+    torch.testing.assert_close(weights(run), weights(plain), rtol=1e-2, atol=1e-3)
+
+
+def test_divergence_is_a_result(tmp_path: Path) -> None:
+    """NaN in the first epoch: recorded like a finished run, with what there is."""
+    config = tiny(learning_rate=1e20, train_images=32, adversarial_weight=0.0)
+    assert train(config, tmp_path / "run", QUIET) == "diverged"
+    run = runs.Run.read(tmp_path / "run")
+    assert run.summary["status"] == "diverged"
+    assert run.summary["epochs"] == 0
+    assert np.isnan(run.test()).all()
+    assert len(run.metrics) == 0
+    assert len(run.curve()) == 0
+    json.loads((tmp_path / "run" / "summary.json").read_text(), parse_constant=pytest.fail)
+    assert train(config, tmp_path / "run", QUIET) == "diverged"
+    assert runs.table([run]).status.to_list() == ["diverged"]
+
+
+def diverging_in_epoch(number: int, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the training loss and all weights become NaN at one step."""
+    original, calls = training.train_step, [0]
+
+    def step_or_nan(networks: Any, *arguments: Any, **named: Any) -> torch.Tensor:
+        calls[0] += 1
+        losses = original(networks, *arguments, **named)
+        if calls[0] == (number - 1) * 2 + step:
+            with torch.no_grad():
+                for parameter in networks.generator.parameters():
+                    parameter.fill_(math.nan)
+            return losses * math.nan
+        return losses
+
+    monkeypatch.setattr(training, "train_step", step_or_nan)
+
+
+def test_a_run_that_diverges_later_is_tested_in_its_last_good_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = trained(tiny(), tmp_path / "good")
+    diverging_in_epoch(2, 1, monkeypatch)
+    assert train(tiny(epochs=3), tmp_path / "run", QUIET) == "diverged"
+    run = runs.Run.read(tmp_path / "run")
+    assert run.summary["epochs"] == 1
+    assert set(run.metrics.epoch) == {1}
+    assert torch.equal(weights(run), weights(good))
+    np.testing.assert_array_equal(run.test(), good.test())
+
+
+@pytest.mark.xfail(
+    strict=True, reason="a checkpoint within the epoch that diverges overwrites the last good state with NaN"
+)
+def test_the_last_good_state_does_not_depend_on_when_checkpoints_were_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    diverging_in_epoch(2, 1, monkeypatch)
+    often = Execution(device="cpu", progress=False, checkpoint_interval=0.0)
+    assert train(tiny(epochs=3), tmp_path / "run", often) == "diverged"
+    assert np.isfinite(runs.Run.read(tmp_path / "run").test()).all()
+
+
+def test_an_unknown_device_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AgmError, match="unknown device 'gpu'"):
+        train(tiny(), tmp_path / "run", Execution(device="gpu"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_said(tmp_path: Path) -> None:
+    with pytest.raises(AgmError, match="torch sees no GPU; use --device cpu"):
+        train(tiny(), tmp_path / "run", Execution(device="cuda"))
+
+
+def one_step(**fields: Any) -> tuple[training.Networks, torch.Tensor, torch.Tensor, torch.Tensor]:
+    config = tiny(**fields)
+    networks = build(config, QUIET)
+    networks.generator.train()
+    random = torch.Generator().manual_seed(5)
+    low, target = torch.rand(4, 3, 8, 8, generator=random), torch.rand(4, 3, 16, 16, generator=random)
+    before = networks.generator(low, config.training.schedule)
+    networks = build(config, QUIET)
+    networks.generator.train()
+    losses = train_step(networks, low, target, config.training, torch.rand(4, generator=random))
+    return networks, losses, visual_loss(before, target), target
+
+
+def test_a_step_returns_the_visual_loss_of_all_iterations() -> None:
+    _, losses, visual, _ = one_step()
+    torch.testing.assert_close(losses[0], visual.detach())
+
+
+def test_a_step_leaves_the_critic_clipped_but_its_norms_free() -> None:
+    networks, *_ = one_step(lipschitz="clipping", weight_clip=0.003, learning_rate=0.1)
+    clipped = {name: p.clone() for name, p in networks.critic.named_parameters()}
+    clip_weights(networks.critic, 0.003)
+    assert all(torch.equal(p, clipped[name]) for name, p in networks.critic.named_parameters())
+    norms = [module for module in networks.critic.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert any(norm.weight.abs().max() > 0.5 for norm in norms)
+
+
+@pytest.mark.parametrize("lipschitz", ["penalty", "none"])
+def test_a_step_does_not_clip_weights_where_not_asked_to(lipschitz: str) -> None:
+    networks, *_ = one_step(lipschitz=lipschitz, learning_rate=0.1)
+    assert max(p.abs().max() for p in networks.critic.network[0].parameters()) > 0.05
+
+
+def test_the_penalty_counts_in_the_critics_loss() -> None:
+    losses = [one_step(lipschitz="penalty", penalty_weight=w)[1][1].item() for w in (0.0, 1.0, 2.0)]
+    assert losses[1] > losses[0]
+    assert losses[2] - losses[1] == pytest.approx(losses[1] - losses[0], rel=1e-4)
+
+
+def test_critic_scores_the_last_iteration_only() -> None:
+    """L_D, corrected: E[D(fake)] - E[D(real)], worked out from the untrained networks."""
+    _, losses, _, target = one_step()
+    fresh = build(tiny(), QUIET)
+    fresh.generator.train()
+    fresh.critic.train()
+    random = torch.Generator().manual_seed(5)
+    images = fresh.generator(torch.rand(4, 3, 8, 8, generator=random), "xxxx (2)")
+    expected = fresh.critic(images[-1]).mean() - fresh.critic(target).mean()
+    torch.testing.assert_close(losses[1], expected.detach())
+
+
+def test_gradients_are_clipped_to_the_norm_asked_for() -> None:
+    """The gradients that the last step used are still there: their norm is the limit, or less."""
+    networks, *_ = one_step(gradient_clip=0.01)
+    for module in (networks.generator, networks.critic):
+        gradients = [p.grad.flatten() for p in module.parameters() if p.grad is not None]
+        assert torch.cat(gradients).norm().item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_the_generators_step_does_not_train_the_critic() -> None:
+    """With a huge adversarial weight the critic still gets its own gradient only."""
+    one, other = (one_step(adversarial_weight=w)[0].critic.state_dict() for w in (0.0, 1e6))
+    torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_weights_are_decided_by_the_seed() -> None:
+    first, again, other = (build(tiny(seed=seed), QUIET) for seed in (3, 3, 4))
+    torch.testing.assert_close(first.generator.state_dict(), again.generator.state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(first.critic.state_dict(), again.critic.state_dict(), rtol=0, atol=0)
+    assert not torch.equal(first.generator.d.weight, other.generator.d.weight)
+
+
+def test_both_networks_have_the_papers_optimizer() -> None:
+    networks = build(tiny(learning_rate=1e-4), QUIET)
+    for optimizer in (networks.optimizer, networks.critic_optimizer):
+        (group,) = optimizer.param_groups
+        assert (group["lr"], group["eps"], group["betas"]) == (1e-4, 1e-5, (0.9, 0.999))
+
+
+@pytest.mark.parametrize(("images", "size"), [(10, 4), (8, 4), (3, 16), (1, 1)])
+def test_an_epoch_shows_every_image_once(images: int, size: int) -> None:
+    parts = list(batches(0, 0, images, size))
+    assert [len(part) for part in parts[:-1]] == [size] * (len(parts) - 1)
+    assert sorted(np.concatenate(parts).tolist()) == list(range(images))
+
+
+def test_the_order_depends_on_seed_and_epoch_only() -> None:
+    def order(seed: int, epoch: int) -> list[int]:
+        return np.concatenate(list(batches(seed, epoch, 50, 8))).tolist()
+
+    assert order(1, 2) == order(1, 2)
+    assert len({tuple(order(seed, epoch)) for seed in (0, 1) for epoch in (0, 1)}) == 4
+
+
+def test_to_device() -> None:
+    pixels = np.arange(2 * 4 * 5 * 3, dtype=np.uint8).reshape(2, 4, 5, 3)
+    tensor = to_device(pixels, torch.device("cpu"))
+    assert tensor.dtype == torch.uint8
+    assert tensor[1, 2, 3, 4].item() == pixels[1, 3, 4, 2]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_is_shown_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = {}
+    for name, screen, progress in [
+        ("shown", Terminal(), True),
+        ("quiet", Terminal(), False),
+        ("file", io.StringIO(), True),
+    ]:
+        monkeypatch.setattr("sys.stderr", screen)
+        train(tiny(), tmp_path / name, Execution(device="cpu", progress=progress, label="a label"))
+        shown[name] = screen.getvalue()
+    assert shown["quiet"] == shown["file"] == ""
+    for part in ("a label", "2/2", "validation_mse"):
+        assert part in shown["shown"]
