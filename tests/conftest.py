@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import settings
+from support.checkout import Checkout, copy, snakemake
 
 # Bit-identical results need equal thread counts, and many tests at once should not fight for cores.
 torch.set_num_threads(1)
@@ -67,3 +68,11 @@ def agm_command(
         return Result(code if isinstance(code, int) else int(code is not None), captured.out, captured.err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A copy of this checkout with the whole book at profile smoke, built from nothing: minutes."""
+    root = tmp_path_factory.mktemp("checkout")
+    copy(root)
+    return Checkout(root, snakemake(root))

@@ -7,6 +7,7 @@ See whether all these ran to their end: python workflow/run_notebook.py --check 
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import subprocess
 import sys
@@ -41,24 +42,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def execute(source: Path, target: Path, parameters: dict[str, str], timeout: float) -> None:
     """Raises AgmError for an unknown parameter, a failed cell, or a notebook that took longer than `timeout`."""
-    import papermill  # type: ignore[import-untyped]
-
-    known = papermill.inspect_notebook(str(source)).keys() | field_owners()
+    known = parameters_of(source) | field_owners().keys()
     for name in parameters:
         if name not in known:
             raise AgmError(f"{source}: {unknown('parameter', name, known)}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    pairs = [text for name, value in parameters.items() for text in ("-p", name, value)]
-    command = [sys.executable, "-m", "papermill", str(source), str(target), *pairs]
-    try:  # the kernel notices that papermill is gone, and ends itself
-        status = subprocess.run(
-            [*command, "--kernel", "python3", "--cwd", ".", "--no-progress-bar"], timeout=timeout
-        ).returncode
+    command = [sys.executable, "-m", "papermill", str(source), str(target)]
+    command += [text for name, value in parameters.items() for text in ("-p", name, value)]
+    command += ["--kernel", "python3", "--cwd", ".", "--no-progress-bar"]
+    try:  # a kernel notices that papermill is gone, and ends itself
+        status = subprocess.run(command, timeout=timeout).returncode
     except subprocess.TimeoutExpired:
         raise AgmError(f"{source}: ended after {timeout:g} seconds") from None
     if status != 0:
         raise AgmError(f"{source}: failed; {target} shows where")
     check(target)
+
+
+def parameters_of(notebook: Path) -> set[str]:
+    """The names that the cell tagged `parameters` sets."""
+    cells = json.loads(notebook.read_text())["cells"]
+    tagged = ["".join(cell["source"]) for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+    nodes = ast.walk(ast.parse("\n".join(tagged)))
+    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
 
 
 def check(path: Path) -> None:

@@ -1,0 +1,74 @@
+"""Every notebook as it is stored, and executed cell by cell with the parameters of profile smoke."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import papermill
+import pytest
+from support.checkout import BIN, ROOT, Checkout, run
+
+from agm.config import field_owners
+
+PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+each = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+
+
+def cells(path: Path, kind: str = "code") -> list[dict[str, Any]]:
+    return [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == kind]
+
+
+def test_all_of_them_run(checkout: Checkout, tmp_path: Path) -> None:
+    """nbval executes them one by one; the runs they need are those of the checkout's book."""
+    for path in PATHS:
+        parameters = {"profile": "smoke"}
+        papermill.execute_notebook(path, tmp_path / path.name, parameters, prepare_only=True, progress_bar=False)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    command = [BIN / "pytest", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=300", "-q", "."]
+    environment = os.environ | {"AGM_HOME": str(checkout.root)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@each
+def test_one_cell_holds_the_parameters(path: Path) -> None:
+    tagged = ["parameters" in cell["metadata"].get("tags", []) for cell in cells(path)]
+    assert tagged == [True] + [False] * (len(tagged) - 1)
+
+
+@each
+def test_the_parameters_bear_the_names_of_the_configuration(path: Path) -> None:
+    known = papermill.inspect_notebook(str(path))
+    assert set(known) - field_owners().keys() <= {"profile", "seeds", "out", "measure", "folder", "image"}
+    assert known["profile"]["default"] == '"quick"'
+
+
+@each
+def test_the_first_cell_says_what_it_is(path: Path) -> None:
+    assert cells(path, "markdown")[0]["source"][0].startswith("# ")
+
+
+def test_no_outputs_are_stored() -> None:
+    done = run(ROOT, BIN / "nbstripout", "--verify", *PATHS)
+    assert done.returncode == 0, done.stdout
+
+
+def test_each_is_listed_where_notebooks_are_listed() -> None:
+    listed = (ROOT / "notebooks" / "README.md").read_text()
+    workflow = (ROOT / "workflow" / "Snakefile").read_text()
+    for path in PATHS:
+        assert f"| `{path.stem}` |" in listed
+        assert f'"{path.stem}":' in workflow or path.stem == "playground"
+
+
+def test_papermill_alone_works_and_a_misspelt_parameter_is_refused_by_name(checkout: Checkout, tmp_path: Path) -> None:
+    command = [BIN / "papermill", "notebooks/fig4.ipynb", tmp_path / "out.ipynb", "--no-progress-bar"]
+    assert run(checkout.root, *command, "-p", "profile", "smoke").returncode == 0
+    for parameter, message in (("profile smok", "unknown profile 'smok'"), ("epohcs 3", "unknown parameter 'epohcs'")):
+        done = run(checkout.root, *command, "-p", *parameter.split())
+        assert done.returncode != 0
+        assert message in done.stdout

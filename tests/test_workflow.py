@@ -1,0 +1,206 @@
+"""The workflow: everything from nothing, nothing twice, and only what an edit concerns."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+
+import nbformat
+import pytest
+from support.checkout import BIN, ROOT, Checkout, run
+
+from agm import experiments, profiles
+from agm.errors import AgmError
+from workflow import plan, run_notebook
+
+NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb") if path.stem != "playground")
+TRAINED = sorted(set(NOTEBOOKS) & set(experiments.EXPERIMENTS))
+JOBS = plan.training_jobs(profiles.load("smoke"), set())
+
+
+@contextmanager
+def edited(path: Path, old: str, new: str) -> Iterator[None]:
+    """The file with one text in place of another, for a while."""
+    before = path.read_text()
+    assert old in before
+    path.write_text(before.replace(old, new, 1))
+    try:
+        yield
+    finally:
+        path.write_text(before)
+
+
+def notebook_rules(*names: str) -> set[str]:
+    return {f"notebook_{name}" for name in names}
+
+
+def test_the_whole_book_is_made_from_nothing(checkout: Checkout) -> None:
+    assert checkout.first.returncode == 0, checkout.first.stdout
+    assert (checkout.html / "index.html").is_file()
+    executed = sorted(path.stem for path in (checkout.root / "book" / "notebooks").glob("*.ipynb"))
+    assert executed == NOTEBOOKS
+    runs = {path.parent.name for path in (checkout.root / "build" / "runs").glob("*/summary.json")}
+    assert runs == {run.id for run in chain(*JOBS)}
+
+
+def test_progress_can_be_seen(checkout: Checkout) -> None:
+    seen = checkout.first.stdout
+    for text in (
+        "training 12 of 48 runs",
+        "steps (",
+        "finished: nnnr on",
+        "executing notebooks/fig4.ipynb",
+        "building",
+    ):
+        assert text in seen
+
+
+def test_every_notebook_bears_the_profile(checkout: Checkout) -> None:
+    for name in NOTEBOOKS:
+        notebook = json.loads((checkout.root / "book" / "notebooks" / f"{name}.ipynb").read_text())
+        assert notebook["metadata"]["papermill"]["parameters"]["profile"] == "smoke"
+
+
+def test_a_second_time_nothing_is_done(checkout: Checkout) -> None:
+    started = time.monotonic()
+    done = checkout.snakemake()
+    assert "Nothing to be done" in done.stdout
+    assert time.monotonic() - started < 30
+
+
+def test_editing_a_notebook_executes_that_one_alone(checkout: Checkout) -> None:
+    folder = checkout.root / "book" / "notebooks"
+    before = {path.stem: path.stat().st_mtime_ns for path in folder.glob("*.ipynb")}
+    with edited(checkout.root / "notebooks" / "fig2.ipynb", "# Fig. 2", "# The edited Fig. 2"):
+        done = checkout.snakemake()
+        assert done.returncode == 0, done.stdout
+        after = {path.stem: path.stat().st_mtime_ns for path in folder.glob("*.ipynb")}
+        assert {name for name in after if after[name] != before[name]} == {"fig2", "colophon"}
+        assert "The edited Fig. 2" in (checkout.html / "notebooks" / "fig2.html").read_text()
+    assert checkout.planned() == notebook_rules("fig2", "colophon") | {"book"}
+
+
+def test_editing_a_plot_executes_those_that_draw_it(checkout: Checkout) -> None:
+    with edited(checkout.root / "agm" / "figures" / "curves.py", '"""', '"""Edited: '):
+        planned = checkout.planned()
+    assert planned >= notebook_rules("fig4", "fig5", "fig6", "fig7", "statistics", "colophon") | {"book"}
+    assert planned.isdisjoint(notebook_rules("fig1", "fig3", "table1", "fig8", "fig9", "assumptions"))
+    assert not [rule for rule in planned if rule.startswith("train_")]
+
+
+def test_editing_the_model_trains_again(checkout: Checkout) -> None:
+    with edited(checkout.root / "agm" / "layers.py", '"""', '"""Edited: '):
+        trained = {f"train_{number}" for number in range(1, len(JOBS) + 1)}
+        assert checkout.planned() >= trained | notebook_rules(*TRAINED) | {"book"}
+
+
+def test_editing_a_page_builds_the_book_alone(checkout: Checkout) -> None:
+    with edited(checkout.root / "book" / "intro.md", "# ", "# Edited: "):
+        assert checkout.planned() - notebook_rules("fig2", "colophon") == {"book"}
+
+
+@pytest.mark.parametrize("profile", ["smok", "Quick"])
+def test_a_misspelt_profile_is_refused_by_name(checkout: Checkout, profile: str) -> None:
+    done = checkout.snakemake("--dry-run", profile=profile)
+    assert done.returncode != 0
+    assert f"unknown profile {profile!r}" in done.stdout
+    assert "quick, reduced, smoke" in done.stdout
+
+
+def test_a_misspelt_setting_is_refused_by_name(checkout: Checkout) -> None:
+    command = [BIN / "snakemake", "--workflow-profile", "workflow/profiles/local", "--dry-run"]
+    done = run(checkout.root, *command, "--config", "profil=quick")
+    assert done.returncode != 0
+    assert "unknown --config key 'profil'; did you mean 'profile'?" in done.stdout
+
+
+def test_a_checkpoint_by_older_code_is_not_gone_on_with(checkout: Checkout, tmp_path: Path) -> None:
+    """One by the present code is: here it is damaged, and that is noticed."""
+    id_ = JOBS[-1][-1].id
+    folder = checkout.root / "build" / "runs" / id_
+    shutil.copytree(folder, tmp_path / id_)
+    checkpoint = folder / "checkpoint.safetensors"
+    for age, status in ((0, 1), (1e9, 0)):
+        (folder / "summary.json").unlink(missing_ok=True)
+        checkpoint.write_bytes(b"nonsense")
+        os.utime(checkpoint, (time.time() - age, time.time() - age))
+        done = checkout.snakemake(f"build/runs/{id_}/summary.json")
+        assert done.returncode == status, done.stdout
+        assert ("checkpoint.safetensors: not a safetensors file" in done.stdout) == bool(status)
+
+
+def made_up(path: Path, code: str) -> Path:
+    cells = [
+        nbformat.v4.new_code_cell("profile = 'quick'\nepochs = None", metadata={"tags": ["parameters"]}, id="a"),
+        nbformat.v4.new_code_cell(code, id="b"),
+    ]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+    return path
+
+
+def test_a_misspelt_parameter_of_a_notebook_is_refused_by_name(tmp_path: Path) -> None:
+    notebook, out = made_up(tmp_path / "a.ipynb", "print(profile)"), tmp_path / "out.ipynb"
+    command = [BIN / "python", ROOT / "workflow" / "run_notebook.py", notebook, out]
+    done = run(tmp_path, *command, "-p", "profle", "smoke")
+    assert done.returncode == 1
+    assert "a.ipynb: unknown parameter 'profle'; did you mean 'profile'?" in done.stdout
+    assert not out.exists()
+
+
+def test_a_notebook_that_fails_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    made_up(tmp_path / "a.ipynb", "1 / 0")
+    with pytest.raises(AgmError, match=r"a\.ipynb: failed; out\.ipynb shows where"):
+        run_notebook.execute(Path("a.ipynb"), Path("out.ipynb"), {"profile": "smoke"}, 300)
+    with pytest.raises(AgmError, match=r"out\.ipynb: did not run to its end"):
+        run_notebook.check(Path("out.ipynb"))
+    with pytest.raises(AgmError, match=r"a\.ipynb: is no notebook that papermill executed"):
+        run_notebook.check(Path("a.ipynb"))
+
+
+def test_a_notebook_that_hangs_is_ended_with_its_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    alive = tmp_path / "alive"
+    code = f"import pathlib, time\nwhile True:\n    pathlib.Path({str(alive)!r}).touch()\n    time.sleep(0.1)"
+    made_up(tmp_path / "a.ipynb", code)
+    with pytest.raises(AgmError, match=r"a\.ipynb: ended after"):
+        run_notebook.execute(Path("a.ipynb"), Path("out.ipynb"), {}, 20)
+    assert alive.exists(), "the notebook never started"
+    time.sleep(5)
+    assert time.time() - alive.stat().st_mtime > 2, "the kernel is still at it"
+
+
+@pytest.mark.parametrize("name", profiles.names())
+def test_jobs_hold_every_run_once(name: str) -> None:
+    profile = profiles.load(name)
+    jobs = plan.training_jobs(profile, set())
+    assert list(chain(*jobs)) == experiments.plan_all(experiments.EXPERIMENTS, profile)
+    assert max(map(len, jobs)) <= profile.runs_per_job
+
+
+def test_recorded_runs_are_not_trained_again() -> None:
+    recorded = {run.id for run in JOBS[0]}
+    assert recorded.isdisjoint(run.id for run in chain(*plan.training_jobs(profiles.load("smoke"), recorded)))
+
+
+def test_costs_follow_the_layers_the_schedule_and_the_data() -> None:
+    run = profiles.load("smoke").run("cars")
+    costs = [plan.cost(run.replace(layers=layers)) for layers in ("rrrr", "rrrn", "rrnr", "nnnr", "nnnn")]
+    assert costs == sorted(costs, reverse=True)
+    assert plan.cost(run.replace(schedule="A")) < plan.cost(run.replace(schedule="B")) < plan.cost(run)
+    assert plan.cost(run.replace(fraction=0.25)) == plan.cost(run) / 4
+
+
+def test_the_modules_of_a_notebook_are_those_it_imports_and_theirs(tmp_path: Path) -> None:
+    code = "%matplotlib inline\nimport numpy\nfrom agm.figures import curves"
+    found = {path.relative_to(plan.PACKAGE).as_posix() for path in plan.modules_of(made_up(tmp_path / "a.ipynb", code))}
+    assert {"__init__.py", "figures/__init__.py", "figures/curves.py", "figures/style.py", "runs.py"} <= found
+    assert {"layers.py", "train.py"} <= found  # through agm/__init__.py
+    assert not {"cli.py", "figures/tradeoff.py", "figures/diagrams.py"} & found
