@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -98,14 +99,13 @@ def train(
     What a profile leaves open is the paper's setting. A finished run is not trained again; an interrupted one goes on.
     Ctrl-C, SIGTERM and the time budget stop at the next step and save; after a crash, the last checkpoint counts.
     """
-    from agm.paths import runs_folder
-    from agm.runs import find
-    from agm.train import Execution
-    from agm.train import train as train_run
-
     chosen = profiles.load(profile)
     named = {"layers": layers, "schedule": schedule, "dataset": dataset, "epochs": epochs, "seed": seed}
     fields = {name: value for name, value in named.items() if value is not None} | _assignments(set_ or [])
+    if fields and (run or experiment):
+        raise AgmError(f"{', '.join(fields)}: an experiment and planned runs have their own; leave it out")
+    if run and experiment:
+        raise AgmError("--run and --experiment exclude each other")
     if run:
         planned = {config.id: config for config in experiments.plan_all(experiments.EXPERIMENTS, chosen)}
         configs = [_pick(planned, id_, profile) for id_ in run]
@@ -115,6 +115,12 @@ def train(
         role = fields.pop("dataset", "cars")
         configs = [chosen.run(role, **fields) if role in profiles.ROLES else chosen.run("cars", dataset=role, **fields)]
     budget = parse_duration(time_budget) if time_budget else float("inf")
+
+    from agm.paths import runs_folder  # only now: importing torch takes seconds, and a mistake should show at once
+    from agm.runs import find
+    from agm.train import Execution
+    from agm.train import train as train_run
+
     deadline = time.monotonic() + budget
     for number, config in enumerate(configs, 1):
         folder = (out or runs_folder()) / config.id
@@ -143,12 +149,14 @@ def runs(
     """List runs: what they are and how they did on their test images."""
     from agm.runs import all_runs, table
 
-    listed = table(all_runs(root))
+    finished = all_runs(root)
+    missing: list[RunConfig] = []
     if profile is not None:
         planned = experiments.plan_all(experiments.EXPERIMENTS, profiles.load(profile))
-        ids = [config.id for config in planned]
-        listed = listed[listed.id.isin(ids)] if len(listed) else listed
-        typer.echo(f"{len(listed)} of {len(ids)} runs planned by profile {profile} are finished", err=True)
+        finished = [run for run in finished if run.config in planned]
+        missing = [config for config in planned if config not in [run.config for run in finished]]
+        typer.echo(f"{len(finished)} of {len(planned)} runs planned by profile {profile} are finished", err=True)
+    listed = table(finished, missing)
     if as_json:
         typer.echo(listed.to_json(orient="records", indent=1))
     elif len(listed):
@@ -237,17 +245,25 @@ def _short(schedule: str) -> str:
 
 
 def _assignments(texts: list[str]) -> dict[str, Any]:
-    """FIELD=VALUE, the value read as JSON where it is JSON, else as text."""
-    fields = {}
+    """FIELD=VALUE; the value of a field that is no text is read as JSON where it is JSON."""
+    fields: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
-        if not equals or name not in field_owners():
-            raise unknown("configuration field", name, field_owners()) if equals else AgmError(f"--set {text}: no '='")
-        try:
-            fields[name] = json.loads(value)
-        except ValueError:
-            fields[name] = value
+        if not equals:
+            raise AgmError(f"--set {text}: expected FIELD=VALUE")
+        owners = field_owners()
+        if name not in owners:
+            raise unknown("configuration field", name, owners)
+        fields[name] = value
+        if not isinstance(_default(name, owners[name]), str):
+            with contextlib.suppress(ValueError):
+                fields[name] = json.loads(value)
     return fields
+
+
+def _default(name: str, part: str) -> Any:
+    config = RunConfig()
+    return getattr(getattr(config, part) if part else config, name)
 
 
 def parse_duration(text: str) -> float:

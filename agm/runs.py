@@ -89,7 +89,8 @@ def load(path: str | Path) -> Generator:
     try:
         generator.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except RuntimeError as error:
-        raise AgmError(f"{path}: the weights do not fit the configuration inside ({error})") from None
+        reason = str(error).splitlines()[-1].strip()  # torch lists every mismatch on a line of its own
+        raise AgmError(f"{path}: the weights do not fit the configuration inside ({reason})") from None
     return generator.eval()
 
 
@@ -129,15 +130,18 @@ def all_runs(root: Path | None = None) -> list[Run]:
     return [Run.read(path.parent) for path in sorted((root or runs_folder()).glob("*/summary.json"))]
 
 
-def table(runs: Iterable[Run]) -> pd.DataFrame:
+def table(runs: Iterable[Run], missing: Iterable[RunConfig] = ()) -> pd.DataFrame:
     """One row per run: what it is and how it did on the test images, averaged over the iterations."""
     rows = []
     for run in runs:
-        generator, training = run.config.generator, run.config.training
-        row: dict[str, Any] = {"id": run.config.id, "dataset": run.config.data.dataset, "layers": generator.layers}
-        row |= {"width": generator.width, "schedule": training.schedule, "fraction": run.config.data.fraction}
-        row |= {"seed": run.config.seed, "epochs": run.summary["epochs"], "status": run.summary["status"]}
+        row = _identity(run.config) | {"epochs": run.summary["epochs"], "status": run.summary["status"]}
         row |= {metric: run.test(metric).mean() for metric in ("mse", "psnr", "ssim")}
-        row |= {"bicubic_mse": run.bicubic(), "seconds": run.summary["seconds"]}
-        rows.append(row)
-    return pd.DataFrame(rows)
+        rows.append(row | {"bicubic_mse": run.bicubic(), "seconds": run.summary["seconds"]})
+    return pd.DataFrame(rows + [_identity(config) | {"epochs": 0, "status": "missing"} for config in missing])
+
+
+def _identity(config: RunConfig) -> dict[str, Any]:
+    generator, data = config.generator, config.data
+    row: dict[str, Any] = {"id": config.id, "dataset": data.dataset, "layers": generator.layers}
+    row |= {"width": generator.width, "schedule": config.training.schedule, "fraction": data.fraction}
+    return row | {"seed": config.seed}

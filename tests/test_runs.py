@@ -1,0 +1,203 @@
+"""Reading runs, finding them, loading their weights, making those that are missing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from support.runs import tiny
+
+import agm
+from agm import Generator, files, runs
+from agm import train as training
+from agm.errors import AgmError
+from agm.runs import Run, all_runs, ensure, find, table
+from agm.train import Execution, save_weights, train
+
+QUIET = Execution(device="cpu", progress=False)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two finished runs."""
+    root = tmp_path_factory.mktemp("runs")
+    for config in (tiny(), tiny(layers="nnnr", epochs=2)):
+        assert train(config, root / config.id, QUIET) == "finished"
+    return root
+
+
+@pytest.fixture
+def root(original: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(original, tmp_path / "runs"))
+
+
+@pytest.fixture
+def run(root: Path) -> Run:
+    found = find(tiny(layers="nnnr", epochs=2), root)
+    assert found is not None
+    return found
+
+
+def test_find(root: Path, run: Run) -> None:
+    assert run.config == tiny(layers="nnnr", epochs=2)
+    assert run.folder == root / run.config.id
+    assert find(tiny(seed=9), root) is None
+
+
+def test_runs_are_looked_for_among_those_made_here_and_those_recorded(home: Path, root: Path) -> None:
+    assert find(tiny()) is None
+    shutil.copytree(root / tiny().id, home / "results" / "somewhere" / tiny().id)
+    recorded = find(tiny())
+    assert recorded is not None
+    assert recorded.recorded
+    assert find(tiny(), home / "build" / "runs") is None
+    shutil.copytree(root / tiny().id, home / "build" / "runs" / tiny().id)
+    own = find(tiny())
+    assert own is not None
+    assert not own.recorded
+    assert [one.folder for one in all_runs()] == [own.folder]
+
+
+def test_curves_are_averages_over_iterations(run: Run) -> None:
+    rows = [line.split(",") for line in (run.folder / "metrics.csv").read_text().splitlines()]
+    header, body = rows[0], rows[1:]
+    for metric in ("mse", "psnr"):
+        for statistics in ("shared", "batch"):
+            at = header.index(metric)
+            own = [r for r in body if r[header.index("statistics")] == statistics]
+            expected = [np.mean([float(r[at]) for r in own if r[0] == epoch]) for epoch in ("1", "2")]
+            curve = run.curve(metric, statistics)  # type: ignore[arg-type]
+            assert curve.index.to_list() == [1, 2]
+            np.testing.assert_allclose(curve, expected)
+    assert run.curve().equals(run.curve("mse", "shared"))
+
+
+def test_test_metrics_and_baseline(run: Run) -> None:
+    summary = json.loads((run.folder / "summary.json").read_text())
+    assert run.test().tolist() == summary["test"]["shared"]["mse"]
+    assert run.test("ssim", "batch").tolist() == summary["test"]["batch"]["ssim"]
+    assert run.bicubic() == summary["bicubic"]["test"]["mse"]
+    assert run.bicubic("psnr", "validation") == summary["bicubic"]["validation"]["psnr"]
+
+
+def test_numbers_that_are_none_are_not_a_number(run: Run) -> None:
+    run.summary["test"]["shared"]["mse"][1] = None
+    assert np.isnan(run.test()).tolist() == [False, True]
+
+
+def test_an_epoch_with_a_number_that_is_not_finite_has_none_in_the_curve(run: Run) -> None:
+    lines = (run.folder / "metrics.csv").read_text().splitlines()
+    for line, value in ((1, "inf"), (7, "")):
+        cells = lines[line].split(",")
+        cells[3] = value
+        broken = [*lines[:line], ",".join(cells), *lines[line + 1 :]]
+        (run.folder / "metrics.csv").write_text("\n".join(broken))
+        curve = Run.read(run.folder).curve()
+        assert curve.isna().to_list() == [line == 1, line == 7]
+
+
+@pytest.mark.parametrize("name", ["config.json", "summary.json"])
+@pytest.mark.parametrize("content", [None, "", "[]", "{}", "3", '{"id": "another"}', '{"generator": {"layers": "rr"}}'])
+def test_files_that_do_not_belong_together_are_refused(run: Run, name: str, content: str | None) -> None:
+    if content is None:
+        (run.folder / name).unlink()
+    else:
+        (run.folder / name).write_text(content)
+    with pytest.raises(AgmError):
+        Run.read(run.folder)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b'"never closed', b"a,b\n1\n1,2,3\n"])
+def test_a_damaged_table_is_refused_by_name(run: Run, content: bytes) -> None:
+    (run.folder / "metrics.csv").write_bytes(content)
+    with pytest.raises(AgmError, match=r"metrics\.csv"):
+        _ = Run.read(run.folder).metrics
+
+
+def test_table(root: Path) -> None:
+    rows = table(all_runs(root), [tiny(seed=5)])
+    assert rows.id.to_list() == [*sorted([tiny().id, tiny(layers="nnnr", epochs=2).id]), tiny(seed=5).id]
+    assert rows.status.to_list() == ["finished", "finished", "missing"]
+    for row in rows[:2].itertuples():
+        summary = json.loads((root / str(row.id) / "summary.json").read_text())
+        assert row.mse == pytest.approx(np.mean(summary["test"]["shared"]["mse"]))
+        assert row.bicubic_mse == summary["bicubic"]["test"]["mse"]
+    assert rows[2:].mse.isna().all()
+    assert len(table([])) == 0
+
+
+def test_load_gives_the_trained_network(run: Run) -> None:
+    generator = agm.load(run.folder / "generator.safetensors")
+    assert isinstance(generator, Generator)
+    assert generator.config == run.config.generator
+    assert not generator.training
+    tensors, _ = files.read_tensors(run.folder / "generator.safetensors")
+    torch.testing.assert_close(dict(generator.state_dict()), tensors, rtol=0, atol=0)
+    torch.testing.assert_close(dict(run.generator().state_dict()), tensors, rtol=0, atol=0)
+
+
+def test_half_precision_weights_are_loaded_as_single(run: Run) -> None:
+    """As recorded runs keep them."""
+    path = run.folder / "generator.safetensors"
+    tensors, meta = files.read_tensors(path)
+    files.write_tensors(path, {name: tensor.half() for name, tensor in tensors.items()}, meta)
+    generator = agm.load(path)
+    assert generator.d.weight.dtype == torch.float32
+    torch.testing.assert_close(generator.d.weight, tensors["d.weight"], rtol=1e-3, atol=1e-4)
+
+
+def test_load_refuses_what_is_no_generator(run: Run, tmp_path: Path) -> None:
+    foreign, text, checkpoint = (tmp_path / name for name in ("foreign.safetensors", "a.txt", "c.safetensors"))
+    safetensors.torch.save_file({"x": torch.ones(1)}, foreign)
+    text.write_text("no weights")
+    files.write_tensors(checkpoint, {"losses": torch.zeros(2)}, {"kind": "checkpoint", "id": run.config.id})
+    cases = {
+        foreign: "not one that agm wrote",
+        text: "not a safetensors file",
+        checkpoint: "holds a checkpoint, not a generator's weights",
+        run.folder / "test.safetensors": "holds a foreign file, not a generator's weights",
+        run.folder / "summary.json": "not a safetensors file",
+        run.folder: "not a safetensors file",
+        tmp_path / "nothing": "missing",
+    }
+    for path, message in cases.items():
+        with pytest.raises(AgmError) as refused:
+            agm.load(path)
+        assert str(refused.value).startswith(f"{path}: ")
+        assert message in str(refused.value)
+
+
+def test_load_refuses_weights_that_do_not_fit(run: Run, tmp_path: Path) -> None:
+    generator = agm.load(run.folder / "generator.safetensors")
+    save_weights(tmp_path / "w.safetensors", generator, run.config.replace(width=3))
+    with pytest.raises(AgmError, match=r"w\.safetensors: the weights do not fit the configuration inside") as refused:
+        agm.load(tmp_path / "w.safetensors")
+    assert "\n" not in str(refused.value)
+
+
+def test_ensure_makes_what_is_missing_and_only_that(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    original_train = training.train
+
+    def counted(config: Any, *arguments: Any) -> str:
+        made.append(config)
+        return original_train(config, *arguments)
+
+    monkeypatch.setattr(training, "train", counted)
+    wanted = [tiny(seed=4), tiny(), tiny(layers="nnnr", epochs=2)]
+    assert [one.config for one in ensure(wanted, root, QUIET)] == wanted
+    assert made == [tiny(seed=4)]
+    ensure(wanted, root, QUIET)
+    assert made == [tiny(seed=4)]
+
+
+def test_ensure_says_when_a_run_was_interrupted(root: Path) -> None:
+    with pytest.raises(AgmError, match=f"run {tiny(seed=5).id} was interrupted; run the same command again"):
+        ensure([tiny(seed=5)], root, Execution(device="cpu", progress=False, time_budget=0.0))
+    assert runs.find(tiny(seed=5), root) is None
