@@ -35,7 +35,7 @@ def model_table(width: int = 64, image_size: int = 64) -> pd.DataFrame:
 
 
 def model_numbers() -> Numbers:
-    """`model_table` by name, and the parameters of single parts, at width 64."""
+    """`model_table` by name, the parameters of single parts, and the cost of first iterations, at width 64."""
     numbers: Numbers = {}
     for layers, row in model_table().iterrows():
         numbers[f"{layers}_parameters"] = int(row["parameters"])
@@ -45,6 +45,7 @@ def model_numbers() -> Numbers:
     parts |= {"layer_r": recurrent.layers[0], "layer_n": plain.layers[0]}
     parts |= {"layer4_r": recurrent.layers[3], "layer4_n": plain.layers[3]}
     numbers |= {f"{name}_parameters": count(part) for name, part in parts.items()}
+    numbers |= {f"{name.lower()}_first_macs": first_iteration_share(name) for name in ("A", "B")}
     numbers["peephole_parameters"] = parameters(GeneratorConfig("rrrr", peephole=True))
     numbers["peephole_extra"] = numbers["peephole_parameters"] - numbers["rrrr_parameters"]
     return numbers
