@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pandas as pd
+from pandas.io.formats.style import Styler
 from torch import nn
 
 from agm import data
@@ -32,6 +34,13 @@ def model_table(width: int = 64, image_size: int = 64) -> pd.DataFrame:
         macs = macs_per_iteration(config, image_size) / 1e6
         rows[layers] = {"parameters": parameters(config), "fewer": fewer(layers, width), "macs": macs}
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def styled_model_table() -> Styler:
+    """`model_table` as a page shows it."""
+    names = {"fewer": "fewer than rrrr", "macs": "operations of an iteration"}
+    formats: dict[Any, Any] = {"parameters": "{:,.0f}", "fewer than rrrr": "{:.1f} %", names["macs"]: "{:,.1f} million"}
+    return model_table().rename(columns=names).style.format(formats)
 
 
 def model_numbers() -> Numbers:

@@ -155,10 +155,12 @@ def fig7_numbers(finished: Sequence[Run]) -> Numbers:
     return numbers
 
 
-def order_table(finished: Sequence[Run]) -> pd.DataFrame:
+def order_table(finished: Sequence[Run]) -> Styler:
     """Test MSE and rank, 1 is best, of each model under each schedule."""
     mse = analysis.mse_by_schedule(finished)
-    return pd.concat({"test MSE": mse, "rank": mse.rank()}, axis=1)
+    table = pd.concat({"test MSE": mse, "rank": mse.rank()}, axis=1)
+    formats: dict[Any, Any] = {column: "{:.4f}" if column[0] == "test MSE" else "{:g}" for column in table.columns}
+    return table.style.format(formats, na_rep="–")
 
 
 def order_numbers(finished: Sequence[Run]) -> Numbers:

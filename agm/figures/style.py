@@ -114,10 +114,12 @@ def every(points: int, number: int) -> tuple[int, int]:
 
 
 def log_axis(ax: Axes) -> None:
-    """A logarithmic y axis with plain numbers, more of them where it covers less than a decade."""
+    """A logarithmic y axis with plain numbers, the more of them the fewer decades it covers."""
     ax.set_yscale("log")
     low, high = np.log10(ax.get_ylim())
-    steps = (1.0, 2.0, 5.0) if high - low > 1 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
+    steps: tuple[float, ...] = (1.0,) if high - low > 3 else (1.0, 2.0, 5.0)
+    if high - low < 1:
+        steps = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
     ax.yaxis.set_major_locator(LogLocator(subs=steps, numticks=12))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_minor_formatter(NullFormatter())

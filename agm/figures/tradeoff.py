@@ -41,7 +41,7 @@ def seconds(runs: Sequence[Run], measure: bool = True) -> Seconds:
     models = {
         run.config.id: (Generator(run.config.generator), Schedule.parse(run.config.training.schedule)) for run in runs
     }
-    return time_iterations(models, runs[0].config.data.image_size)
+    return time_iterations(models, runs[0].config.data.image_size, repeats=50)
 
 
 def draw(runs: Sequence[Run], profile: Profile, times: Seconds) -> Figure:
