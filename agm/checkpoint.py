@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
 from agm import files
 from agm.config import RunConfig
 from agm.errors import AgmError
-
-if TYPE_CHECKING:
-    from agm.train import Networks
+from agm.step import Networks
 
 
 @dataclass

@@ -118,7 +118,7 @@ def train(
 
     from agm.paths import runs_folder  # only now: importing torch takes seconds, and a mistake should show at once
     from agm.runs import find
-    from agm.train import Execution
+    from agm.step import Execution
     from agm.train import train as train_run
 
     deadline = time.monotonic() + budget

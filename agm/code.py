@@ -16,6 +16,7 @@ TRAINING_CODE = (
     "losses",
     "metrics",
     "evaluate",
+    "step",
     "train",
     "data/*",
 )

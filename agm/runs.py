@@ -18,7 +18,7 @@ from agm.paths import results_folder, runs_folder
 
 if TYPE_CHECKING:
     from agm.generator import Generator
-    from agm.train import Execution
+    from agm.step import Execution
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,8 @@ def ensure(configs: Sequence[RunConfig], root: Path | None = None, execution: Ex
         if run is None:
             from dataclasses import replace
 
-            from agm.train import Execution, train
+            from agm.step import Execution
+            from agm.train import train
 
             label = f"run {number} of {len(configs)}: {config.generator.layers} on {config.data.dataset}"
             how = replace(execution or Execution(), label=label)

@@ -7,11 +7,9 @@ uninterrupted run: everything random is drawn anew from (seed, epoch, step), so 
 from __future__ import annotations
 
 import math
-import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,45 +17,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from lightning.fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
 from agm import checkpoint, data, files, machine
 from agm.checkpoint import Progress
-from agm.config import STATISTICS, RunConfig, TrainingConfig
-from agm.critic import Critic, clip_weights
+from agm.config import STATISTICS, RunConfig
 from agm.data import Part, Splits
-from agm.errors import AgmError
 from agm.evaluate import METRICS, bicubic_baseline, evaluate, time_iterations
 from agm.generator import Generator
-from agm.layers import ConvLSTM, lstm_update
-from agm.losses import adversarial_loss, critic_loss, gradient_penalty, visual_loss
 from agm.schedule import Schedule
+from agm.step import Execution, build, stepper
 
 CONFIG, SUMMARY, WEIGHTS, CHECKPOINT = "config.json", "summary.json", "generator.safetensors", "checkpoint.safetensors"
 METRICS_FILE, TEST_FILE = "metrics.csv", "test.safetensors"
-
-
-@dataclass(frozen=True)
-class Execution:
-    """How a run is carried out: nothing here is part of a run's identity.
-
-    `device`: auto, cpu or cuda. `compile`: fuse the gate equations of ConvLSTM layers. `graph`: on a GPU, record the
-    training step once as a CUDA graph and replay it, instead of launching its thousands of kernels each time.
-    `time_budget`: seconds until the run stops and saves itself.
-    `checkpoint_interval`: seconds between checkpoints within an epoch; one is written after every epoch anyway.
-    `label`: what the progress bar is headed with.
-    """
-
-    device: str = "auto"
-    channels_last: bool = False
-    compile: bool = False
-    time_budget: float = math.inf
-    checkpoint_interval: float = 120.0
-    progress: bool = True
-    label: str = ""
-    graph: bool = False
 
 
 class Stop:
@@ -156,111 +129,6 @@ def train(config: RunConfig, folder: Path, execution: Execution | None = None) -
     return _finish(config, folder, "finished", networks.generator, parts, schedule, progress, device)
 
 
-def train_step(networks: Networks, low: Tensor, target: Tensor, settings: TrainingConfig, mix: Tensor) -> Tensor:
-    """One update of both networks. low: (N, 3, H, W), target: (N, 3, 2H, 2W); mix: (N,) for the gradient penalty.
-
-    Returns the visual and the critic loss, (2,), without waiting for the device.
-    """
-    critic = networks.wrapped_critic
-    images = networks.wrapped_generator(low, settings.schedule)  # (T, N, 3, 2H, 2W)
-
-    # L_D, on the last iteration's image (II-E)
-    critic.requires_grad_(True)
-    fake = images[-1].detach()
-    loss_d = critic_loss(critic(target), critic(fake), settings.signs)
-    if settings.lipschitz == "penalty":
-        loss_d = loss_d + settings.penalty_weight * gradient_penalty(critic, target, fake, mix)
-    _update(networks.fabric, critic, networks.critic_optimizer, loss_d, settings)
-    if settings.lipschitz == "clipping":
-        clip_weights(networks.critic, settings.weight_clip)
-
-    # L_G = L_G_VIS + adversarial term (II-E)
-    critic.requires_grad_(False)
-    visual = visual_loss(images, target)
-    adversarial = adversarial_loss(critic(images[-1]), settings.adversarial_weight, settings.signs)
-    _update(networks.fabric, networks.wrapped_generator, networks.optimizer, visual + adversarial, settings)
-    return torch.stack([visual.detach(), loss_d.detach()])
-
-
-Update = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(low, target, mix) -> losses: `train_step` without its other arguments."""
-
-
-def stepper(networks: Networks, settings: TrainingConfig, execution: Execution) -> Update:
-    """`train_step`, replayed from a CUDA graph if `execution` asks for that and there is a GPU."""
-    if execution.graph and networks.fabric.device.type == "cuda":
-        return GraphedStep(networks, settings)
-    return lambda low, target, mix: train_step(networks, low, target, settings, mix)
-
-
-class GraphedStep:
-    """`train_step` as a CUDA graph. The first steps, and batches that are not full, run as usual."""
-
-    WARM_UP = 3
-
-    def __init__(self, networks: Networks, settings: TrainingConfig) -> None:
-        self.networks, self.settings = networks, settings
-        self.stream = torch.cuda.Stream(networks.fabric.device)  # type: ignore[no-untyped-call]
-        self.graph: torch.cuda.CUDAGraph | None = None
-        self.steps = 0
-
-    def __call__(self, low: Tensor, target: Tensor, mix: Tensor) -> Tensor:
-        if len(low) != self.settings.batch_size:
-            return train_step(self.networks, low, target, self.settings, mix)
-        if self.steps < self.WARM_UP:
-            self.steps += 1
-            current = torch.cuda.current_stream(self.stream.device)
-            self.stream.wait_stream(current)
-            with torch.cuda.stream(self.stream):
-                losses = train_step(self.networks, low, target, self.settings, mix)
-            current.wait_stream(self.stream)
-            return losses
-        if self.graph is None:
-            self.inputs = (low.clone(), target.clone(), mix.clone())
-            self.graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graph, stream=self.stream):
-                self.losses = train_step(self.networks, *self.inputs[:2], self.settings, self.inputs[2])
-        for own, given in zip(self.inputs, (low, target, mix), strict=True):
-            own.copy_(given)
-        self.graph.replay()
-        return self.losses
-
-
-@dataclass(frozen=True)
-class Networks:
-    """The two networks, plain and as Fabric wraps them, with their optimizers."""
-
-    fabric: Fabric
-    generator: Generator
-    critic: Critic
-    wrapped_generator: Any
-    wrapped_critic: Any
-    optimizer: Any
-    critic_optimizer: Any
-
-
-def build(config: RunConfig, execution: Execution) -> Networks:
-    """Networks with the initial weights that the seed decides, on their device."""
-    settings = config.training
-    fabric = _fabric(execution.device, settings.precision)
-    torch.manual_seed(config.seed)
-    generator, critic = Generator(config.generator), Critic(settings, config.data.image_size)
-    if execution.channels_last:
-        generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        critic.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if execution.compile:
-        # The whole step would be compiled anew for every iteration, since each has batch statistics of its own.
-        compiled = torch.compile(lstm_update)
-        for module in generator.modules():
-            if isinstance(module, ConvLSTM):
-                module.training_update = compiled
-    adam: dict[str, Any] = {"lr": settings.learning_rate, "eps": settings.adam_epsilon}
-    adam["capturable"] = execution.graph and fabric.device.type == "cuda"
-    wrapped_generator, optimizer = fabric.setup(generator, torch.optim.Adam(generator.parameters(), **adam))
-    wrapped_critic, critic_optimizer = fabric.setup(critic, torch.optim.Adam(critic.parameters(), **adam))
-    return Networks(fabric, generator, critic, wrapped_generator, wrapped_critic, optimizer, critic_optimizer)
-
-
 def batches(seed: int, epoch: int, images: int, size: int) -> Iterator[np.ndarray]:
     """The indices of each mini-batch of an epoch; the last one may be smaller."""
     order = np.random.default_rng([seed, epoch]).permutation(images)
@@ -272,27 +140,8 @@ def to_device(pixels: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().to(device)
 
 
-def _fabric(device: str, precision: str) -> Fabric:
-    if device not in ("auto", "cpu", "cuda"):
-        raise AgmError(f"unknown device {device!r} (known: auto, cpu, cuda)")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise AgmError("device 'cuda' was asked for, but torch sees no GPU; use --device cpu")
-    accelerator = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-    if accelerator == "cpu" and precision == "bf16":
-        # Some virtual machines offer AMX and then refuse its instructions, which kills the process.
-        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
-    return Fabric(accelerator=accelerator, devices=1, precision="bf16-mixed" if precision == "bf16" else "32-true")
-
-
 def _mix(seed: int, epoch: int, step: int, size: int) -> Tensor:
     return torch.from_numpy(np.random.default_rng([seed, epoch, step]).random(size, dtype=np.float32))
-
-
-def _update(fabric: Fabric, module: Any, optimizer: Any, loss: Tensor, settings: TrainingConfig) -> None:
-    optimizer.zero_grad()
-    fabric.backward(loss)
-    fabric.clip_gradients(module, optimizer, max_norm=settings.gradient_clip, error_if_nonfinite=False)
-    optimizer.step()
 
 
 def _validate(

@@ -1,6 +1,6 @@
 """Training speed per ORL configuration: images per second, share of the machine's measured ceiling, peak memory.
 
-The step is the library's own (`agm.train.train_step`). Variants take turns; figures are medians.
+The step is the library's own (`agm.step.train_step`). Variants take turns; figures are medians.
     python benchmarks/training.py --width 64 --precision bf16 --out training.json
 """
 
@@ -20,7 +20,7 @@ from agm.config import DataConfig, GeneratorConfig, RunConfig, TrainingConfig
 from agm.counting import macs_per_iteration
 from agm.experiments import TABLE_1
 from agm.schedule import Schedule
-from agm.train import Execution, GraphedStep, Networks, Update, build, stepper
+from agm.step import Execution, GraphedStep, Networks, Update, build, stepper
 
 VARIANTS = {
     "eager": {},

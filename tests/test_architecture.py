@@ -28,7 +28,7 @@ CORE = {
         "agm.files",
     ),
     *("agm.experiments", "agm.generator", "agm.layers", "agm.losses", "agm.machine", "agm.metrics", "agm.paths"),
-    *("agm.profiles", "agm.runs", "agm.schedule", "agm.train"),
+    *("agm.profiles", "agm.runs", "agm.schedule", "agm.step", "agm.train"),
     *(name for name in MODULES if name.split(".")[:2] == ["agm", "data"]),
 }
 """What a machine needs that only trains, evaluates and records."""

@@ -21,7 +21,8 @@ from support.runs import tiny, train_in_child
 from agm import RunConfig, files
 from agm import train as training
 from agm.errors import AgmError
-from agm.train import Execution, train
+from agm.step import Execution
+from agm.train import train
 
 QUIET = Execution(device="cpu", progress=False)
 RESULTS = ("generator.safetensors", "metrics.csv", "test.safetensors", "config.json")

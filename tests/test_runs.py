@@ -18,7 +18,8 @@ from agm import Generator, files, runs
 from agm import train as training
 from agm.errors import AgmError
 from agm.runs import Run, all_runs, ensure, find, table
-from agm.train import Execution, save_weights, train
+from agm.step import Execution
+from agm.train import save_weights, train
 
 QUIET = Execution(device="cpu", progress=False)
 

@@ -25,7 +25,8 @@ from agm.errors import AgmError
 from agm.evaluate import evaluate
 from agm.losses import visual_loss
 from agm.schedule import Schedule
-from agm.train import Execution, batches, build, to_device, train, train_step
+from agm.step import Execution, build, train_step
+from agm.train import batches, to_device, train
 
 QUIET = Execution(device="cpu", progress=False)
 
@@ -182,7 +183,7 @@ import sys, torch
 from pathlib import Path
 torch.set_num_threads(1)
 from support.runs import tiny
-from agm.train import Execution, train
+from agm.step import Execution; from agm.train import train
 print(train(tiny(precision="bf16"), Path(sys.argv[1]), Execution(device="cpu", progress=False)))
 """
 

@@ -22,7 +22,8 @@ from agm.cli import UNFINISHED, parse_duration
 from agm.config import RunConfig
 from agm.errors import AgmError
 from agm.paths import results_folder, runs_folder
-from agm.train import Execution, train
+from agm.step import Execution
+from agm.train import train
 
 KEPT = ("config.json", "metrics.csv", "summary.json", "test.safetensors", "generator.safetensors")
 

@@ -22,7 +22,8 @@ def train_in_child(config: RunConfig, folder: Path, interval: float) -> None:
         sys.stderr = silent
         import torch
 
-        from agm.train import Execution, train
+        from agm.step import Execution
+        from agm.train import train
 
         torch.set_num_threads(1)
         train(config, folder, Execution(device="cpu", progress=False, checkpoint_interval=interval))
