@@ -10,8 +10,9 @@ from pandas.io.formats.style import Styler
 
 from agm import analysis, experiments, profiles, runs
 from agm.analysis import Numbers, bicubic, by, extremes, last, median, score, select, spikiness_of
-from agm.config import STATISTICS, GeneratorConfig
+from agm.config import STATISTICS, GeneratorConfig, Statistics
 from agm.counting import parameters
+from agm.errors import AgmError
 from agm.paths import results_folder
 from agm.profiles import Profile
 from agm.runs import Run
@@ -33,6 +34,14 @@ def recorded(experiment: str) -> dict[str, list[Run]]:
         present = [run for config in planned if (run := runs.find(config, results_folder() / name)) is not None]
         if present:
             found[name] = present
+    return found
+
+
+def recorded_runs(experiment: str, profile: Profile) -> list[Run]:
+    """The recorded runs of an experiment under a profile. Raises AgmError if there are none."""
+    found = recorded(experiment).get(profile.name)
+    if found is None:
+        raise AgmError(f"no runs of {experiment!r} are recorded under profile {profile.name!r} in {results_folder()}")
     return found
 
 
@@ -200,3 +209,60 @@ def statistics_numbers(finished: Sequence[Run]) -> Numbers:
         for layers in rows.index:
             numbers |= {f"{layers}_{kind}_{measure}": float(rows.loc[layers, measure]) for measure in table.columns}
     return numbers
+
+
+KINDS: tuple[Statistics, ...] = ("shared", "iteration")
+"""The batch statistics whose results are compared for recorded runs."""
+
+
+def recorded_table(finished: Sequence[Run], here: Sequence[Run], profile: str) -> pd.DataFrame:
+    """The paper's MSE, then MSE, last PSNR and times of recorded runs, then this machine's MSE; bicubic below."""
+    rows = {}
+    for layers, group in by(finished, "layers").items():
+        for text, same in by(group, "schedule").items():
+            times = same[0].summary["seconds_until_iteration"]
+            name = analysis.schedule_name(text)
+            own = select(here, layers=layers, schedule=text)
+            rows[layers, name] = {
+                "MSE, paper": PAPER_TABLE_1[layers][1] if name == "NOAEL" else float("nan"),
+                "MSE, shared": score(same, "mse", "shared"),
+                "MSE, per iteration": score(same, "mse", "iteration"),
+                "last PSNR, shared": last_psnr(same, "shared"),
+                "last PSNR, per iteration": last_psnr(same, "iteration"),
+                "first image, ms": 1000 * times[0],
+                "all images, ms": 1000 * times[-1],
+                f"MSE here ({profile}), shared": score(own, "mse", "shared"),
+                f"MSE here ({profile}), per iteration": score(own, "mse", "iteration"),
+            }
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["model", "schedule"])
+    mse, psnr, own_mse, nothing = bicubic(finished), bicubic(finished, "psnr"), bicubic(here), float("nan")
+    table.loc[("bicubic", ""), :] = [nothing, mse, mse, psnr, psnr, nothing, nothing, own_mse, own_mse]
+    return table
+
+
+def last_psnr(group: Sequence[Run], statistics: Statistics) -> float:
+    """PSNR of the last iteration's image in dB, averaged over the seeds."""
+    return analysis.over_seeds(group, lambda run: float(run.test("psnr", statistics)[-1]))
+
+
+def recorded_numbers(finished: Sequence[Run]) -> Numbers:
+    """`recorded_table` by name, and which models beat bicubic and the paper's Table I with which statistics."""
+    numbers: Numbers = {"bicubic_mse": bicubic(finished), "bicubic_psnr": bicubic(finished, "psnr")}
+    for layers, group in by(finished, "layers").items():
+        for text, same in by(group, "schedule").items():
+            name = f"{layers}_{analysis.schedule_name(text).lower()}"
+            for kind in KINDS:
+                numbers[f"{name}_{kind}_mse"] = score(same, "mse", kind)
+                numbers[f"{name}_{kind}_last_psnr"] = last_psnr(same, kind)
+            numbers[f"{name}_first_ms"] = 1000 * same[0].summary["seconds_until_iteration"][0]
+    for kind in KINDS:
+        scores = {layers: score(group, "mse", kind) for layers, group in by(select_noael(finished), "layers").items()}
+        numbers[f"{kind}_beat_bicubic"] = sum(mse < numbers["bicubic_mse"] for mse in scores.values())
+        numbers[f"{kind}_beat_paper"] = sum(mse < PAPER_TABLE_1[layers][1] for layers, mse in scores.items())
+        numbers[f"{kind}_order"] = ", ".join(sorted(scores, key=lambda layers: scores[layers]))
+    return numbers
+
+
+def select_noael(finished: Sequence[Run]) -> list[Run]:
+    """The runs in which all layers are active in all iterations."""
+    return select(finished, schedule="NOAEL")

@@ -43,7 +43,7 @@ def test_one_cell_holds_the_parameters(path: Path) -> None:
 @each
 def test_the_parameters_bear_the_names_of_the_configuration(path: Path) -> None:
     known = papermill.inspect_notebook(str(path))
-    assert set(known) - field_owners().keys() <= {"profile", "seeds", "out", "measure", "folder", "image"}
+    assert set(known) - field_owners().keys() <= {"profile", "seeds", "out", "measure", "folder", "image", "recorded"}
     assert known["profile"]["default"] == '"quick"'
 
 
