@@ -92,7 +92,8 @@ def train(
     ] = None,
     device: Annotated[Device, typer.Option(help="auto takes a GPU if there is one.")] = Device.auto,
     channels_last: Annotated[bool, typer.Option(help="Memory layout that is often faster on GPUs.")] = False,
-    compile_: Annotated[bool, typer.Option("--compile", help="torch.compile the generator's step.")] = False,
+    compile_: Annotated[bool, typer.Option("--compile", help="torch.compile the ConvLSTMs' gate equations.")] = False,
+    graph: Annotated[bool, typer.Option(help="Record the training step as a CUDA graph: fastest on a GPU.")] = False,
 ) -> None:
     """Train a run, or all runs of an experiment, and write a folder for each.
 
@@ -126,7 +127,14 @@ def train(
         folder = (out or runs_folder()) / config.id
         what = f"{config.generator.layers} on {config.data.dataset}"
         label = f"[{number}/{len(configs)}] {what}, {_short(config.training.schedule)}"
-        how = Execution(device.value, channels_last, compile_, time_budget=deadline - time.monotonic(), label=label)
+        how = Execution(
+            device.value,
+            channels_last,
+            compile_,
+            time_budget=deadline - time.monotonic(),
+            label=label,
+            graph=graph,
+        )
         status = train_run(config, folder, how)
         if status == "interrupted":
             typer.echo(f"{config.id} stopped and saved in {folder}; run the same command again to go on", err=True)
