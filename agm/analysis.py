@@ -74,8 +74,8 @@ def diverged(run: Run) -> bool:
 
 
 def over_seeds(runs: Sequence[Run], measure: Callable[[Run], float]) -> float:
-    """A number averaged over runs that differ in their seed; NaN if one of them diverged."""
-    return float(np.mean([np.nan if diverged(run) else measure(run) for run in runs]))
+    """A number averaged over runs that differ in their seed; NaN if one of them diverged, or there is none."""
+    return float(np.mean([np.nan if diverged(run) else measure(run) for run in runs] or [np.nan]))
 
 
 def score(runs: Sequence[Run], metric: str = "mse", statistics: Statistics | None = None) -> float:

@@ -105,13 +105,16 @@ MONOSPACE: dict[str, Any] = {"family": "DejaVu Sans Mono", "size": style.SMALL}
 
 def draw(ax: Axes, runs: Sequence[Run], statistics: Statistics | None = None) -> None:
     """One panel: a line per model, averaged over seeds with a band from the lowest to the highest, and bicubic."""
-    for number, (layers, group) in enumerate(analysis.by(runs, "layers").items()):
+    if not runs:  # a selection of models may leave none for this panel
+        ax.set_axis_off()
+        return
+    groups = analysis.by(runs, "layers")
+    for number, (layers, group) in enumerate(groups.items()):
         _series(ax, layers, group, number, statistics)
-    if runs:
-        style.baseline(ax, analysis.bicubic(runs, "mse", "validation"))
+    style.baseline(ax, analysis.bicubic(runs, "mse", "validation"))
     style.log_axis(ax)
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
-    _note(ax, [layers for layers, group in analysis.by(runs, "layers").items() if any(map(analysis.diverged, group))])
+    style.note_diverged(ax, [layers for layers, group in groups.items() if any(map(analysis.diverged, group))])
 
 
 def _series(ax: Axes, layers: str, runs: Sequence[Run], number: int, statistics: Statistics | None) -> None:
@@ -134,15 +137,6 @@ def _series(ax: Axes, layers: str, runs: Sequence[Run], number: int, statistics:
     ax.plot(epochs[ends], mean[ends], "x", color=look["color"], markersize=10, markeredgewidth=2, zorder=4)
 
 
-def _note(ax: Axes, diverged: Sequence[str]) -> None:
-    """Names the models whose training diverged, above the curves."""
-    if diverged:
-        text = "\N{MULTIPLICATION SIGN} diverged: " + ", ".join(diverged)
-        low, high = np.log10(ax.get_ylim())
-        ax.set_ylim(top=10 ** (high + 0.13 * (high - low)))
-        ax.text(0.99, 0.99, text, transform=ax.transAxes, ha="right", va="top", fontsize=style.SMALL)
-
-
 def _ends(mean: np.ndarray, broken: bool) -> list[int]:
     """Where a curve stops being finite: the last point before each gap, and the end of a run that diverged."""
     finite = np.isfinite(mean)
@@ -159,8 +153,10 @@ def _finish(fig: Figure, axes: Any, runs: Sequence[Run], profile: Profile, legen
     """Labels at the outer edges, a legend below each panel of the last row, the stamp."""
     for row in axes:
         row[0].set_ylabel(Y_LABEL)
+    fig.align_ylabels([row[0] for row in axes])
     for ax in axes[-1]:
         ax.set_xlabel("epoch")
     for ax in axes[-1] if legends is None else legends:
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2, prop=MONOSPACE)
+        if ax.axison:
+            ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2, prop=MONOSPACE)
     style.stamp(fig, runs, profile)

@@ -18,9 +18,10 @@ from agm.schedule import Schedule
 
 def strip(pictures: Sequence[Tensor], captions: Sequence[str], columns: int = 4) -> Figure:
     """Images of (3, H, W) in [0, 1], clamped, row by row, with a caption under each."""
+    lines = 1 + max(caption.count("\n") for caption in captions)
     rows = (len(pictures) + columns - 1) // columns
     with style.context():
-        fig = style.figure(0.45 + rows * (0.5 + style.WIDTH / columns))
+        fig = style.figure(0.5 + rows * (lines * 0.19 + style.WIDTH / columns))
         axes = fig.subplots(rows, columns, squeeze=False)
         for ax in axes.flat:
             ax.set_axis_off()

@@ -130,6 +130,15 @@ def baseline(ax: Axes, level: float, label: str = "bicubic") -> None:
     ax.axhline(level, color=FAINT, linestyle=(0, (7, 3)), linewidth=1.3, label=label, zorder=1.5)
 
 
+def note_diverged(ax: Axes, names: Sequence[str]) -> None:
+    """Says above the curves of a logarithmic panel whose training stopped being finite."""
+    if names:
+        low, high = np.log10(ax.get_ylim())
+        ax.set_ylim(top=10 ** (high + 0.13 * (high - low)))
+        text = "\N{MULTIPLICATION SIGN} diverged: " + ", ".join(names)
+        ax.text(0.99, 0.99, text, transform=ax.transAxes, ha="right", va="top", fontsize=SMALL)
+
+
 def title(ax: Axes, letter: str, text: str) -> None:
     """The heading of a panel: (a) and what it shows."""
     ax.set_title(f"({letter}) {text}" if letter else text)

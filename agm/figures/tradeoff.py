@@ -77,12 +77,16 @@ def panel(ax: Axes, runs: Sequence[Run], times: Seconds, scale: float) -> None:
     style.baseline(ax, analysis.bicubic(runs))
     ax.set_xlim(left=0)
     style.log_axis(ax)
+    groups = analysis.by(runs, "schedule").items()
+    broken = [str(LOOKS[text != NOAEL]["label"]) for text, group in groups if any(map(analysis.diverged, group))]
+    style.note_diverged(ax, broken)
     ax.xaxis.set_major_locator(MaxNLocator(5))
 
 
 def _label(fig: Figure, axes: Any, unit: str) -> None:
     for ax in axes[:, 0]:
         ax.set_ylabel("test MSE")
+    fig.align_ylabels(axes[:, 0])
     for ax in axes[-1]:
         ax.set_xlabel(unit)
     handles, labels = axes[0, 0].get_legend_handles_labels()

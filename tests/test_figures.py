@@ -1,0 +1,220 @@
+"""Figures: what is drawn comes from the runs, schedules and networks; files are whole and the same each time."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pytest
+import torch
+from matplotlib.figure import Figure
+from support.made_up import BICUBIC, make
+
+from agm import Generator, GeneratorConfig, Schedule, profiles
+from agm.experiments import plan
+from agm.figures import curves, diagrams, pictures, ranks, style, tradeoff
+from agm.runs import Run
+
+SMOKE = profiles.load("smoke")
+
+
+def runs_of(experiment: str, home: Path, **fields: object) -> list[Run]:
+    return make(home, plan(experiment, SMOKE, **fields))
+
+
+def words(fig: Figure) -> str:
+    """Everything written on a figure, as its SVG notes it beside the outlines."""
+    return "\n".join(re.findall(r"<!-- (.*?) -->", style.render(fig).decode(), re.DOTALL)).replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
+
+
+def panels(fig: Figure) -> dict[str, list[str]]:
+    """The title of every panel with its series."""
+    return {
+        ax.get_title(loc="left"): [str(line.get_label()) for line in ax.lines if str(line.get_label())[0] != "_"]
+        for ax in fig.axes
+    }
+
+
+def test_fig4_has_the_papers_panels(home: Path) -> None:
+    found = panels(curves.fig4(runs_of("fig4", home), SMOKE))
+    assert [set(series) for series in found.values()] == [
+        {"nrrr", "rnrr", "rrnr", "rrrn", "rrrr", "bicubic"},
+        {"rnnn", "nrnn", "nnrn", "nnnr", "nnnn", "bicubic"},
+    ]
+
+
+def test_fig5_has_the_papers_panels_and_a_common_axis_in_each_row(home: Path) -> None:
+    fig = curves.fig5(runs_of("fig5", home), SMOKE)
+    found = panels(fig)
+    assert [title[:12] for title in found] == ["(a) CARDATA,", "(b) CARDATA,", "(c) FACEDATA", "(d) FACEDATA"]
+    assert [{name[-1] for name in series} - {"c"} for series in found.values()] == [{"r"}, {"n"}] * 2
+    assert all(len(series) == 9 for series in found.values())
+    assert fig.axes[0].get_ylim() == fig.axes[1].get_ylim()
+
+
+def test_fig6_and_fig7_have_the_papers_panels(home: Path) -> None:
+    fig6 = panels(curves.fig6(runs_of("fig6", home), SMOKE))
+    assert [title[:3] for title in fig6] == ["(a)", "(b)"]
+    assert all(set(series) == {"nnnr", "nnrr", "rrnr", "rrrr", "bicubic"} for series in fig6.values())
+    fig7 = panels(curves.fig7(runs_of("fig7", home), SMOKE))
+    assert list(fig7) == ["(a) CARDATA", "(b) FACEDATA", "(c) GEODATA"]
+    assert all(len(series) == 5 and series[-2:] == ["rrrr", "bicubic"] for series in fig7.values())
+
+
+@pytest.mark.parametrize("experiment", ["fig8", "fig9"])
+def test_the_trade_off_shows_every_iteration_against_time(experiment: str, home: Path) -> None:
+    runs = runs_of(experiment, home)
+    fig = tradeoff.draw(runs, SMOKE, tradeoff.seconds(runs, measure=False))
+    assert panels(fig) == {
+        f"({a}) {m}": ["NOAEL", "AEL+ORL", "bicubic"]
+        for a, m in zip("abcd", ("rrrr", "rrnr", "nnrr", "nnnr"), strict=True)
+    }
+    noael = fig.axes[0].lines[0]
+    assert list(noael.get_xdata()) == pytest.approx([10.0 * t for t in range(1, 11)])  # milliseconds
+    assert list(noael.get_ydata()) == pytest.approx(runs[-1].test())
+    assert list(fig.axes[0].lines[-1].get_ydata()) == [BICUBIC["mse"]] * 2
+
+
+def test_numbers_of_the_trade_off(home: Path) -> None:
+    runs = runs_of("fig8", home)
+    numbers = tradeoff.numbers(
+        runs, {run.config.id: [0.1 if "-" in run.config.training.schedule else 0.2, 1.0] for run in runs}
+    )
+    assert numbers["rrrr_first_ratio"] == pytest.approx(0.5)
+    assert (numbers["rrrr_total_ratio"], numbers["earlier"], numbers["beat_bicubic"]) == (1.0, 4, 0)
+    assert numbers["nnnr_ael_last_mse"] == pytest.approx(0.02)
+    assert numbers["schedule"] == str(Schedule.parse("A"))
+    assert tradeoff.smallest(runs).config.training.schedule == numbers["schedule"]
+    assert tradeoff.units({"": [0.1, 2.0]}) == (1.0, "seconds")
+
+
+def test_times_are_measured_for_all_models_side_by_side(home: Path) -> None:
+    runs = runs_of("fig8", home, layers="nnnr,nnrr")
+    for series in tradeoff.seconds(runs).values():
+        assert len(series) == 10
+        assert list(series) == sorted(series)
+
+
+def test_every_figure_of_runs_is_stamped_and_has_the_baseline(home: Path) -> None:
+    fig8 = runs_of("fig8", home)
+    figures = [
+        getattr(curves, name)(runs_of(name, home), SMOKE) for name in ("fig4", "fig5", "fig6", "fig7", "statistics")
+    ]
+    figures += [
+        tradeoff.draw(fig8, SMOKE, tradeoff.seconds(fig8, measure=False)),
+        ranks.order(runs_of("order", home), SMOKE),
+    ]
+    for fig in figures:
+        text = words(fig).replace("\n", " ")
+        for part in (
+            "profile smoke",
+            "photographs standing in for CARDATA",
+            "width 2",
+            "16 px",
+            "2 epochs",
+            "seed 0",
+            "a machine",
+        ):
+            assert part in text
+        assert "bicubic" in text
+        assert fig.get_figwidth() < 6
+
+
+def test_a_run_that_diverged_is_named_in_its_panel(home: Path) -> None:
+    first, *others = plan("fig8", SMOKE)
+    runs = make(home, [first], status="diverged") + make(home, others)
+    assert "× diverged: NOAEL" in words(tradeoff.draw(runs, SMOKE, tradeoff.seconds(runs, measure=False)))
+    first, *others = plan("fig4", SMOKE)
+    assert "× diverged: " + first.generator.layers in words(
+        curves.fig4(make(home / "4", [first], status="diverged") + make(home / "4", others), SMOKE)
+    )
+
+
+@pytest.mark.parametrize("layers", ["nnnr", "rrrr"])
+def test_a_selection_may_leave_a_panel_empty(layers: str, home: Path) -> None:
+    for name in ("fig4", "fig5", "fig6", "statistics"):
+        style.render(getattr(curves, name)(runs_of(name, home, layers=layers), SMOKE))
+    style.render(curves.fig6(runs_of("fig6", home, fraction=0.25), SMOKE))
+    style.render(curves.fig7(runs_of("fig7", home, dataset="geo"), SMOKE))
+    style.render(ranks.order(runs_of("order", home, schedule="NOAEL"), SMOKE))
+    runs = runs_of("fig8", home, layers=layers, schedule="A")
+    style.render(tradeoff.draw(runs, SMOKE, tradeoff.seconds(runs, measure=False)))
+
+
+def test_the_sixteen_models_look_different() -> None:
+    looks = [style.line(first + last) for first in style.LOOKS for last in "rn"]
+    for names in (("color", "linestyle", "markerfacecolor"), ("linestyle", "marker", "markerfacecolor")):
+        assert len({tuple(str(look[name]) for name in names) for look in looks}) == 16
+    one_panel = [style.line(first + "r") for first in style.LOOKS]
+    assert len({look["marker"] for look in one_panel}) == len({look["color"] for look in one_panel}) == 8
+
+
+def test_a_saved_figure_is_the_same_each_time(tmp_path: Path) -> None:
+    def draw() -> Figure:
+        return diagrams.expansion(Schedule.parse("A"))
+
+    style.save(draw(), "fig2", tmp_path / "new" / "folder")
+    style.save(draw(), "again", str(tmp_path))
+    style.save(draw(), "nothing", None)
+    first = (tmp_path / "new" / "folder" / "fig2.svg").read_bytes()
+    assert first == (tmp_path / "again.svg").read_bytes()
+    assert first.startswith(b"<?xml")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again.svg", "new"]
+    assert b"<dc:date>" not in first
+
+
+def test_figures_leave_matplotlib_as_it_was() -> None:
+    before = dict(plt.rcParams)
+    diagrams.configurations([Generator(GeneratorConfig("nnnr", 2))])
+    assert dict(plt.rcParams) == before
+    assert not plt.get_fignums()
+
+
+def test_shapes_are_those_the_network_has() -> None:
+    seen = diagrams.shapes(Generator(GeneratorConfig("rnnr")), 64)
+    assert seen["a"] == ((3, 32, 32), (64, 32, 32))
+    assert seen["b"] == ((3, 64, 64), (64, 32, 32))
+    assert seen["layers.0"] == seen["layers.1"] == ((128, 32, 32), (128, 32, 32))
+    assert seen["layers.2"] == ((128, 64, 64), (128, 64, 64))
+    assert seen["layers.3"] == ((128, 64, 64), (64, 64, 64))
+    assert seen["d"] == ((64, 64, 64), (3, 64, 64))
+
+
+def test_the_network_is_drawn_from_the_module() -> None:
+    generator = Generator(GeneratorConfig("rnnr", 8, feedback="bicubic", upsampling="bilinear")).train()
+    text = words(diagrams.network(generator, 32))
+    assert text.count("ConvLSTM") == 2
+    assert text.count("plain") == 2
+    for part in ("C.1", "C.2", "C.3", "bilinear", "bicubic before the first iteration", "16 × 16 × 16", "3 × 32 × 32"):
+        assert part in text
+    assert generator.training
+    assert all(not module._forward_hooks for module in generator.modules())
+
+
+@pytest.mark.parametrize(
+    ("notation", "marks"),
+    [("A", (5, 8)), ("B", (3, 5)), ("NOAEL", (1, 1)), ("---x (3)", (None, None)), ("xx-x", (1, None))],
+)
+def test_k_and_k_plus_h(notation: str, marks: tuple[int | None, int | None]) -> None:
+    schedule = Schedule.parse(notation)
+    assert diagrams.milestones(schedule) == marks
+    style.render(diagrams.expansion(schedule, GeneratorConfig("nnnr", 2)))
+
+
+def test_a_long_schedule_fits() -> None:
+    style.render(diagrams.expansion(Schedule.parse("x--x (20) - xxxx (40)"), GeneratorConfig(width=2)))
+
+
+def test_configurations_are_drawn_from_the_modules() -> None:
+    text = words(diagrams.configurations([Generator(GeneratorConfig(layers, 2)) for layers in ("rnnr", "nnnr")]))
+    assert "rnnr" in text
+    assert (len(re.findall("^recurrent", text, re.MULTILINE)), text.count("non-recurrent")) == (3, 5)
+
+
+def test_pictures_side_by_side() -> None:
+    fig = pictures.strip([torch.rand(3, 8, 8) * 3 - 1] * 5, list("abcde"), columns=4)
+    assert len(fig.axes) == 8
+    assert all(letter in words(fig) for letter in "abcde")
