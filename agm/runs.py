@@ -70,6 +70,11 @@ class Run:
         """The same metric of bicubic upsampling on the same images."""
         return float(self.summary["bicubic"][part][metric])
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether the weights are here; most recorded runs have left theirs behind."""
+        return (self.folder / "generator.safetensors").exists()
+
     def generator(self) -> Generator:
         """The trained network, on the CPU, in evaluation mode."""
         return load(self.folder / "generator.safetensors")

@@ -10,7 +10,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from agm import analysis, data, metrics
+from agm.config import Statistics
+from agm.data.images import Pixels
 from agm.figures import style
+from agm.generator import Generator
 from agm.profiles import Profile
 from agm.runs import Run
 from agm.schedule import Schedule
@@ -60,6 +63,23 @@ def first(
             fig, f"{run.config.generator.layers}, schedule {name} · " + str(analysis.describe([run], profile)["stamp"])
         )
     return fig
+
+
+def filmstrip(
+    generator: Generator,
+    schedule: Schedule,
+    original: Pixels,
+    statistics: Statistics,
+    shown: Sequence[int] = (1, 2, 5, 10),
+) -> Figure:
+    """A photograph of any even size, (H, W, 3): input, bicubic, original, and what the iterations make of the input."""
+    part = data.Part(np.zeros(1, dtype=int), original[None])
+    low, high, enlarged = (data.to_tensor(pixels) for pixels in (part.low, part.high, part.bicubic))
+    with torch.no_grad():
+        outputs = list(generator.iterate(low, schedule, statistics))
+    pictures = {f"iteration {t}\n{_quality(outputs[t - 1][0], high[0])}": outputs[t - 1][0] for t in shown}
+    others = {"input": low[0], f"bicubic\n{_quality(enlarged[0], high[0])}": enlarged[0], "original": high[0]}
+    return strip([*pictures.values(), *others.values()], [*pictures, *others], columns=len(shown))
 
 
 def _quality(picture: Tensor, original: Tensor) -> str:
