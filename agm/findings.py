@@ -51,6 +51,17 @@ def all_finished(profile: Profile) -> list[Run]:
     return [run for config in planned if (run := runs.find(config)) is not None]
 
 
+def runs_table(finished: Sequence[Run]) -> Styler:
+    """One row per run: the settings in which they differ, test metrics, training time, the name of its folder."""
+    table = runs.table(finished)
+    table["schedule"] = table["schedule"].map(analysis.schedule_name)
+    settings = ("dataset", "fraction", "width", "schedule", "seed", "epochs", "status")
+    varied = [name for name in settings if table[name].nunique() > 1]
+    table = table[["layers", *varied, "mse", "psnr", "ssim", "seconds", "id"]]
+    formats: dict[Any, Any] = {"psnr": "{:.2f}", "seconds": "{:.0f}", "fraction": "{:g}"}
+    return table.style.hide().format({name: formats[name] for name in formats if name in table}, precision=4)
+
+
 def table_1(finished: Sequence[Run], profile: Profile) -> pd.DataFrame:
     """Table I: the paper's numbers, those of these runs, those of recorded ones; bicubic upsampling in the last row."""
     models = [*by(finished, "layers"), "bicubic"]
