@@ -151,7 +151,7 @@ def train(
 @commands.command()
 def runs(
     profile: Annotated[str | None, typer.Option(help="Only the runs this profile plans, missing ones too.")] = None,
-    root: Annotated[Path | None, typer.Option(help="Folder of run folders. [default: build/runs]")] = None,
+    root: Annotated[Path | None, typer.Option(help="Folder of run folders. [default: build/runs and results]")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List runs: what they are and how they did on their test images."""

@@ -132,8 +132,10 @@ def ensure(configs: Sequence[RunConfig], root: Path | None = None, execution: Ex
 
 
 def all_runs(root: Path | None = None) -> list[Run]:
-    """Every finished run below a folder, in the order of their ids."""
-    return [Run.read(path.parent) for path in sorted((root or runs_folder()).glob("*/summary.json"))]
+    """Every finished run below a folder, in the order of their ids; by default those made here, then recorded ones."""
+    if root is not None:
+        return [Run.read(path.parent) for path in sorted(root.glob("*/summary.json"))]
+    return [run for folder in (runs_folder(), *sorted(results_folder().glob("*/"))) for run in all_runs(folder)]
 
 
 def table(runs: Iterable[Run], missing: Iterable[RunConfig] = ()) -> pd.DataFrame:

@@ -62,7 +62,7 @@ def test_runs_are_looked_for_among_those_made_here_and_those_recorded(home: Path
     own = find(tiny())
     assert own is not None
     assert not own.recorded
-    assert [one.folder for one in all_runs()] == [own.folder]
+    assert [one.folder for one in all_runs()] == [own.folder, recorded.folder]
 
 
 def test_curves_are_averages_over_iterations(run: Run) -> None:
