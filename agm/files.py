@@ -77,12 +77,14 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Inverse of `write_tensors`. Raises AgmError if the file is missing, damaged, or was not written by it."""
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no mapping)
+        # Read at once: safetensors would open the file by name twice, and it may be replaced in between.
+        content = path.read_bytes()
+        tensors = safetensors.torch.load(content)
+        length = int.from_bytes(content[:8], "little")
+        header: dict[str, str] = json.loads(content[8 : 8 + length]).get("__metadata__", {})
     except FileNotFoundError:
         raise AgmError(f"{path}: missing") from None
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
         raise AgmError(f"{path}: not a safetensors file, or damaged ({error})") from None
     if "agm" not in header:
         raise AgmError(f"{path}: a safetensors file, but not one that agm wrote (it has no configuration inside)")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import math
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +116,38 @@ def test_equal_tensors_give_equal_bytes(tmp_path: Path) -> None:
     for number in range(1, 9):  # often enough to see an order that is drawn anew each time
         files.write_tensors(tmp_path / str(number), {"b": b, "a": a.T.contiguous().T}, {"x": 1, "y": 2})
         assert (tmp_path / str(number)).read_bytes() == (tmp_path / "0").read_bytes()
+
+
+REPLACE_FOREVER = """
+import os, sys
+from pathlib import Path
+folder = Path(sys.argv[1])
+versions = [(folder / name).read_bytes() for name in "abc"]
+while True:
+    for content in versions:
+        (folder / "partial").write_bytes(content)
+        os.replace(folder / "partial", folder / "x")
+"""
+
+
+def test_a_file_can_be_read_while_it_is_being_replaced(tmp_path: Path) -> None:
+    """Another process puts longer and shorter versions in its place without pause."""
+    for name, size in (("a", 10), ("b", 1000), ("c", 20), ("x", 10)):
+        files.write_tensors(tmp_path / name, {"x": torch.full((size,), float(size))}, {"size": size})
+    writer = subprocess.Popen([sys.executable, "-c", REPLACE_FOREVER, str(tmp_path)])
+    try:
+        sizes = set()
+        deadline = time.monotonic() + 60
+        for _ in range(3000):
+            tensors, meta = files.read_tensors(tmp_path / "x")
+            assert tensors["x"].tolist() == [float(meta["size"])] * meta["size"]
+            sizes.add(meta["size"])
+        while len(sizes) < 3 and time.monotonic() < deadline:
+            sizes.add(files.read_tensors(tmp_path / "x")[1]["size"])
+    finally:
+        writer.kill()
+        writer.wait()
+    assert sizes == {10, 20, 1000}
 
 
 @pytest.fixture

@@ -326,6 +326,20 @@ def test_critic_scores_the_last_iteration_only() -> None:
     torch.testing.assert_close(losses[1], expected.detach())
 
 
+@pytest.mark.parametrize(("signs", "sign"), [("corrected", -1), ("paper", 1)])
+def test_the_generator_follows_the_gradient_of_its_loss(signs: str, sign: int) -> None:
+    """Visual loss of all iterations, and the score of the last image by the critic as its own step has left it."""
+    fields = {"signs": signs, "adversarial_weight": 100.0, "lipschitz": "none", "gradient_clip": 1e6}
+    networks, _, _, target = one_step(**fields)
+    fresh = build(tiny(**fields), QUIET).generator.train()
+    random = torch.Generator().manual_seed(5)
+    images = fresh(torch.rand(4, 3, 8, 8, generator=random), "xxxx (2)")
+    loss = (images - target).square().mean() + sign * 100.0 * networks.critic(images[-1]).mean()
+    gradients = torch.autograd.grad(loss, list(fresh.parameters()))
+    for expected, parameter in zip(gradients, networks.generator.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, expected, rtol=1e-3, atol=1e-5)
+
+
 def test_gradients_are_clipped_to_the_norm_asked_for() -> None:
     """The gradients that the last step used are still there: their norm is the limit, or less."""
     networks, *_ = one_step(gradient_clip=0.01)
