@@ -1,6 +1,11 @@
 # `make book` makes everything from a bare clone; `make help` lists the rest.
 
 PROFILE ?= quick
+PROFILES := $(sort $(basename $(notdir $(wildcard agm/profiles/*.yml))))
+ifeq ($(filter $(PROFILE),$(PROFILES)),)
+$(error unknown profile '$(PROFILE)' (known: $(PROFILES)))
+endif
+
 SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,7 +22,7 @@ endif
 
 help:
 	@echo "make book   the whole book from scratch: environment, training, notebooks, HTML (PROFILE=$(PROFILE))"
-	@echo "            PROFILE is one of $(sort $(basename $(notdir $(wildcard agm/profiles/*.yml))))"
+	@echo "            PROFILE is one of $(PROFILES)"
 	@echo "make lab    JupyterLab, to explore the notebooks"
 	@echo "make test   lint, then all tests: unit, notebooks, workflow, book"
 	@echo "make lint   ruff, mypy, nbstripout"
@@ -25,7 +30,8 @@ help:
 	@echo "make unlock after a power cut, when Snakemake says that the folder is locked"
 
 book: $(VENV)/.installed
-	@$(BIN)/snakemake --workflow-profile workflow/profiles/local --config profile=$(PROFILE)
+	@$(BIN)/snakemake --workflow-profile workflow/profiles/local --config profile=$(PROFILE) || { \
+		[ -z "$$(ls .snakemake/locks 2>/dev/null)" ] || echo "If no other make is at work here: make unlock"; exit 1; }
 	@echo
 	@echo "The book: $(HTML)"
 	@$(BIN)/python -c "from pathlib import Path; print('Open it:', Path('$(HTML)').absolute().as_uri())"

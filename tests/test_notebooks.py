@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,10 @@ def test_each_is_listed_where_notebooks_are_listed() -> None:
     workflow = (ROOT / "workflow" / "Snakefile").read_text()
     for path in PATHS:
         assert f"| `{path.stem}` |" in listed
-        assert f'"{path.stem}":' in workflow or path.stem == "playground"
+        figures = re.findall(
+            r'style\.save\(\w+, "(\w+)"', "".join(line for cell in cells(path) for line in cell["source"])
+        )
+        assert f'"{path.stem}": {json.dumps(figures)}' in workflow or path.stem == "playground"
 
 
 def test_papermill_alone_works_and_a_misspelt_parameter_is_refused_by_name(checkout: Checkout, tmp_path: Path) -> None:
