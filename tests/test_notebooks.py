@@ -63,9 +63,8 @@ def test_each_is_listed_where_notebooks_are_listed() -> None:
     workflow = (ROOT / "workflow" / "Snakefile").read_text()
     for path in PATHS:
         assert f"| `{path.stem}` |" in listed
-        figures = re.findall(
-            r'style\.save\(\w+, "(\w+)"', "".join(line for cell in cells(path) for line in cell["source"])
-        )
+        source = "".join(line for cell in cells(path) for line in cell["source"])
+        figures = re.findall(r'style\.save\(\w+, "(\w+)"', source)
         assert f'"{path.stem}": {json.dumps(figures)}' in workflow or path.stem == "playground"
 
 
