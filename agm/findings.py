@@ -57,7 +57,7 @@ def runs_table(finished: Sequence[Run]) -> Styler:
     table["schedule"] = table["schedule"].map(analysis.schedule_name)
     settings = ("dataset", "fraction", "width", "schedule", "seed", "epochs", "status")
     varied = [name for name in settings if table[name].nunique() > 1]
-    table = table[["layers", *varied, "mse", "psnr", "ssim", "seconds", "id"]]
+    table = table[["layers", *varied, "mse", "psnr", "ssim", "bicubic_mse", "seconds", "id"]]
     formats: dict[Any, Any] = {"psnr": "{:.2f}", "seconds": "{:.0f}", "fraction": "{:g}"}
     return table.style.hide().format({name: formats[name] for name in formats if name in table}, precision=4)
 
@@ -176,9 +176,10 @@ def fig7_numbers(finished: Sequence[Run]) -> Numbers:
 
 
 def order_table(finished: Sequence[Run]) -> Styler:
-    """Test MSE and rank, 1 is best, of each model under each schedule."""
+    """Test MSE and rank, 1 is best, of each model under each schedule, and bicubic upsampling."""
     mse = analysis.mse_by_schedule(finished)
     table = pd.concat({"test MSE": mse, "rank": mse.rank()}, axis=1)
+    table.loc["bicubic"] = pd.Series({("test MSE", schedule): bicubic(finished) for schedule in mse.columns})
     formats: dict[Any, Any] = {column: "{:.4f}" if column[0] == "test MSE" else "{:g}" for column in table.columns}
     return table.style.format(formats, na_rep="–")
 
@@ -203,7 +204,10 @@ def twins_table(finished: Sequence[Run]) -> pd.DataFrame:
     """A row per model, each beside its twin with the other last layer; columns (measure, kind of statistics)."""
     table = analysis.statistics_table(finished).rename(columns={"validation_mse": "validation MSE"})
     wide = table.pivot_table(index="layers", columns="statistics", values=["validation MSE", "spikiness"], dropna=False)
-    return wide.reindex(columns=list(STATISTICS), level=1).sort_index(ascending=False)
+    wide = wide.reindex(columns=list(STATISTICS), level=1).sort_index(ascending=False)
+    level = bicubic(finished, "mse", "validation")
+    wide.loc["bicubic"] = pd.Series({("validation MSE", kind): level for kind in STATISTICS})
+    return wide
 
 
 def statistics_numbers(finished: Sequence[Run]) -> Numbers:
