@@ -79,7 +79,9 @@ def test_the_kind_of_statistics_can_be_chosen_per_call() -> None:
     assert not torch.allclose(outputs[1], outputs[2])
 
 
-@pytest.mark.xfail(strict=True, reason="Generator takes an unknown kind of statistics for 'iteration'")
+@pytest.mark.xfail(
+    strict=True, raises=pytest.fail.Exception, reason="Generator takes an unknown kind of statistics for 'iteration'"
+)
 def test_a_misspelt_kind_of_statistics_is_refused() -> None:
     wrong: Any = "shard"
     with pytest.raises(AgmError, match="shard"):

