@@ -24,19 +24,22 @@ class Progress:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
-def save(path: Path, config: RunConfig, networks: Networks, losses: Tensor, progress: Progress) -> None:
-    """Write the state, all of it or nothing."""
-    tensors = {"losses": losses}
+Tensors = dict[str, Tensor]
+
+
+def save(path: Path, config: RunConfig, networks: Networks, losses: Tensor, good: Tensors, progress: Progress) -> None:
+    """Write the state, all of it or nothing. `good`: the generator after the last whole epoch."""
+    tensors = {"losses": losses} | {f"good.{name}": tensor for name, tensor in good.items()}
     for name, module, optimizer in _parts(networks):
         tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
         for number, values in optimizer.state_dict()["state"].items():
             tensors |= {f"adam.{name}.{number}.{key}": value for key, value in values.items()}
-    meta = {"kind": "checkpoint", "id": config.id, "progress": files.finite(vars(progress))}
+    meta = {"kind": "checkpoint", "id": config.id, "progress": vars(progress)}
     files.write_tensors(path, tensors, meta)
 
 
-def resume(path: Path, config: RunConfig, networks: Networks, losses: Tensor) -> Progress:
-    """Put networks, optimizers and losses into the state of the checkpoint, if there is one.
+def resume(path: Path, config: RunConfig, networks: Networks, losses: Tensor, good: Tensors) -> Progress:
+    """Put networks, optimizers, losses and `good` into the state of the checkpoint, if there is one.
 
     Raises AgmError if the file is damaged or belongs to another run.
     """
@@ -45,6 +48,14 @@ def resume(path: Path, config: RunConfig, networks: Networks, losses: Tensor) ->
     tensors, meta = files.read_tensors(path)
     if meta.get("kind") != "checkpoint" or meta.get("id") != config.id:
         raise AgmError(f"{path}: is no checkpoint of run {config.id}; move it away to start anew")
+    try:
+        return _restore(tensors, meta["progress"], networks, losses, good)
+    except (RuntimeError, KeyError, ValueError, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise AgmError(f"{path}: was written by other code ({reason}); move it away to start anew") from None
+
+
+def _restore(tensors: Tensors, progress: dict[str, Any], networks: Networks, losses: Tensor, good: Tensors) -> Progress:
     for name, module, optimizer in _parts(networks):
         module.load_state_dict(with_prefix(tensors, f"{name}."))
         state: dict[int, dict[str, Tensor]] = {}
@@ -53,10 +64,11 @@ def resume(path: Path, config: RunConfig, networks: Networks, losses: Tensor) ->
             state.setdefault(int(number), {})[field_] = value
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     losses.copy_(tensors["losses"])
-    return Progress(**meta["progress"])
+    good.update(with_prefix(tensors, "good."))
+    return Progress(**progress)
 
 
-def with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def with_prefix(tensors: Tensors, prefix: str) -> Tensors:
     """The tensors whose names begin with `prefix`, without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 

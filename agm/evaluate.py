@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics as stats
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,34 +72,35 @@ def _measure(images: Tensor, high: Tensor) -> Quality:
 def time_iterations(
     models: Mapping[str, tuple[Generator, Schedule]], image_size: int, repeats: int = 20, limit: float = 30.0
 ) -> dict[str, list[float]]:
-    """Seconds from the start until each iteration's image is there, for one image: the median of `repeats` runs.
+    """Seconds until each iteration's image is there, for one image: T numbers by name.
 
-    The models take turns, so that a change in the machine's speed touches all of them alike. One round of warm-up;
-    stops early, but not before three rounds, when `limit` seconds are over. Results are lists of T numbers by name.
+    Every iteration's duration is its median over `repeats` rounds, and these are summed up: where other programs want
+    the processor, too, a pause then touches one iteration of one round, not all that follow. The models take turns, so
+    that a change in the machine's speed touches all of them alike. One round of warm-up; stops early, but not before
+    three rounds, when `limit` seconds are over.
     """
     taken: dict[str, list[list[float]]] = {name: [] for name in models}
     started = time.perf_counter()
     for round_ in range(repeats + 1):
         for name, (generator, schedule) in models.items():
-            times = _time_once(generator, schedule, image_size)
+            durations = _durations(generator, schedule, image_size)
             if round_ > 0:
-                taken[name].append(times)
+                taken[name].append(durations)
         if round_ >= 3 and time.perf_counter() - started > limit:
             break
-    return {name: [stats.median(times) for times in zip(*runs, strict=True)] for name, runs in taken.items()}
+    return {name: np.median(rounds, axis=0).cumsum().tolist() for name, rounds in taken.items()}
 
 
-def _time_once(generator: Generator, schedule: Schedule, image_size: int) -> list[float]:
+def _durations(generator: Generator, schedule: Schedule, image_size: int) -> list[float]:
     device = next(generator.parameters()).device
     x = to_tensor(np.full((1, image_size // 2, image_size // 2, 3), 128, dtype=np.uint8)).to(device)
     generator.eval()
     _synchronize(device)
-    start = time.perf_counter()
-    times = []
+    moments = [time.perf_counter()]
     for _ in generator.iterate(x, schedule):
         _synchronize(device)
-        times.append(time.perf_counter() - start)
-    return times
+        moments.append(time.perf_counter())
+    return np.diff(moments).tolist()
 
 
 def _synchronize(device: torch.device) -> None:

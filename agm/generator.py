@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from agm.config import GeneratorConfig, Statistics
-from agm.errors import AgmError
+from agm.config import STATISTICS, GeneratorConfig, Statistics
+from agm.errors import AgmError, unknown
 from agm.layers import ConvLSTM, ConvNormAct, PlainLayer, State
 from agm.schedule import LAYERS, Mask, Schedule
 
@@ -57,6 +57,8 @@ class Generator(nn.Module):
         """
         if x.dim() != 4 or x.shape[1] != 3:
             raise AgmError(f"expected images of shape (N, 3, H, W), got {tuple(x.shape)}")
+        if statistics is not None and statistics not in STATISTICS:
+            raise unknown("statistics", statistics, STATISTICS)
         masks = self.resolve(schedule).masks
         context = self.encode(x, statistics)
         previous = self.first_feedback(x, context)

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from agm.step import Execution
 
 
+COLUMNS = ["epoch", "statistics", "iteration", "mse", "psnr", "ssim", "visual_loss", "critic_loss"]
+"""The columns of metrics.csv."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A finished run in its folder."""
@@ -51,7 +55,7 @@ class Run:
         try:
             return pd.read_csv(self.folder / "metrics.csv")
         except pd.errors.EmptyDataError:
-            return pd.DataFrame(columns=["epoch", "statistics", "iteration", "mse", "psnr", "ssim"], dtype=float)
+            return pd.DataFrame(columns=COLUMNS, dtype=float)
         except (OSError, ValueError) as error:
             raise AgmError(f"{self.folder / 'metrics.csv'}: cannot be read ({error})") from None
 

@@ -23,7 +23,7 @@ NAMED = {
 }
 """The paper's configurations for T = 10 (Section III-C)."""
 
-_GROUP = re.compile(r"(?P<pattern>[^\s()]+)(?:\s*\(\s*(?P<repeat>[^()]*?)\s*\))?")
+_GROUP = re.compile(r"(?P<pattern>[^\s()]+)(?:\s*\((?P<repeat>[^()]*)\))?")
 _SEPARATOR = re.compile(r"\s+-\s+")
 
 
@@ -113,9 +113,11 @@ def _group(text: str, match: re.Match[str]) -> Group:
         raise _refuse(text, start + LAYERS - 1, "layer 4 changes the number of channels and cannot be skipped")
     if match["repeat"] is None:
         return Group(pattern, 1)
-    if re.fullmatch("[0-9]{1,4}", match["repeat"]) is None or int(match["repeat"]) == 0:
-        raise _refuse(text, match.start("repeat"), f"{match['repeat']!r} is not a number of repeats from 1 to 9999")
-    return Group(pattern, int(match["repeat"]))
+    repeat = match["repeat"].strip()
+    if re.fullmatch("[0-9]{1,4}", repeat) is None or int(repeat) == 0:
+        start = match.end("repeat") - len(match["repeat"].lstrip())
+        raise _refuse(text, start, f"{repeat!r} is not a number of repeats from 1 to 9999")
+    return Group(pattern, int(repeat))
 
 
 def _refuse(text: str, position: int, what: str) -> AgmError:

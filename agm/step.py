@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -152,9 +151,6 @@ def _fabric(device: str, precision: str) -> Fabric:
     if device == "cuda" and not torch.cuda.is_available():
         raise AgmError("device 'cuda' was asked for, but torch sees no GPU; use --device cpu")
     accelerator = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-    if accelerator == "cpu" and precision == "bf16":
-        # Some virtual machines offer AMX and then refuse its instructions, which kills the process.
-        os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
     return Fabric(accelerator=accelerator, devices=1, precision="bf16-mixed" if precision == "bf16" else "32-true")
 
 

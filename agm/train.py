@@ -24,6 +24,7 @@ from agm import checkpoint, data, files, machine
 from agm.checkpoint import Progress
 from agm.config import STATISTICS, RunConfig
 from agm.data import Part, Splits
+from agm.errors import AgmError
 from agm.evaluate import METRICS, bicubic_baseline, evaluate, time_iterations
 from agm.generator import Generator
 from agm.schedule import Schedule
@@ -70,7 +71,7 @@ def train(config: RunConfig, folder: Path, execution: Execution | None = None) -
     """
     execution = execution or Execution()
     if (folder / SUMMARY).exists():
-        return str(files.read_json(folder / SUMMARY)["status"])
+        return _status(folder / SUMMARY)
     settings, schedule = config.training, Schedule.parse(config.training.schedule)
     parts = data.splits(config.data)
     files.write_json(folder / CONFIG, config.to_dict())
@@ -78,12 +79,13 @@ def train(config: RunConfig, folder: Path, execution: Execution | None = None) -
     networks = build(config, execution)
     device = networks.fabric.device
     losses = torch.zeros(2, device=device)  # sums over the epoch so far: visual loss, critic loss
-    progress = checkpoint.resume(folder / CHECKPOINT, config, networks, losses)
+    good = _snapshot(networks.generator)  # the generator after the last whole epoch
+    progress = checkpoint.resume(folder / CHECKPOINT, config, networks, losses, good)
     started, saved = time.monotonic() - progress.seconds, time.monotonic()
 
     def save() -> None:
         progress.seconds = time.monotonic() - started
-        checkpoint.save(folder / CHECKPOINT, config, networks, losses, progress)
+        checkpoint.save(folder / CHECKPOINT, config, networks, losses, good, progress)
 
     high, low = (to_device(pixels, device) for pixels in (parts.train.high, parts.train.low))
     update = stepper(networks, settings, execution)
@@ -116,17 +118,32 @@ def train(config: RunConfig, folder: Path, execution: Execution | None = None) -
                 bar.update()
             training_loss = losses.div(steps).tolist()
             if not all(map(math.isfinite, training_loss)):
+                networks.generator.load_state_dict(good)
+                _write_metrics(folder, progress)
                 return _finish(config, folder, "diverged", networks.generator, parts, schedule, progress, device)
             progress.rows += _validate(
                 networks.generator, parts.validation, schedule, config, progress.epoch + 1, training_loss
             )
             progress.epoch, progress.step = progress.epoch + 1, 0
             losses.zero_()
+            good = _snapshot(networks.generator)
             _write_metrics(folder, progress)
             save()
             saved = time.monotonic()
             bar.set_postfix(validation_mse=f"{_validation_mse(progress, config):.4f}")
     return _finish(config, folder, "finished", networks.generator, parts, schedule, progress, device)
+
+
+def _status(path: Path) -> str:
+    summary = files.read_json(path)
+    status = summary.get("status") if isinstance(summary, dict) else None
+    if status not in ("finished", "diverged"):
+        raise AgmError(f"{path}: does not say how the run ended; delete the folder to train it again")
+    return str(status)
+
+
+def _snapshot(generator: Generator) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in generator.state_dict().items()}
 
 
 def batches(seed: int, epoch: int, images: int, size: int) -> Iterator[np.ndarray]:
@@ -182,12 +199,6 @@ def _finish(
     device: torch.device,
 ) -> str:
     """Test, then write the weights and, last of all, the summary: a run that has one is complete."""
-    if status == "diverged":
-        # What is left is the last good state: the checkpoint after the last whole epoch, if there was one.
-        if (folder / CHECKPOINT).exists():
-            tensors, _ = files.read_tensors(folder / CHECKPOINT)
-            generator.load_state_dict(checkpoint.with_prefix(tensors, "generator."))
-        _write_metrics(folder, progress)
     tests = {kind: evaluate(generator, parts.test, schedule, kind, config.training.precision) for kind in STATISTICS}
     times = time_iterations({"": (generator, schedule)}, config.data.image_size, limit=5.0)[""]
     images = data.load(config.data.dataset, config.data.image_size)

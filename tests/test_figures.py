@@ -91,11 +91,6 @@ def test_numbers_of_the_trade_off(home: Path) -> None:
     assert tradeoff.units({"": [0.1, 2.0]}) == (1.0, "seconds")
 
 
-def test_a_pause_in_one_round_does_not_move_the_iterations_after_it() -> None:
-    rounds = [[1.0, 2.0, 3.0], [1.0, 9.0, 10.0], [1.0, 2.0, 13.0]]
-    assert tradeoff.until_each(rounds) == pytest.approx([1.0, 2.0, 3.0])
-
-
 def test_no_series_of_the_trade_off_is_cut_off(home: Path) -> None:
     runs = runs_of("fig8", home)
     times = {run.config.id: [0.001 * number * t for t in range(1, 11)] for number, run in enumerate(runs, 1)}

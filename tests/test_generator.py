@@ -79,9 +79,6 @@ def test_the_kind_of_statistics_can_be_chosen_per_call() -> None:
     assert not torch.allclose(outputs[1], outputs[2])
 
 
-@pytest.mark.xfail(
-    strict=True, raises=pytest.fail.Exception, reason="Generator takes an unknown kind of statistics for 'iteration'"
-)
 def test_a_misspelt_kind_of_statistics_is_refused() -> None:
     wrong: Any = "shard"
     with pytest.raises(AgmError, match="shard"):

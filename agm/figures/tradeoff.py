@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,32 +38,12 @@ def seconds(runs: Sequence[Run], measure: bool = True) -> Seconds:
     """
     if not measure:
         return {run.config.id: run.summary["seconds_until_iteration"] for run in runs}
+    from agm.evaluate import time_iterations
     from agm.generator import Generator
 
     schedules = {run.config.id: Schedule.parse(run.config.training.schedule) for run in runs}
     models = {run.config.id: (Generator(run.config.generator), schedules[run.config.id]) for run in runs}
-    rounds = _rounds(models, runs[0].config.data.image_size)
-    return {name: until_each([found[name] for found in rounds]) for name in models}
-
-
-def until_each(rounds: Sequence[Sequence[float]]) -> list[float]:
-    """Seconds until each iteration's image from those of several rounds: every iteration's median duration, summed up.
-
-    Where other programs want the processor, too, a pause then touches one iteration of one round, not all that follow.
-    """
-    durations = np.diff(np.array(rounds, dtype=float), axis=1, prepend=0.0)  # (rounds, T)
-    return [float(total) for total in np.median(durations, axis=0).cumsum()]
-
-
-def _rounds(models: Mapping[str, Any], image_size: int) -> list[dict[str, list[float]]]:
-    """All models once after another, round after round, at least three times, until `LIMIT` seconds are over."""
-    from agm.evaluate import time_iterations
-
-    started = time.monotonic()
-    rounds: list[dict[str, list[float]]] = []
-    while len(rounds) < 3 or (len(rounds) < ROUNDS and time.monotonic() - started < LIMIT):
-        rounds.append(time_iterations(models, image_size, repeats=1))
-    return rounds
+    return time_iterations(models, runs[0].config.data.image_size, repeats=ROUNDS, limit=LIMIT)
 
 
 def draw(runs: Sequence[Run], profile: Profile, times: Seconds) -> Figure:
