@@ -22,7 +22,7 @@ from agm import step as step_module
 from agm.errors import AgmError
 from agm.evaluate import evaluate
 from agm.schedule import Schedule
-from agm.step import Execution
+from agm.step import Execution, build
 from agm.train import batches, to_device, train
 
 QUIET = Execution(device="cpu", progress=False)
