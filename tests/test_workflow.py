@@ -16,6 +16,7 @@ import pytest
 from support.checkout import BIN, ROOT, Checkout, run
 
 from agm import experiments, profiles
+from agm.code import training_files
 from agm.errors import AgmError
 from workflow import plan, run_notebook
 
@@ -204,3 +205,11 @@ def test_the_modules_of_a_notebook_are_those_it_imports_and_theirs(tmp_path: Pat
     assert {"__init__.py", "figures/__init__.py", "figures/curves.py", "figures/style.py", "runs.py"} <= found
     assert {"layers.py", "train.py"} <= found  # through agm/__init__.py
     assert not {"cli.py", "figures/tradeoff.py", "figures/diagrams.py"} & found
+
+
+def test_whatever_training_imports_counts_as_training_code_or_is_known_not_to_matter(tmp_path: Path) -> None:
+    """A new module must be entered in agm/code.py, or else editing it would leave stale runs."""
+    imported = set(plan.modules_of(made_up(tmp_path / "a.ipynb", "import agm.train")))
+    rest = {path.relative_to(plan.PACKAGE).with_suffix("").as_posix() for path in imported - set(training_files())}
+    assert set(training_files()) <= imported
+    assert rest <= {"__init__", "checkpoint", "code", "errors", "files", "machine", "paths", "runs"}
