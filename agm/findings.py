@@ -255,6 +255,12 @@ def recorded_table(finished: Sequence[Run], here: Sequence[Run], profile: str) -
     return table
 
 
+def styled_recorded_table(table: pd.DataFrame) -> Styler:
+    """The table as a page shows it: two decimals for decibels and milliseconds, four for errors."""
+    coarse = {name: "{:.2f}" for name in table.columns if "PSNR" in name or name.endswith(", ms")}
+    return table.style.format(coarse, precision=4, na_rep="–")
+
+
 def last_psnr(group: Sequence[Run], statistics: Statistics) -> float:
     """PSNR of the last iteration's image in dB, averaged over the seeds."""
     return analysis.over_seeds(group, lambda run: float(run.test("psnr", statistics)[-1]))
