@@ -257,7 +257,7 @@ def recorded_table(finished: Sequence[Run], here: Sequence[Run], profile: str) -
 
 def styled_recorded_table(table: pd.DataFrame) -> Styler:
     """The table as a page shows it: two decimals for decibels and milliseconds, four for errors."""
-    coarse = {name: "{:.2f}" for name in table.columns if "PSNR" in name or name.endswith(", ms")}
+    coarse: dict[Any, Any] = {name: "{:.2f}" for name in table.columns if "PSNR" in name or name.endswith(", ms")}
     return table.style.format(coarse, precision=4, na_rep="–")
 
 
