@@ -114,6 +114,13 @@ def test_a_misspelt_profile_is_refused_by_name(checkout: Checkout, profile: str)
     assert "quick, reduced, smoke" in done.stdout
 
 
+def test_data_that_are_missing_are_asked_for_at_once(checkout: Checkout) -> None:
+    done = checkout.snakemake("--dry-run", profile="cpu")
+    assert done.returncode != 0
+    assert "is not prepared" in done.stdout
+    assert "see data/" in done.stdout
+
+
 def test_a_misspelt_setting_is_refused_by_name(checkout: Checkout) -> None:
     command = [BIN / "snakemake", "--workflow-profile", "workflow/profiles/local", "--dry-run"]
     done = run(checkout.root, *command, "--config", "profil=quick")
