@@ -117,6 +117,7 @@ def train(
         configs = [chosen.run(role, **fields) if role in profiles.ROLES else chosen.run("cars", dataset=role, **fields)]
     budget = parse_duration(time_budget) if time_budget else float("inf")
 
+    from agm.analysis import schedule_name
     from agm.paths import runs_folder  # only now: importing torch takes seconds, and a mistake should show at once
     from agm.runs import find
     from agm.step import Execution
@@ -126,7 +127,7 @@ def train(
     for number, config in enumerate(configs, 1):
         folder = (out or runs_folder()) / config.id
         what = f"{config.generator.layers} on {config.data.dataset}"
-        label = f"[{number}/{len(configs)}] {what}, {_short(config.training.schedule)}"
+        label = f"[{number}/{len(configs)}] {what}, {schedule_name(config.training.schedule)}"
         how = Execution(
             device.value,
             channels_last,
@@ -244,12 +245,6 @@ def _pick(planned: dict[str, RunConfig], id_: str, profile: str) -> RunConfig:
     if id_ not in planned:
         raise AgmError(f"run {id_!r} is not planned by profile {profile!r}; `agm runs --profile {profile}` lists them")
     return planned[id_]
-
-
-def _short(schedule: str) -> str:
-    from agm.schedule import NAMED
-
-    return next((name for name, text in NAMED.items() if text == schedule), schedule)
 
 
 def _assignments(texts: list[str]) -> dict[str, Any]:

@@ -276,14 +276,10 @@ def recorded_numbers(finished: Sequence[Run]) -> Numbers:
                 numbers[f"{name}_{kind}_mse"] = score(same, "mse", kind)
                 numbers[f"{name}_{kind}_last_psnr"] = last_psnr(same, kind)
             numbers[f"{name}_first_ms"] = 1000 * same[0].summary["seconds_until_iteration"][0]
+    whole = select(finished, schedule="NOAEL")
     for kind in KINDS:
-        scores = {layers: score(group, "mse", kind) for layers, group in by(select_noael(finished), "layers").items()}
+        scores = {layers: score(group, "mse", kind) for layers, group in by(whole, "layers").items()}
         numbers[f"{kind}_beat_bicubic"] = sum(mse < numbers["bicubic_mse"] for mse in scores.values())
         numbers[f"{kind}_beat_paper"] = sum(mse < PAPER_TABLE_1[layers][1] for layers, mse in scores.items())
         numbers[f"{kind}_order"] = ", ".join(sorted(scores, key=lambda layers: scores[layers]))
     return numbers
-
-
-def select_noael(finished: Sequence[Run]) -> list[Run]:
-    """The runs in which all layers are active in all iterations."""
-    return select(finished, schedule="NOAEL")
