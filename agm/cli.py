@@ -241,6 +241,43 @@ def data_verify(dataset: Annotated[str, typer.Argument(help="A name from `agm da
     typer.echo(f"sha256 of all RGB bytes: {images.fingerprint}")
 
 
+@data_commands.command("prepare")
+def data_prepare(
+    name: Annotated[str, typer.Argument(help="cars, faces or geo.")],
+    source: Annotated[
+        Path, typer.Option(help="The official files: a folder, a .tgz, .tar or .zip, or a folder of these.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="Folder of the prepared set. [default: data/NAME]")] = None,
+    force: Annotated[bool, typer.Option(help="Replace another prepared set that is there.")] = False,
+) -> None:
+    """Make a prepared set from the official files. After a kill, the same command goes on."""
+    from agm.data.official.prepare import prepare
+    from agm.paths import data_folder
+
+    done = prepare(name, source, out or data_folder() / name, force)
+    state = "prepared" if done.new else "is there already, unchanged"
+    typer.echo(
+        f"{done.card['title']}: {done.card['images']:,} images from {done.card['layout']} -> {done.folder} {state}"
+    )
+    typer.echo(f"sha256 of all RGB bytes: {done.card['fingerprint']}")
+
+
+@data_commands.command("show")
+def data_show(
+    dataset: Annotated[str, typer.Argument(help="A name from `agm data list`, or a path.")],
+    out: Annotated[Path | None, typer.Option(help="File to write. [default: build/sheets/NAME.png]")] = None,
+    images: Annotated[int, typer.Option(min=1, help="How many images, a third of them from each part.")] = 48,
+) -> None:
+    """Draw a contact sheet: originals, low resolution and bicubic, of the train, validation and test part."""
+    from agm import data, sheet
+    from agm.config import DataConfig
+    from agm.paths import home
+
+    path = out or home() / "build" / "sheets" / f"{Path(dataset).name}.png"
+    count = sheet.write(path, data.splits(DataConfig(dataset=dataset)), dataset, images)
+    typer.echo(f"{count} images of {dataset} -> {path}")
+
+
 def _pick(planned: dict[str, RunConfig], id_: str, profile: str) -> RunConfig:
     if id_ not in planned:
         raise AgmError(f"run {id_!r} is not planned by profile {profile!r}; `agm runs --profile {profile}` lists them")

@@ -28,7 +28,10 @@ TINY = [
 ]
 """The options that make `tiny()`."""
 
-COMMANDS = [(), ("params",), ("train",), ("data",), ("data", "list"), ("data", "verify"), ("runs",), ("evaluate",)]
+COMMANDS = [
+    *((), ("params",), ("train",), ("data",), ("data", "list"), ("data", "verify"), ("data", "prepare")),
+    *(("data", "show"), ("runs",), ("evaluate",)),
+]
 
 
 def command(path: tuple[str, ...]) -> Any:

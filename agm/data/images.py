@@ -48,8 +48,8 @@ class ImageSet:
         return hashlib.sha256(self.images.tobytes()).hexdigest()
 
 
-def read_image(source: Any, name: str) -> Image.Image:
-    """Decode one image, upright and in RGB. `source` is a path or a binary file.
+def read_image(source: Any, name: str, upright: bool = True) -> Image.Image:
+    """Decode one image in RGB. `source` is a path or a binary file; `upright`: turned as its EXIF data ask.
 
     16-bit and floating-point grey images are scaled to 8 bits, transparency is laid on white.
     Raises AgmError naming the image if it is broken, no image, or suspiciously large.
@@ -59,7 +59,7 @@ def read_image(source: Any, name: str) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(source) as image:
                 image.load()
-                return to_rgb(ImageOps.exif_transpose(image))
+                return to_rgb(ImageOps.exif_transpose(image) if upright else image)
     except UnidentifiedImageError:
         raise AgmError(f"{name}: not an image that can be read") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):

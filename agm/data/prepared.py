@@ -1,4 +1,4 @@
-"""Prepared sets: a folder with `images.tar` (lossless WebP, 64 x 64) and `manifest.csv`."""
+"""Prepared sets: a folder with `images.tar` (lossless WebP, 64 x 64), `manifest.csv` and, mostly, `card.yml`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import yaml
 from tqdm import tqdm
 
 from agm.data.images import ImageSet, read_image
 from agm.errors import AgmError
 
-IMAGES, MANIFEST = "images.tar", "manifest.csv"
+IMAGES, MANIFEST, CARD = "images.tar", "manifest.csv", "card.yml"
 COLUMNS = ("index", "source", "width", "height", "x1", "y1", "x2", "y2", "group", "sha256")
 SIZE = 64
 
 CUTTABLE_GROUPS = frozenset({"cars"})
-"""Sets, by folder name, whose groups are classes that a split may cut, not persons or places that would leak."""
+"""Sets without a card, by folder name, whose groups are classes that a split may cut, not persons or places."""
+
+CARD_LIMIT = 1_000_000
+"""Bytes of a card; a real one has about 2,000."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,22 @@ class Entry:
     sha256: str
 
 
+@dataclass(frozen=True)
+class Card:
+    """What is read of a card: the set's name, whether its groups leak, and what the set really is if a substitute."""
+
+    name: str
+    groups_leak: bool
+    substitute: str = ""
+
+
 def is_prepared(folder: Path) -> bool:
     return (folder / IMAGES).is_file() or (folder / MANIFEST).is_file()
 
 
 def load(folder: Path) -> ImageSet:
     """Read and verify a prepared set. Raises AgmError naming the first image that is missing or damaged."""
+    card = read_card(folder)
     entries = read_manifest(folder / MANIFEST)
     images = np.empty((len(entries), SIZE, SIZE, 3), dtype=np.uint8)
     path = folder / IMAGES
@@ -51,8 +65,31 @@ def load(folder: Path) -> ImageSet:
         raise AgmError(f"{path}: missing; a prepared set has {IMAGES} beside {MANIFEST}") from None
     except (tarfile.TarError, EOFError, OSError) as error:
         raise AgmError(f"{path}: damaged or cut short ({error}); prepare or copy the set again") from None
-    leak = folder.name not in CUTTABLE_GROUPS
-    return ImageSet(folder.name, images, tuple(e.source for e in entries), tuple(e.group for e in entries), leak)
+    sources, groups = tuple(e.source for e in entries), tuple(e.group for e in entries)
+    return ImageSet(card.name, images, sources, groups, card.groups_leak, card.substitute)
+
+
+def read_card(folder: Path) -> Card:
+    """The set's card; where there is none, the folder's name decides. Raises AgmError if it cannot be understood."""
+    path = folder / CARD
+    try:
+        with path.open("rb") as file:
+            text = file.read(CARD_LIMIT + 1)
+        fields = yaml.safe_load(text[:CARD_LIMIT])
+    except FileNotFoundError:
+        return Card(folder.name, folder.name not in CUTTABLE_GROUPS)
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
+        raise AgmError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())})") from None
+    if not isinstance(fields, dict):
+        raise AgmError(f"{path}: not a card; expected the fields name and groups_leak")
+    name, leak, substitute = fields.get("name"), fields.get("groups_leak"), fields.get("substitute") or ""
+    if not name or not isinstance(name, str):
+        raise AgmError(f"{path}: name: {name!r} is not a name")
+    if not isinstance(leak, bool):
+        raise AgmError(f"{path}: groups_leak: {leak!r} is neither true nor false")
+    if not isinstance(substitute, str):
+        raise AgmError(f"{path}: substitute: {substitute!r} is not a name")
+    return Card(name, leak, substitute)
 
 
 def read_manifest(path: Path) -> list[Entry]:

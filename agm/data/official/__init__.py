@@ -1,0 +1,72 @@
+"""The paper's data sets as their authors publish them. What they share: what is known before any image is read."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from agm.data.images import Pixels, read_image
+
+SIZE = 64
+"""Side of every prepared image in pixels."""
+
+Box = tuple[int, int, int, int]
+"""x1, y1, x2, y2 in pixels, end exclusive."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What a card says of a data set wherever its files come from. `groups`: class, person, place or image."""
+
+    name: str
+    title: str
+    licence: str
+    citation: str
+    preprocessing: str
+    groups: str
+    groups_leak: bool
+    substitute: str | None = None
+    """The name of the set that this is, where it is not the paper's."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image to come: where it is from, and what a split must not cut through."""
+
+    source: str
+    group: str
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One image: (64, 64, 3) pixels, the size of its source in pixels, and the box cut from it (None: all of it)."""
+
+    pixels: Pixels
+    width: int
+    height: int
+    box: Box | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A source that was looked through.
+
+    rows: the images in the order of their index; counts: how many there are of what; images: makes the images with
+    the numbers asked for, in the order that suits the source; frame: the official size of the whole frames, if any.
+    """
+
+    about: About
+    layout: str
+    rows: tuple[Row, ...]
+    counts: dict[str, int]
+    images: Callable[[Sequence[int]], Iterator[tuple[int, Cut]]]
+    warnings: tuple[str, ...] = ()
+    frame: tuple[int, int] | None = None
+
+
+def decode(content: bytes, name: str, upright: bool = True) -> Image.Image:
+    """A file's content -> RGB. Raises AgmError naming the file."""
+    return read_image(io.BytesIO(content), name, upright=upright)

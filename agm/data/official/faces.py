@@ -1,0 +1,106 @@
+"""Photographs of faces: CyberExtruder's Ultimate Face Matching Data Set, or Labeled Faces in the Wild in its place."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Sequence
+from os.path import commonpath
+from pathlib import PurePosixPath
+
+from PIL import Image
+
+from agm.data.images import square
+from agm.data.official import SIZE, About, Cut, Plan, Row, decode
+from agm.data.official.archives import Member, Source, distinct
+from agm.errors import AgmError
+
+ABOUT = About(
+    name="faces",
+    title="CyberExtruder Ultimate Face Matching Data Set",
+    licence="the terms are reported not to allow redistribution; research use only, do not publish the images",
+    citation="CyberExtruder, Ultimate Face Matching Data Set: 10,205 photographs of 1,000 people",
+    preprocessing="whole frame (of a frame that is not square, the centre square), RGB, Pillow bicubic to 64 x 64",
+    groups="person",
+    groups_leak=True,
+)
+LFW = dataclasses.replace(
+    ABOUT,
+    title="Labeled Faces in the Wild",
+    licence="none stated; published for research in face verification; do not publish the images",
+    citation=(
+        'G. B. Huang, M. Ramesh, T. Berg, E. Learned-Miller, "Labeled Faces in the Wild: A Database for Studying Face '
+        'Recognition in Unconstrained Environments", University of Massachusetts Amherst, Technical Report 07-49, 2007'
+    ),
+    substitute="Labeled Faces in the Wild",
+)
+OFFICIAL = {False: 10_205, True: 13_233}
+"""Images in the official set: of CyberExtruder's, of LFW."""
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+
+def plan(source: Source) -> Plan:
+    """Every image in the source, in the order of its path. LFW is recognised by its file names."""
+    images = distinct(
+        (member for member in source.members if member.file.lower().endswith(ENDINGS)), lambda member: member.name
+    )
+    if not images:
+        raise AgmError(f"{source.path}: no faces; looked for images ({', '.join(ENDINGS)}) in it and below it")
+    top = len(PurePosixPath(commonpath(["/".join(member.folders) for member in images.values()])).parts)
+    members = {"/".join(name.split("/")[top:]): images[name] for name in sorted(images)}
+    strays = [member for member in images.values() if not _lfw_person(member)]
+    lfw = 2 * len(strays) < len(images)
+    if lfw and strays:
+        raise AgmError(f"{strays[0]}: not named as the other images, <Person>/<Person>_0001.jpg; leave it out")
+    warnings = []
+    if len(images) != OFFICIAL[lfw]:
+        warnings.append(f"{len(images):,} images at hand, the official set has {OFFICIAL[lfw]:,}")
+    about = LFW if lfw else ABOUT
+    folders = [tuple(name.split("/")[:-1]) for name in members]
+    groups = [_lfw_person(member) for member in members.values()] if lfw else _people(folders)
+    if not groups:
+        groups, about = list(members), dataclasses.replace(about, groups="image")
+        warnings.append("fewer than three folders, so who is who is unknown: one person may be on two sides of a split")
+    return Plan(
+        about,
+        "<Person>/<Person>_0001.jpg" if lfw else "images in folders" if any(folders) else "images in one folder",
+        tuple(Row(name, group) for name, group in zip(members, groups, strict=True)),
+        {"images": len(images), about.groups + "s": len(set(groups))},
+        lambda numbers: _images(source, list(members.values()), numbers),
+        tuple(warnings),
+        frame=(250, 250) if lfw else (600, 600),
+    )
+
+
+def _lfw_person(member: Member) -> str:
+    """The person in a path of LFW's layout, else nothing."""
+    person = member.folders[-1] if member.folders else ""
+    return person if person and re.fullmatch(re.escape(person) + r"_\d{4}\.jpg", member.file) else ""
+
+
+def _people(folders: Sequence[tuple[str, ...]]) -> list[str]:
+    """A group per image: the coarsest folders of which there are three, as many as a split needs; else nothing.
+
+    The coarsest, since nothing is known of the folders' meaning: a person whose images lie in several folders of one
+    folder stays on one side.
+    """
+    for depth in range(1, max(map(len, folders)) + 1):
+        groups = ["/".join(folder[:depth]) or "." for folder in folders]
+        if len(set(groups)) >= 3:
+            return groups
+    return []
+
+
+def _images(source: Source, members: Sequence[Member], numbers: Sequence[int]) -> Iterator[tuple[int, Cut]]:
+    number_of = {members[number]: number for number in numbers}
+    for member, content in source.stream(number_of):
+        yield number_of[member], cut(decode(content, str(member)))
+
+
+def cut(image: Image.Image) -> Cut:
+    """The whole frame of a square image, the centre square of another one."""
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    box = None if image.width == image.height else (left, top, left + side, top + side)
+    return Cut(square(image, SIZE), image.width, image.height, box)
