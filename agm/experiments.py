@@ -39,7 +39,7 @@ EXPERIMENTS: dict[str, list[Variation]] = {
     "fig4": _grid(layers=(*with_recurrent(3), *with_recurrent(1), "rrrr", "nnnn")),
     "fig5": _grid(("cars", "faces"), layers=ORL_CONFIGURATIONS),
     "fig6": _grid(layers=TABLE_1, fraction=(1.0, 0.25)),
-    "fig7": _grid(("cars", "faces"), layers=ORL_CONFIGURATIONS) + _grid(("geo",), layers=TABLE_1),
+    "fig7": _grid(("cars", "faces", "geo"), layers=ORL_CONFIGURATIONS),
     "fig8": _grid(layers=TABLE_1, schedule=("NOAEL", "A")),
     "fig9": _grid(layers=TABLE_1, schedule=("NOAEL", "B")),
     "order": _grid(layers=TABLE_1, schedule=("NOAEL", "A", "B")),
@@ -57,15 +57,15 @@ def plan(experiment: str, profile: Profile, **fields: Any) -> list[RunConfig]:
     - `layers`, `schedule`, `fraction`: keep only these variations; where the experiment does not vary the field, one
       value is set for all its runs.
     - `dataset`: roles that the experiment varies are the ones to keep; any other data set takes the part of CARDATA.
-    - `seeds`: replaces the profile's.
+    - `seeds`: replaces the profile's, which may differ from role to role.
 
     Raises AgmError for an unknown experiment, field or value.
     """
     if experiment not in EXPERIMENTS:
         raise unknown("experiment", experiment, EXPERIMENTS)
     given = {name: value for name, value in fields.items() if value is not None}
-    seeds = _seeds(given, profile)
-    variations = EXPERIMENTS[experiment]
+    seeds = _seeds(given)
+    variations = [variation for variation in EXPERIMENTS[experiment] if _compared(variation, profile)]
     if "dataset" in given:
         variations = _on_dataset(variations, given.pop("dataset"), profile)
     for name in SELECTING:
@@ -78,7 +78,11 @@ def plan(experiment: str, profile: Profile, **fields: Any) -> list[RunConfig]:
             given[name] = values[0]
         else:
             raise AgmError(f"{experiment} does not vary {name}: give one value, not {len(values)}")
-    runs = [profile.run(**{**given, **variation}, seed=seed) for variation in variations for seed in seeds]
+    runs = [
+        profile.run(**{**given, **variation}, seed=seed)
+        for variation in variations
+        for seed in seeds or profile.seeds[variation["role"]]
+    ]
     return list(dict.fromkeys(runs))
 
 
@@ -100,12 +104,18 @@ def _plain_names(namespace: Mapping[str, Any]) -> list[str]:
     return [name for name, value in namespace.items() if isinstance(value, plain) and not name.startswith("_")]
 
 
-def _seeds(given: dict[str, Any], profile: Profile) -> list[Any]:
-    """Takes the seeds out of the given fields; the profile's if there are none."""
+def _compared(variation: Variation, profile: Profile) -> bool:
+    """Whether the profile compares this model on this role's data."""
+    role = variation["role"]
+    return role not in profile.layers or variation["layers"] in profile.layers[role]
+
+
+def _seeds(given: dict[str, Any]) -> list[Any]:
+    """Takes the seeds out of the given fields."""
     seed = given.pop("seed", None)
-    seeds = _listed(given.pop("seeds", profile.seeds if seed is None else seed))
+    seeds = _listed(given.pop("seeds", [] if seed is None else seed))
     try:
-        return [int(value) if isinstance(value, str) else value for value in seeds] or list(profile.seeds)
+        return [int(value) if isinstance(value, str) else value for value in seeds]
     except ValueError:
         raise AgmError(f"seeds={seeds}: expected whole numbers") from None
 

@@ -8,15 +8,37 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from agm.errors import AgmError
+
+
+@contextmanager
+def locked(path: Path, seconds: float) -> Iterator[None]:
+    """Hold a lock file that only one process can hold, and that is free again when its holder dies.
+
+    Raises TimeoutError if it is not to be had within so many seconds, AgmError if it cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        lock.acquire(timeout=seconds if math.isfinite(seconds) else -1)
+    except Timeout:
+        raise TimeoutError(path) from None
+    except OSError as error:
+        raise AgmError(f"{path}: cannot be written ({error.strerror}); check the folder and run again") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_bytes(path: Path, content: bytes) -> None:

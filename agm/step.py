@@ -28,6 +28,7 @@ class Execution:
     `time_budget`: seconds until the run stops and saves itself.
     `checkpoint_interval`: seconds between checkpoints within an epoch; one is written after every epoch anyway.
     `label`: what the progress bar is headed with.
+    `wait`: if another process is at the same run, wait until it stops, rather than leave the run to it.
     """
 
     device: str = "auto"
@@ -38,6 +39,7 @@ class Execution:
     progress: bool = True
     label: str = ""
     graph: bool = False
+    wait: bool = True
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import math
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -64,13 +65,27 @@ class Stop:
 
 
 def train(config: RunConfig, folder: Path, execution: Execution | None = None) -> str:
-    """Train one run, or go on with it, in `folder`.
+    """Train one run, or go on with it, in `folder`. Only one process at a time does.
 
     Returns "finished"; "diverged" if the training loss stopped being finite (recorded like a finished run, since
-    instability is a result); or "interrupted" if it was stopped and a further call will go on. Raises AgmError.
+    instability is a result); "interrupted" if it was stopped and a further call will go on; or "busy" if another
+    process is at it and `execution` says not to wait. Raises AgmError.
     """
     execution = execution or Execution()
     if (folder / SUMMARY).exists():
+        return _status(folder / SUMMARY)
+    started = time.monotonic()
+    try:
+        with files.locked(folder.with_name(f".{folder.name}.lock"), execution.time_budget if execution.wait else 0):
+            left = execution.time_budget - (time.monotonic() - started)
+            return _train(config, folder, replace(execution, time_budget=left))
+    except TimeoutError:
+        return "interrupted" if execution.wait else "busy"
+
+
+def _train(config: RunConfig, folder: Path, execution: Execution) -> str:
+    """`train`, in the only process that is at this run."""
+    if (folder / SUMMARY).exists():  # while we waited
         return _status(folder / SUMMARY)
     settings, schedule = config.training, Schedule.parse(config.training.schedule)
     parts = data.splits(config.data)

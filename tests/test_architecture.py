@@ -30,11 +30,23 @@ CORE = {
     ),
     *("agm.experiments", "agm.generator", "agm.layers", "agm.losses", "agm.machine", "agm.metrics", "agm.paths"),
     *("agm.profiles", "agm.runs", "agm.schedule", "agm.step", "agm.train"),
-    *(name for name in MODULES if name.split(".")[:2] == ["agm", "data"]),
+    *(name for name in MODULES if name.startswith("agm.data") and not name.startswith("agm.data.official")),
 }
 """What a machine needs that only trains, evaluates and records."""
 
-ALLOWED = {"torch", "lightning", "numpy", "scipy", "pandas", "PIL", "skimage", "safetensors", "tqdm", "yaml"}
+ALLOWED = {
+    "torch",
+    "lightning",
+    "numpy",
+    "scipy",
+    "pandas",
+    "PIL",
+    "skimage",
+    "safetensors",
+    "tqdm",
+    "yaml",
+    "filelock",
+}
 LIGHT = (
     "agm",
     "agm.config",

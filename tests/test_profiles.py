@@ -38,7 +38,7 @@ def test_every_profile_loads_and_plays_all_roles(name: str) -> None:
     assert profile.name == name
     assert set(profile.datasets) == {"cars", "faces", "geo"}
     assert len(set(profile.datasets.values())) == 3
-    assert profile.seeds
+    assert all(profile.seeds[role] for role in profiles.ROLES)
     assert profile.runs_per_job >= 1
 
 
@@ -59,12 +59,15 @@ def test_a_profile_is_a_name_not_a_path(name: str) -> None:
         ("generater: {width: 3}", "unknown key 'generater'; did you mean 'generator'"),
         ("generator: {widht: 3}", "unknown GeneratorConfig field 'widht'"),
         ("training: {epochs: many}", "epochs='many'"),
+        ("layers: [nnnr]", "layers: expected lists by role"),
+        ("layers: {geo: nnnr}", "layers: expected lists by role"),
+        ("layers: {goe: [nnnr]}", "unknown role 'goe'; did you mean 'geo'"),
     ],
 )
 def test_a_mistake_in_a_profile_is_refused_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, named: str
 ) -> None:
-    base = "datasets: {cars: cars, faces: faces, geo: geo}\nseeds: [0]\nruns_per_job: 1\n"
+    base = "datasets: {cars: cars, faces: faces, geo: geo}\nseeds: {cars: [0], faces: [0], geo: [0]}\nruns_per_job: 1\n"
     (tmp_path / "mine.yml").write_text(base + text)
     monkeypatch.setattr(profiles, "FOLDER", tmp_path)
     with pytest.raises(AgmError, match=named):
@@ -148,6 +151,19 @@ def test_plan_takes_seeds_and_fields() -> None:
     assert len(runs) == 8
     with pytest.raises(AgmError, match="unknown parameter 'epoch'"):
         plan("table1", profile, epoch=1)
+
+
+def test_seeds_go_by_role() -> None:
+    runs = plan("fig5", profiles.load("cpu"))
+    seeds = {name: {run.seed for run in runs if run.data.dataset == name} for name in ("cars", "faces")}
+    assert seeds == {"cars": {0, 1}, "faces": {0}}
+    assert {run.seed for run in plan("fig5", profiles.load("cpu"), seeds=3)} == {3}
+
+
+def test_a_profile_may_compare_fewer_models_on_a_role() -> None:
+    geo = {name: plan("fig7", profiles.load(name), dataset="geo") for name in ("quick", "cpu")}
+    assert {name: len(layers_of(runs)) for name, runs in geo.items()} == {"quick": 4, "cpu": 16}
+    assert layers_of(geo["quick"]) == set(TABLE_1)
 
 
 def test_a_misspelt_experiment_is_refused_by_name() -> None:

@@ -8,6 +8,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,36 @@ def test_the_same_run_twice_is_the_same(tmp_path: Path, plain: runs.Run) -> None
     run = trained(tiny(), tmp_path / "run")
     for name in ("config.json", "metrics.csv", "generator.safetensors", "test.safetensors"):
         assert (run.folder / name).read_bytes() == (plain.folder / name).read_bytes(), name
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:
+    with files.locked(tmp_path / ".run.lock", 0):
+        assert train(tiny(), tmp_path / "run", replace(QUIET, wait=False)) == "busy"
+        assert train(tiny(), tmp_path / "run", replace(QUIET, time_budget=0.2)) == "interrupted"
+        assert not (tmp_path / "run" / "config.json").exists()
+    assert train(tiny(), tmp_path / "run", replace(QUIET, wait=False)) == "finished"
+
+
+TRAIN_ONE = """
+import sys
+from pathlib import Path
+from support.runs import tiny
+from agm.step import Execution
+from agm.train import train
+print(train(tiny(), Path(sys.argv[1]), Execution(device="cpu", progress=False)))
+"""
+
+
+def test_two_processes_that_want_the_same_run_both_get_it(tmp_path: Path, plain: runs.Run) -> None:
+    """One trains, the other waits; the result is that of one process alone."""
+    command = [sys.executable, "-c", TRAIN_ONE, str(tmp_path / plain.config.id)]
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(__file__).parent),
+        "OMP_NUM_THREADS": str(torch.get_num_threads()),
+    }
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(2)]
+    assert [process.communicate()[0].strip() for process in processes] == ["finished", "finished"]
+    assert torch.equal(weights(runs.Run.read(tmp_path / plain.config.id)), weights(plain))
 
 
 def test_a_users_own_folder_of_images(tmp_path: Path) -> None:

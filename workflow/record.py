@@ -1,6 +1,7 @@
 """Train the outstanding runs of a profile within a time budget, and pack what is worth keeping.
 
-Needs neither network nor jupyter. Run it again to go on where it stopped; finished runs are kept.
+Needs neither network nor jupyter. Run it again to go on where it stopped; finished runs are kept. Start it several
+times to train several runs side by side: on a CPU, one per core with OMP_NUM_THREADS=1 is fastest for narrow networks.
     python workflow/record.py --profile reduced --experiment table1 --experiment fig8 --time-budget 9m --pack packed
 `--pack DIR` writes one tar per run with everything but the checkpoint; `--unpack DIR` takes such tars into `results/`.
 """
@@ -23,7 +24,7 @@ from agm.config import RunConfig
 from agm.errors import AgmError
 from agm.paths import results_folder, runs_folder
 from agm.step import Execution
-from agm.train import train
+from agm.train import SUMMARY, train
 
 KEPT = ("config.json", "metrics.csv", "summary.json", "test.safetensors", "generator.safetensors")
 
@@ -50,22 +51,31 @@ def main() -> int:
     status = train_all(planned, parse_duration(arguments.time_budget), how)
     if arguments.pack:
         for config in planned:
-            if (runs_folder() / config.id / "summary.json").exists():
+            if _finished(config):
                 pack(config, arguments.pack, with_weights=config.generator.layers in arguments.weights)
     return status
 
 
 def train_all(planned: list[RunConfig], budget: float, execution: Execution) -> int:
-    """Train in order until all is done (0) or the budget is spent (UNFINISHED)."""
+    """Train in order until all is done (0), or until the budget is spent or a signal comes (UNFINISHED).
+
+    Runs at which another process is are left to it, so several of these work side by side.
+    """
     deadline = time.monotonic() + budget
     for number, config in enumerate(planned, 1):
         label = f"[{number}/{len(planned)}] {config.generator.layers} {config.training.schedule}"
-        how = dataclasses.replace(execution, time_budget=deadline - time.monotonic(), label=label)
+        how = dataclasses.replace(execution, time_budget=deadline - time.monotonic(), label=label, wait=False)
         if train(config, runs_folder() / config.id, how) == "interrupted":
-            print(f"time budget spent in run {number} of {len(planned)}; run the same command again to go on")
-            return UNFINISHED
+            break
+    if left := sum(not _finished(config) for config in planned):
+        print(f"{left} of {len(planned)} runs are not finished; run the same command again to go on")
+        return UNFINISHED
     print(f"all {len(planned)} runs are finished")
     return 0
+
+
+def _finished(config: RunConfig) -> bool:
+    return (runs_folder() / config.id / SUMMARY).exists()
 
 
 def pack(config: RunConfig, out: Path, with_weights: bool) -> None:

@@ -52,29 +52,31 @@ def split_indices(images: ImageSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     """Indices of the train, validation and test part, each in a fixed random order.
 
     Of images with equal pixels only the first is kept. Where groups leak, whole groups are dealt out, else images.
-    Test is dealt first (1,600 images, or a fifth of a small set), then validation (a tenth of what is left, or a whole
-    group), so neither depends on how many images are trained on.
+    Test is dealt first (1,600 images, or a fifth of a small set), then validation (a tenth of what is left), so
+    neither depends on how many images are trained on. Groups come in a random order; one that would make its part too
+    large is passed over, so a part is smaller than wanted only where no group is small enough to fill it.
     """
     _, unique = np.unique(np.array(images.hashes), return_index=True)
     unique = np.sort(unique)
     labels = np.array(images.groups)[unique] if images.groups_leak else unique.astype(str)
     random = np.random.default_rng(0)
     _, group_of = np.unique(labels, return_inverse=True)
-    if group_of.max() < 2:
-        raise AgmError(
-            f"{images.name}: needs at least three different images (or groups) to be split, has {group_of.max() + 1}"
-        )
-    rank = random.permutation(group_of.max() + 1)  # group -> its place in the dealing order
+    groups = int(group_of.max()) + 1
+    if groups < 3:
+        raise AgmError(f"{images.name}: needs at least three different images (or groups) to be split, has {groups}")
+    rank = random.permutation(groups)  # group -> its place in the dealing order
     order = random.permutation(len(unique))  # images of one group stay shuffled among themselves
     order = order[np.argsort(rank[group_of[order]], kind="stable")]
-    starts = np.flatnonzero(np.diff(rank[group_of[order]], prepend=-1))  # where each group begins in the order
+    ranks = rank[group_of[order]]
+    sizes = np.bincount(ranks)  # of each group, in the dealing order
 
-    wanted_test = min(TEST_IMAGES, round(SHARE * len(unique)))
-    first = _boundary(starts[1:-1], wanted_test)
-    wanted_validation = round((len(unique) - first) / 10)
-    second = _boundary(starts[starts > first], first + wanted_validation)
+    test = _deal(sizes, np.arange(groups), min(TEST_IMAGES, round(SHARE * len(unique))), spare=2)
+    rest = np.setdiff1d(np.arange(groups), test)
+    validation = _deal(sizes, rest, round(sizes[rest].sum() / 10), spare=1)
+    train = np.setdiff1d(rest, validation)
     chosen = unique[order]
-    return random.permutation(chosen[second:]), chosen[first:second], chosen[:first]
+    first, second, third = (chosen[np.isin(ranks, part)] for part in (train, validation, test))
+    return random.permutation(first), second, third
 
 
 def split(images: ImageSet, config: DataConfig) -> Splits:
@@ -91,9 +93,14 @@ def to_tensor(pixels: Pixels) -> Tensor:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255  # (N, H, W, 3) -> (N, 3, H, W)
 
 
-def _boundary(candidates: np.ndarray, wanted: int) -> int:
-    """The group boundary nearest to `wanted` images."""
-    return int(candidates[np.abs(candidates - wanted).argmin()])
+def _deal(sizes: np.ndarray, groups: np.ndarray, wanted: int, spare: int) -> np.ndarray:
+    """Groups with `wanted` images together, or as many as fit; the smallest if none does. Leaves `spare` groups."""
+    taken: list[int] = []
+    for group in groups:
+        if sizes[group] <= wanted and len(groups) - len(taken) > spare:
+            taken.append(int(group))
+            wanted -= int(sizes[group])
+    return np.array(taken or [groups[sizes[groups].argmin()]])
 
 
 def _shuffled(indices: np.ndarray) -> np.ndarray:

@@ -19,13 +19,18 @@ ROLES = ("cars", "faces", "geo")
 
 @dataclass(frozen=True)
 class Profile:
-    """`datasets` says which data set plays each role; `base` is the run that every planned run is a variation of."""
+    """What a profile file says.
+
+    `datasets`: which data set plays each role. `base`: the run that every planned run is a variation of. `seeds`: by
+    role. `layers`: the ORL configurations compared on a role's data, where comparing all would take too long.
+    """
 
     name: str
     datasets: Mapping[str, str]
     base: RunConfig
-    seeds: tuple[int, ...]
+    seeds: Mapping[str, tuple[int, ...]]
     runs_per_job: int
+    layers: Mapping[str, tuple[str, ...]]
 
     def run(self, role: str, **fields: Any) -> RunConfig:
         """The run with the data set of that role and the given configuration fields; fields that are None count not."""
@@ -45,7 +50,7 @@ def load(name: str) -> Profile:
         raise unknown("profile", name, names())
     path = FOLDER / f"{name}.yml"
     values = yaml.safe_load(path.read_text())
-    known = ("datasets", "generator", "data", "training", "seeds", "runs_per_job")
+    known = ("datasets", "generator", "data", "training", "seeds", "runs_per_job", "layers")
     for key in values:
         if key not in known:
             raise AgmError(f"{path}: {unknown('key', key, known)}")
@@ -54,4 +59,18 @@ def load(name: str) -> Profile:
         from_dict(DataConfig, values.get("data", {})),
         from_dict(TrainingConfig, values.get("training", {})),
     )
-    return Profile(name, values["datasets"], base, tuple(values["seeds"]), values["runs_per_job"])
+    seeds, layers = (_by_role(values.get(key), key, path) for key in ("seeds", "layers"))
+    if set(seeds) != set(ROLES):
+        raise AgmError(f"{path}: seeds: expected some for each of {', '.join(ROLES)}")
+    return Profile(name, values["datasets"], base, seeds, values["runs_per_job"], layers)
+
+
+def _by_role(values: Any, key: str, path: Path) -> dict[str, tuple[Any, ...]]:
+    """Lists by role. Raises AgmError if they are not."""
+    values = {} if values is None else values
+    if not isinstance(values, dict) or not all(isinstance(listed, list) for listed in values.values()):
+        raise AgmError(f"{path}: {key}: expected lists by role, such as {{cars: [...]}}, got {values!r}")
+    for role in values:
+        if role not in ROLES:
+            raise AgmError(f"{path}: {key}: {unknown('role', str(role), ROLES)}")
+    return {role: tuple(listed) for role, listed in values.items()}
