@@ -175,7 +175,7 @@ def _members(path: Path, prefix: str) -> Iterator[Member]:
                 )
             special += kind == "special"
             clean = _inside(name, path)
-            if kind == "file" and not _hidden(clean):
+            if kind == "file" and clean and not _hidden(clean):
                 yield Member(prefix + clean, size, path, place)
     if special:
         logger.warning("%s: ignored %d links and special files", path, special)
@@ -208,7 +208,7 @@ def _infos(path: Path) -> Iterator[Iterator[tuple[str, int, str]]]:
 
 
 def _zip_kind(info: zipfile.ZipInfo, path: Path) -> str:
-    if info.is_dir():
+    if info.filename.endswith("/"):
         return "folder"
     if info.flag_bits & 1:
         raise AgmError(f"{path}: {info.filename!r} is encrypted; unpack the archive and give the folder")

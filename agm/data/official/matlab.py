@@ -1,28 +1,27 @@
-"""MATLAB's two file formats, read with care: nothing in a file is run, followed, or trusted about its size."""
+"""What the data sets need of MATLAB's two file formats: struct arrays of version 5, patches of both versions."""
 
 from __future__ import annotations
 
 import io
 import math
-import warnings
+import struct
 import zlib
-from typing import IO, Any, Literal
+from collections.abc import Iterator
+from typing import IO, Any
 
 import numpy as np
-import scipy.io
 
 from agm.data.images import Pixels
+from agm.data.official import mat5
+from agm.data.official.mat5 import DamagedError, Value, damaged
 from agm.errors import AgmError
 
-EXPANDED_LIMIT = 64 * 2**20
-"""Bytes of an annotation file's variables, unpacked."""
 ELEMENT_LIMIT = 1_000_000
 """Elements of a struct array."""
 CHUNK_LIMIT = 256 * 2**20
 """Bytes of one HDF5 chunk, unpacked."""
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_COMPRESSED = 15  # miCOMPRESSED, the type of an element packed with zlib
 
 
 def is_hdf5(file: IO[bytes]) -> bool:
@@ -33,41 +32,62 @@ def is_hdf5(file: IO[bytes]) -> bool:
     return start.startswith(_HDF5) or start[512:] == _HDF5
 
 
-def read_struct(content: bytes, name: str, fields: tuple[str, ...], where: str) -> list[dict[str, Any]]:
+def read_struct(content: bytes, name: str, fields: tuple[str, ...], where: str) -> list[dict[str, int | str]]:
     """Struct array `name` of a version 5 file: a number or a text per element and field.
 
     Raises AgmError if it is no such file, or a field is missing or neither.
     """
     if is_hdf5(io.BytesIO(content)):
         raise AgmError(f"{where}: a MATLAB file of version 7.3, the official one is of version 5; get that")
-    _check_expansion(content, where)
-    shape, kind = shapes(io.BytesIO(content), where).get(name, ((), "missing"))
-    if kind != "struct" or math.prod(shape) > ELEMENT_LIMIT:
-        size = " x ".join(map(str, shape))
-        raise AgmError(f"{where}: expected a struct array {name!r}, it is {kind} {size}".rstrip())
-    table = load(io.BytesIO(content), name, where)
-    missing = [field for field in fields if field not in (table.dtype.names or ())]
-    if missing:
-        raise AgmError(f"{where}: {name} has no field {', '.join(missing)}; this is another annotation file")
-    return [
-        {field: _scalar(element[field], f"{where}: {name}({number}).{field}") for field in fields}
-        for number, element in enumerate(table.ravel(), 1)
-    ]
+    for variable in mat5.variables(io.BytesIO(content), len(content), where):
+        if variable.name == name and variable.kind == mat5.STRUCT and variable.size <= ELEMENT_LIMIT:
+            rows = list(_elements(variable, where))
+            missing = [field for field in fields if rows and field not in rows[0]]
+            if missing:
+                raise AgmError(f"{where}: {name} has no field {', '.join(missing)}; this is another annotation file")
+            return [
+                {field: _known(row[field], f"{where}: {name}({number}).{field}") for field in fields}
+                for number, row in enumerate(rows, 1)
+            ]
+    raise AgmError(f"{where}: has no struct array {name!r}; this is another file than the official annotations")
 
 
-def shapes(file: IO[bytes], where: str) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Shape and type of every variable of a version 5 file, without reading their values."""
-    return {name: (tuple(shape), kind) for name, shape, kind in _careful(scipy.io.whosmat, where, file)}
+def _elements(variable: mat5.Variable, where: str) -> Iterator[dict[str, Value]]:
+    variable.stream.limit = mat5.LIMIT  # of all together: each element may be small, but there may be many
+    try:
+        yield from variable.elements()
+        variable.stream.finish()
+    except (DamagedError, zlib.error, struct.error, ValueError) as error:
+        raise damaged(where, error) from None
 
 
-def load(file: IO[bytes], name: str, where: str) -> Any:
-    """One variable of a version 5 file."""
-    variables = _careful(
-        scipy.io.loadmat, where, file, variable_names=[name], squeeze_me=False, verify_compressed_data_integrity=True
-    )
-    if name not in variables:
-        raise AgmError(f"{where}: has no variable {name!r}; this is another file")
-    return variables[name]
+def _known(value: Value, where: str) -> int | str:
+    if value is None:
+        raise AgmError(f"{where} is neither a whole number nor a text; this is another annotation file")
+    return value
+
+
+def shapes(file: IO[bytes], size: int, where: str) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Dimensions and class of every variable of a version 5 file, without reading their values."""
+    return {variable.name: (variable.dims, variable.kind) for variable in mat5.variables(file, size, where)}
+
+
+def blocks(file: IO[bytes], size: int, name: str, each: int, count: int, where: str) -> Iterator[Pixels]:
+    """A uint8 array of a version 5 file, cut along its last axis: blocks of (`count`, `each`) bytes, or fewer last."""
+    for variable in mat5.variables(file, size, where):
+        if variable.name != name:
+            continue
+        try:
+            kind, length, _ = variable.tag()
+            if kind != mat5.MI_UINT8 or length != variable.size:
+                raise DamagedError(f"has {length:,} bytes of type {kind} for {variable.size:,} values")
+            for start in range(0, length, each * count):
+                data = variable.stream.read(min(each * count, length - start))
+                yield np.frombuffer(data, dtype=np.uint8).reshape(-1, each)
+            variable.stream.skip(-length % 8)
+            variable.stream.finish()
+        except (DamagedError, zlib.error, struct.error) as error:
+            raise damaged(where, error) from None
 
 
 def open_hdf5(file: IO[bytes], where: str) -> Any:
@@ -78,9 +98,9 @@ def open_hdf5(file: IO[bytes], where: str) -> Any:
 
 
 def dataset(variables: Any, name: str, where: str) -> Any:
-    """A uint8 array of a version 7.3 file as an h5py.Dataset; None if there is no such variable.
+    """An array of a version 7.3 file as an h5py.Dataset; None if there is no such variable.
 
-    HDF5 has MATLAB's axes reversed. Raises AgmError for links to other files, other types and absurd chunks.
+    HDF5 has MATLAB's axes reversed. Raises AgmError for links to other files and absurd chunks.
     """
     import h5py
 
@@ -100,40 +120,9 @@ def rows_of(found: Any, start: int, stop: int, where: str) -> Pixels:
     return np.asarray(_careful(found.__getitem__, where, slice(start, stop)))
 
 
-def _careful(reader: Any, where: str, *arguments: Any, **options: Any) -> Any:
-    """Call one of scipy's readers, which raise almost anything on damaged files."""
+def _careful(call: Any, where: str, *arguments: Any, **options: Any) -> Any:
+    """Call h5py, which raises almost anything on damaged files."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return reader(*arguments, **options)
+        return call(*arguments, **options)
     except Exception as error:
-        raise _damaged(where, error) from None
-
-
-def _damaged(where: str, error: Exception) -> AgmError:
-    reason = " ".join((str(error) or type(error).__name__).split())
-    return AgmError(f"{where}: no MATLAB file, damaged or cut short ({reason}); get it again")
-
-
-def _check_expansion(content: bytes, where: str) -> None:
-    """scipy unpacks whatever it is given: look first how large that becomes."""
-    total, place = 0, 128
-    order: Literal["big", "little"] = "big" if content[126:128] == b"MI" else "little"
-    while place + 8 <= len(content):
-        kind, size = (int.from_bytes(content[at : at + 4], order) for at in (place, place + 4))
-        place += 8 + size
-        if kind == _COMPRESSED:
-            unpack = zlib.decompressobj().decompress
-            total += len(_careful(unpack, where, content[place - size : place], EXPANDED_LIMIT + 1))
-        if total > EXPANDED_LIMIT:
-            raise AgmError(f"{where}: unpacks to more than {EXPANDED_LIMIT:,} bytes, refused as a decompression bomb")
-
-
-def _scalar(value: Any, where: str) -> int | str:
-    """A 1 x 1 whole number or a text, as scipy gives them."""
-    array = np.asarray(value)
-    if array.size == 1 and array.dtype.kind in "uifb" and float(array.item()).is_integer():
-        return int(array.item())
-    if array.size == 1 and array.dtype.kind == "U":
-        return str(array.item())
-    raise AgmError(f"{where} is neither a whole number nor a text; this is another annotation file")
+        raise damaged(where, error) from None

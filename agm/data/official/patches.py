@@ -38,12 +38,12 @@ class Patches(Protocol):
 
 
 class Mat5:
-    """train_x and test_x, (28, 28, 4, N) uint8, in a version 5 file. One of them is held in memory at a time."""
+    """train_x and test_x, (28, 28, 4, N) uint8, in a version 5 file. Read in blocks, even if it is compressed."""
 
     def __init__(self, source: Source, member: Member) -> None:
         self._source, self._member = source, member
         with source.open(member) as file:
-            found = matlab.shapes(file, str(member))
+            found = matlab.shapes(file, member.size, str(member))
         self.counts = {}
         for half in HALVES:
             if f"{half}_x" in found:
@@ -52,10 +52,13 @@ class Mat5:
         _some(self.counts, str(member))
 
     def read(self, half: str, rows: Rows) -> Iterator[Pixels]:
-        with self._source.open(self._member) as file:
-            patches = matlab.load(file, f"{half}_x", str(self._member))
-        for row in rows:
-            yield patches[:, :, :3, row]
+        member = self._member
+        with self._source.open(member) as file:
+            blocks = matlab.blocks(file, member.size, f"{half}_x", COLUMNS, BLOCK, str(member))
+            for start, block in zip(range(0, PATCH_LIMIT, BLOCK), blocks, strict=False):
+                wanted = rows[(rows >= start) & (rows < start + BLOCK)] - start
+                # MATLAB's order is columns, then rows, from slowest to fastest: (n, 4, W, H) -> (n, H, W, 3)
+                yield from block[wanted].reshape(-1, CHANNELS, SIDE, SIDE).transpose(0, 3, 2, 1)[..., :3]
 
 
 class Mat73:

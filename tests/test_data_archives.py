@@ -1,0 +1,279 @@
+"""Archives: the same files in whatever they come, and nothing that is damaged or hostile gets through."""
+
+from __future__ import annotations
+
+import io
+import re
+import stat
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from support.images import made_up, write_archive, write_prepared
+from support.official import KINDS, pack, write
+
+from agm.data.official import archives
+from agm.data.official.archives import Source, distinct
+from agm.errors import AgmError
+
+NOISE = np.random.default_rng(0).bytes(3000)
+CONTENT = {"top.txt": b"one", "a/b/deep.jpg": b"two" * 500, "a/empty": b"", "a.b/third.bin": NOISE}
+
+
+def tree(root: Path, content: dict[str, bytes] = CONTENT) -> Path:
+    for name, text in content.items():
+        write(root / name, text)
+    return root
+
+
+def everything(source: Source) -> dict[str, bytes]:
+    return {member.name: content for member, content in source.stream(source.members)}
+
+
+def read_or_refusal(path: Path) -> tuple[dict[str, bytes], str]:
+    """What is in the archive, or the one line that says why it is refused."""
+    try:
+        return everything(Source(path)), ""
+    except AgmError as error:
+        return {}, str(error)
+
+
+def tar_with(path: Path, *infos: tarfile.TarInfo) -> Path:
+    with tarfile.open(path, "w") as archive:
+        for info in infos:
+            archive.addfile(info, io.BytesIO(bytes(info.size)))
+    return path
+
+
+def info_of(name: str, size: int = 3, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.size, info.type, info.linkname = size, kind, link
+    return info
+
+
+@pytest.mark.parametrize("ending", KINDS)
+def test_an_archive_is_as_good_as_its_folder(tmp_path: Path, ending: str) -> None:
+    folder = tree(tmp_path / "folder")
+    packed = pack(folder, tmp_path / f"packed{ending}")
+    assert everything(Source(folder)) == everything(Source(packed)) == CONTENT
+
+
+def test_archives_in_a_folder_count_as_what_is_in_them(tmp_path: Path) -> None:
+    root = tree(tmp_path / "root", {"plain.txt": b"plain"})
+    (root / "kit").mkdir()
+    pack(tree(tmp_path / "one", {"x/1": b"first"}), root / "one.tgz")
+    pack(tree(tmp_path / "two", {"x/2": b"second"}), root / "kit" / "two.zip")
+    assert everything(Source(root)) == {"plain.txt": b"plain", "x/1": b"first", "kit/x/2": b"second"}
+
+
+def test_one_plain_file_is_a_source(tmp_path: Path) -> None:
+    assert everything(Source(write(tmp_path / "x.mat", b"abc"))) == {"x.mat": b"abc"}
+
+
+@pytest.mark.parametrize("ending", [".tgz", ".zip", ""])
+def test_only_what_is_asked_for_is_read(tmp_path: Path, ending: str) -> None:
+    folder = tree(tmp_path / "folder")
+    source = Source(pack(folder, tmp_path / f"x{ending}") if ending else folder)
+    wanted = [member for member in source.members if member.name.startswith("a")]
+    assert [member for member, _ in source.stream(wanted[::-1])] == wanted
+    (third,) = (member for member in wanted if member.file == "third.bin")
+    assert source.read(third) == NOISE
+    assert third.folders == ("a.b",)
+    with source.open(third) as file:
+        file.seek(1000)
+        assert file.read(10) == NOISE[1000:1010]
+        file.seek(0)
+        assert file.read() == NOISE
+
+
+def test_hidden_files_and_prepared_sets_are_no_source(tmp_path: Path) -> None:
+    junk = {".DS_Store": b"x", "a/._photo.jpg": b"x", "__MACOSX/photo.jpg": b"x", ".git/photo.jpg": b"x"}
+    folder = tree(tmp_path / "folder", junk | {"photo.jpg": b"y"})
+    write_prepared(folder / "set", made_up(2))
+    assert everything(Source(folder)) == {"photo.jpg": b"y"}
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for name in (*junk, "photo.jpg"):
+            archive.writestr(name, "y")
+    assert everything(Source(tmp_path / "x.zip")) == {"photo.jpg": b"y"}
+
+
+HOSTILE = ("../x", "/etc/x", "a/../../x", "a/..", "C:/x", "C:\\x", "..\\x", "a\nb", "a\x1b[2Jb")
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_names_that_lead_out_or_cannot_be_printed_are_refused(tmp_path: Path, kind: str, name: str) -> None:
+    path = tmp_path / f"x.{kind}"
+    if kind == "tar":
+        write_archive(path, {"fine.jpg": b"x", name: b"x"})
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(name, "x")
+    with pytest.raises(AgmError, match=r"leads out of the archive|cannot be printed") as refused:
+        Source(path)
+    assert "\n" not in str(refused.value)
+    assert "\x1b" not in str(refused.value)
+
+
+@given(st.lists(st.text(st.sampled_from("ab./\\:\0\n\u00e9 "), min_size=1, max_size=8), max_size=4), st.booleans())
+@example(["..", "a"], False)
+@example(["a/./b//c"], True)
+def test_whatever_the_names_they_stay_inside(
+    tmp_path_factory: pytest.TempPathFactory, names: list[str], zipped: bool
+) -> None:
+    path = tmp_path_factory.mktemp("names") / ("x.zip" if zipped else "x.tar")
+    if zipped:
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in dict.fromkeys(names):
+                info = zipfile.ZipInfo("x")
+                info.filename = name
+                archive.writestr(info, b"content")
+    else:
+        write_archive(path, {name.replace("\0", ""): b"content" for name in names})
+    found, refusal = read_or_refusal(path)
+    if refusal:
+        assert refusal.isprintable()
+        assert any(".." in name or not name.isprintable() or re.match(r"[/\\]|[A-Za-z]:", name) for name in names)
+    for name in found:
+        assert ".." not in name.split("/")
+        assert not name.startswith("/")
+        assert name.isprintable()
+
+
+def test_links_and_devices_are_ignored_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    secret = write(tmp_path / "secret.jpg", b"secret")
+    special = [
+        info_of("link.jpg", 0, tarfile.SYMTYPE, str(secret)),
+        info_of("hard.jpg", 0, tarfile.LNKTYPE, "../secret.jpg"),
+        info_of("pipe.jpg", 0, tarfile.FIFOTYPE),
+        info_of("disk.jpg", 0, tarfile.BLKTYPE),
+    ]
+    source = Source(tar_with(tmp_path / "x.tar", *special, info_of("real.jpg")))
+    assert everything(source) == {"real.jpg": bytes(3)}
+    assert "ignored 4 links and special files" in caplog.text
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        info = zipfile.ZipInfo("link.jpg")
+        info.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(info, str(secret))
+    assert Source(tmp_path / "x.zip").members == ()
+
+
+@pytest.mark.parametrize("ending", KINDS)
+def test_an_archive_that_is_cut_short_is_refused_wherever_it_is_cut(tmp_path: Path, ending: str) -> None:
+    path = pack(tree(tmp_path / "folder"), tmp_path / f"x{ending}")
+    whole = path.read_bytes()
+    cuts = sorted({*range(0, len(whole), 512), *range(1, len(whole), 397), len(whole) - 1})
+    refused = 0
+    for cut in cuts:
+        path.write_bytes(whole[:cut])
+        found, refusal = read_or_refusal(path)
+        if refusal:
+            refused += 1
+            assert refusal.startswith(str(path))
+            assert "\n" not in refusal
+        else:
+            assert found == CONTENT  # only the padding behind the end is missing
+    assert refused == len(cuts) if ending != ".tar" else refused > len(cuts) / 3
+
+
+@pytest.mark.parametrize("ending", [".tgz", ".tar.bz2", ".tar.xz", ".zip"])
+def test_a_flipped_bit_is_refused_or_does_no_harm(tmp_path: Path, ending: str) -> None:
+    path = pack(tree(tmp_path / "folder"), tmp_path / f"x{ending}")
+    whole = path.read_bytes()
+    refused = 0
+    for place in range(0, len(whole), 41):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 8]) + whole[place + 1 :])
+        found, refusal = read_or_refusal(path)
+        refused += bool(refusal)
+        assert "\n" not in refusal
+        assert set(found.values()) <= set(CONTENT.values())  # names of a zip have no checksum
+    assert refused
+
+
+def test_a_damaged_header_in_a_tar_is_not_taken_for_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "x.tar"
+    write_archive(path, {"a": b"1", "b": b"2"})
+    content = bytearray(path.read_bytes())
+    content[1024 + 150] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(AgmError, match="no end after 1 files"):
+        Source(path)
+
+
+@pytest.mark.parametrize("ending", [".zip", ".tgz", ".tar"])
+def test_what_is_no_archive_is_refused(tmp_path: Path, ending: str) -> None:
+    for content in (b"", b"<html>404</html>", NOISE):
+        with pytest.raises(AgmError, match="cannot be read, damaged or cut short"):
+            Source(write(tmp_path / f"x{ending}", content))
+    with pytest.raises(AgmError, match="there is no such file or folder"):
+        Source(tmp_path / f"none{ending}")
+
+
+@pytest.mark.parametrize("ending", [".tgz", ".zip"])
+@pytest.mark.parametrize(("name", "limit"), [("MEMBER_LIMIT", 50_000), ("TOTAL_LIMIT", 150_000), ("COUNT_LIMIT", 2)])
+def test_bombs_are_refused_before_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, name: str, limit: int
+) -> None:
+    path = pack(tree(tmp_path / "x", {f"{i}.jpg": bytes(60_000) for i in range(3)}), tmp_path / f"x{ending}")
+    assert path.stat().st_size < 2000
+    Source(path)
+    monkeypatch.setattr(archives, name, limit)
+    with pytest.raises(AgmError, match="refused as a decompression bomb"):
+        Source(path)
+
+
+def test_a_file_too_large_for_an_image_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Source(tree(tmp_path / "folder"))
+    monkeypatch.setattr(archives, "READ_LIMIT", 2000)
+    with pytest.raises(AgmError, match=r"third.bin: 3,000 bytes, refused"):
+        everything(source)
+
+
+def test_headers_that_claim_absurd_sizes_are_refused(tmp_path: Path) -> None:
+    """tarfile reads the long name of a member, however long, into memory."""
+    for kind in (tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.REGTYPE):
+        info = info_of("x", 2**40, kind)
+        write(tmp_path / "x.tar", info.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
+        with pytest.raises(AgmError, match=r"a header of 1,099,511,627,776 bytes|decompression bomb"):
+            Source(tmp_path / "x.tar")
+    info = info_of("x", -512)
+    write(tmp_path / "x.tar", info.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
+    with pytest.raises(AgmError, match="negative size"):
+        Source(tmp_path / "x.tar")
+
+
+def test_encrypted_archives_are_refused(tmp_path: Path) -> None:
+    path = pack(tree(tmp_path / "folder"), tmp_path / "x.zip")
+    content = bytearray(path.read_bytes())
+    for found in re.finditer(b"PK\x01\x02", bytes(content)):
+        content[found.start() + 8] |= 1
+    path.write_bytes(content)
+    with pytest.raises(AgmError, match="is encrypted; unpack"):
+        Source(path)
+
+
+def test_a_file_beside_its_archive_counts_once(tmp_path: Path) -> None:
+    folder = tree(tmp_path / "root")
+    pack(folder, tmp_path / "x.tgz").rename(folder / "x.tgz")
+    source = Source(folder)
+    assert len(source.members) == 2 * len(CONTENT)
+    found = distinct(source.members, lambda member: member.name)
+    assert set(found) == set(CONTENT)
+    assert all(member.place == -1 for member in found.values())
+    write(folder / "top.txt", b"another")
+    with pytest.raises(AgmError, match=r"top\.txt are different files of one name"):
+        distinct(Source(folder).members, lambda member: member.name)
+
+
+def test_the_identity_changes_with_the_source(tmp_path: Path) -> None:
+    folder = tree(tmp_path / "folder")
+    first = Source(folder).identity
+    assert Source(folder).identity == first
+    write(folder / "top.txt", b"two")
+    second = Source(folder).identity
+    (folder / "a" / "empty").rename(folder / "a" / "void")
+    assert len({first, second, Source(folder).identity}) == 3

@@ -1,0 +1,312 @@
+"""SAT-4 in its three forms: the same images from each, joined as the paper says, and damage is named."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from support.official import KINDS, SAMPLES, csv_bytes, pack, patches, write, write_csv, write_mat5, write_mat73
+
+from agm.data.official import Cut, Plan, geo
+from agm.data.official import patches as forms
+from agm.data.official.archives import Source
+from agm.errors import AgmError
+
+TRAIN, TEST = patches(23, 0), patches(10, 1)
+
+
+def read(path: Path) -> tuple[Plan, list[Cut]]:
+    plan = geo.plan(Source(path))
+    cuts = dict(plan.images(range(len(plan.rows))))
+    return plan, [cuts[i] for i in range(len(plan.rows))]
+
+
+def by_hand(indices: list[int]) -> np.ndarray:
+    """Four patches, counted through train and then test, pasted side by side and enlarged, all by Pillow."""
+    canvas = Image.new("RGB", (56, 56))
+    for place, index in zip(((0, 0), (28, 0), (0, 28), (28, 28)), indices, strict=True):
+        patch = TRAIN[:, :, :, index] if index < 23 else TEST[:, :, :, index - 23]
+        canvas.paste(Image.fromarray(np.ascontiguousarray(patch[:, :, :3])), place)
+    return np.asarray(canvas.resize((64, 64), Image.Resampling.BICUBIC))
+
+
+FORMS: dict[str, Callable[[Path], object]] = {
+    "v5": lambda root: write_mat5(root / "sat-4-full.mat", TRAIN, TEST),
+    "v5 plain": lambda root: write_mat5(root / "sat-4-full.mat", TRAIN, TEST, do_compression=False),
+    "v7.3": lambda root: write_mat73(root / "sat-4-full.mat", TRAIN, TEST),
+    "csv": lambda root: write_csv(root, TRAIN, TEST),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("ending", ["", ".zip", ".tgz"])
+def test_every_form_gives_the_images_made_by_hand(tmp_path: Path, form: str, ending: str) -> None:
+    folder = tmp_path / "folder" / "SAT-4"
+    folder.mkdir(parents=True)
+    FORMS[form](folder)
+    plan, cuts = read(pack(folder, tmp_path / f"x{ending}") if ending else folder.parent)
+    drawn = np.random.default_rng(0).permutation(33)[:32].reshape(8, 4).tolist()
+    assert len(plan.rows) == len(cuts) == 8
+    for row, cut, indices in zip(plan.rows, cuts, drawn, strict=True):
+        np.testing.assert_array_equal(cut.pixels, by_hand(indices))
+        names = [f"train_x[{i}]" if i < 23 else f"test_x[{i - 23}]" for i in indices]
+        assert row.source == row.group == "+".join(names)
+        assert (cut.width, cut.height, cut.box) == (56, 56, None)
+    assert plan.counts == {"train patches": 23, "test patches": 10}
+    assert plan.warnings == (
+        "33 patches at hand, the official set has 500,000",
+        "8 images instead of 16,000, and 1 patches left over",
+    )
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_some_images_only(tmp_path: Path, form: str) -> None:
+    """As after a kill."""
+    FORMS[form](tmp_path)
+    plan, cuts = read(tmp_path)
+    some = dict(plan.images([6, 1]))
+    assert list(some) == [6, 1]
+    assert all(np.array_equal(cut.pixels, cuts[number].pixels) for number, cut in some.items())
+
+
+def test_as_many_patches_are_drawn_as_the_paper_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert geo.DRAWN == 64_000
+    monkeypatch.setattr(geo, "DRAWN", 12)
+    FORMS["v5"](tmp_path)
+    plan, cuts = read(tmp_path)
+    drawn = np.random.default_rng(0).permutation(33)[:12].reshape(3, 4).tolist()
+    assert all(np.array_equal(cut.pixels, by_hand(indices)) for cut, indices in zip(cuts, drawn, strict=True))
+    assert len(plan.rows) == 3
+    assert len(plan.warnings) == 1
+
+
+@pytest.mark.parametrize("half", ["train", "test"])
+@pytest.mark.parametrize("form", ["v5", "v7.3", "csv"])
+def test_a_missing_half_is_a_warning(tmp_path: Path, form: str, half: str) -> None:
+    if form == "v5":
+        scipy.io.savemat(tmp_path / "sat-4-full.mat", {f"{half}_x": TEST})
+    elif form == "v7.3":
+        with h5py.File(tmp_path / "sat-4-full.mat", "w") as file:
+            file[f"{half}_x"] = TEST.T
+    else:
+        write_csv(tmp_path, TEST if half == "train" else None, TEST if half == "test" else None)
+    plan, cuts = read(tmp_path)
+    assert len(cuts) == 2
+    assert f"the {'test' if half == 'train' else 'train'} half is missing" in plan.warnings
+    assert all(name.startswith(f"{half}_x[") for row in plan.rows for name in row.source.split("+"))
+
+
+def test_matlabs_file_is_preferred(tmp_path: Path) -> None:
+    FORMS["v5"](tmp_path / "a")
+    FORMS["csv"](tmp_path / "b")
+    assert read(tmp_path)[0].layout == "sat-4-full.mat (MATLAB 5)"
+
+
+@pytest.mark.parametrize("ending", KINDS)
+def test_csv_in_any_archive(tmp_path: Path, ending: str) -> None:
+    write_csv(tmp_path / "x", TRAIN[..., :3], TEST[..., :2])
+    (plan, cuts), (packed, from_packed) = read(tmp_path / "x"), read(pack(tmp_path / "x", tmp_path / f"x{ending}"))
+    assert plan.rows == packed.rows
+    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(cuts, from_packed, strict=True))
+
+
+def save(path: Path, **variables: object) -> object:
+    return scipy.io.savemat(path, variables)
+
+
+def hdf5(fill: Callable[[h5py.File], object]) -> Callable[[Path], object]:
+    def make(path: Path) -> None:
+        with h5py.File(path, "w") as file:
+            fill(file)
+
+    return make
+
+
+def cut_short(form: str) -> Callable[[Path], object]:
+    def make(path: Path) -> None:
+        FORMS[form](path.parent)
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    return make
+
+
+BAD_MATS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "no mat": (lambda path: path.write_bytes(b"hello" * 200), "no MATLAB file, damaged or cut short"),
+    "empty": (lambda path: path.write_bytes(b""), "no MATLAB file, damaged or cut short"),
+    "cut v5": (cut_short("v5"), "no MATLAB file, damaged or cut short"),
+    "cut v7.3": (cut_short("v7.3"), "no MATLAB file, damaged or cut short"),
+    "no variables": (lambda path: save(path, x=TEST), "no patches; SAT-4 has them in the variables train_x and test_x"),
+    "no patches": (lambda path: save(path, train_x=TEST[..., :0]), "no patches; SAT-4 has them"),
+    "three patches": (lambda path: save(path, train_x=TEST[..., :3]), "3 patches, an image takes four"),
+    "shape": (lambda path: save(path, train_x=TEST.T), "train_x is uint8 10 x 4 x 28 x 28, expected uint8 28 x 28 x 4"),
+    "type": (lambda path: save(path, test_x=TEST.astype(float)), "test_x is double 28 x 28 x 4 x 10, expected uint8"),
+    "hdf5 shape": (hdf5(lambda file: file.create_dataset("train_x", data=TEST)), "is uint8 10 x 4 x 28 x 28, expected"),
+    "hdf5 type": (hdf5(lambda file: file.create_dataset("train_x", data=TEST.T / 2)), "train_x is float64 28 x 28"),
+    "hdf5 group": (hdf5(lambda file: file.create_group("train_x")), "train_x is no array of this file's own"),
+    "hdf5 nothing": (hdf5(lambda file: None), "no patches; SAT-4 has them"),
+    "hdf5 link": (
+        hdf5(lambda file: file.__setitem__("train_x", h5py.ExternalLink("other.mat", "train_x"))),
+        "train_x is no array of this file's own",
+    ),
+    "hdf5 external": (
+        hdf5(lambda file: file.create_dataset("train_x", TEST.T.shape, "u1", external=[("/etc/passwd", 0, 31360)])),
+        "train_x is no array of this file's own",
+    ),
+    "hdf5 absurd": (
+        hdf5(lambda file: file.create_dataset("train_x", (10**9, 4, 28, 28), "u1", chunks=(1, 4, 28, 28))),
+        "claims 1,000,000,000 patches, refused",
+    ),
+    "hdf5 chunks": (
+        hdf5(lambda file: file.create_dataset("train_x", (10**5, 4, 28, 28), "u1", chunks=(10**5, 4, 28, 28))),
+        "comes in chunks of 313,600,000 bytes, refused",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_MATS)
+@pytest.mark.parametrize("ending", ["", ".zip"])
+def test_bad_matlab_files_are_refused_in_one_line(tmp_path: Path, case: str, ending: str) -> None:
+    make, message = BAD_MATS[case]
+    folder = tmp_path / "x"
+    folder.mkdir()
+    make(folder / "sat-4-full.mat")
+    source = pack(folder, tmp_path / "x.zip") if ending else folder
+    with pytest.raises(AgmError) as refused:
+        read(source)
+    assert message in str(refused.value)
+    assert str(tmp_path) in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+GOOD = csv_bytes(TEST[..., :8]).splitlines()
+
+
+def with_value(line: bytes, column: int, value: bytes) -> bytes:
+    values = line.split(b",")
+    values[column] = value
+    return b",".join(values)
+
+
+BAD_LINES: dict[str, tuple[bytes, str]] = {
+    "too few": (GOOD[0].rpartition(b",")[0], "3,135 columns, expected 3,136"),
+    "too many": (GOOD[0] + b",1", "3,137 columns, expected 3,136"),
+    "blank": (b"", "0 columns, expected 3,136"),
+    "long": (b"1," * 100_000, "columns, expected 3,136"),
+    "256": (with_value(GOOD[0], 700, b"256"), "a value that is no whole number from 0 to 255"),
+    "-1": (with_value(GOOD[0], 0, b"-1"), "a value that is no whole number from 0 to 255"),
+    "empty": (with_value(GOOD[0], 3135, b""), "a value that is no whole number from 0 to 255"),
+    "1.5": (with_value(GOOD[0], 3, b"1.5"), "a value that is no whole number from 0 to 255"),
+    "nan": (with_value(GOOD[0], 3, b"nan"), "a value that is no whole number from 0 to 255"),
+    "huge": (with_value(GOOD[0], 3, b"9" * 40), "a value that is no whole number from 0 to 255"),
+    "header": (b",".join(b"x%d" % i for i in range(3136)), "a value that is no whole number from 0 to 255"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_LINES)
+@pytest.mark.parametrize("number", [1, 5])
+def test_a_bad_line_of_csv_is_named(tmp_path: Path, case: str, number: int) -> None:
+    line, message = BAD_LINES[case]
+    write(tmp_path / "X_test_sat4.csv", b"\n".join([*GOOD[: number - 1], line, *GOOD[number:]]) + b"\n")
+    with pytest.raises(AgmError) as refused:
+        read(tmp_path)
+    assert f"X_test_sat4.csv, line {number}: " in str(refused.value)
+    assert message in str(refused.value)
+
+
+def test_windows_lines_and_a_last_line_without_an_end(tmp_path: Path) -> None:
+    write(tmp_path / "a" / "X_test_sat4.csv", b"\n".join(GOOD) + b"\n")
+    write(tmp_path / "b" / "X_test_sat4.csv", b"\r\n".join(GOOD))
+    (_, cuts), (_, others) = read(tmp_path / "a"), read(tmp_path / "b")
+    assert len(cuts) == 2
+    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(cuts, others, strict=True))
+
+
+@given(st.lists(st.integers(0, 255), min_size=1, max_size=50), st.integers(0, 3135))
+def test_a_line_of_csv_is_rows_columns_channels(values: list[int], start: int) -> None:
+    line = (values * 6271)[start : start + 3136]
+    patch = forms.parse_line(",".join(map(str, line)).encode() + b"\n", "x")
+    assert patch.dtype == np.uint8
+    assert [int(patch[y, x, c]) for y in range(28) for x in range(28) for c in range(4)] == line
+
+
+@given(st.text(st.sampled_from('0123456789,.-+e \t"x\u00e9'), max_size=12), st.integers(0, 3135))
+@example("1 2", 7)
+@example("+1", 7)
+@example("1,", 7)
+@example("0001", 7)
+def test_any_other_line_is_refused(text: str, column: int) -> None:
+    line = with_value(GOOD[0], column, text.encode())
+    fine = text.isascii() and text.isdigit() and int(text) < 256
+    if fine:
+        assert forms.parse_line(line, "x.csv, line 3").ravel()[column] == int(text)
+        return
+    with pytest.raises(AgmError, match=r"^x\.csv, line 3: (a value|[0-9,]+ columns)"):
+        forms.parse_line(line, "x.csv, line 3")
+
+
+def mat5_bytes(packed: bool) -> bytes:
+    buffer = io.BytesIO()
+    scipy.io.savemat(buffer, {"train_x": TRAIN[..., :4], "test_x": TEST[..., :1]}, do_compression=packed)
+    return buffer.getvalue()
+
+
+CONTENTS = {packed: mat5_bytes(packed) for packed in (False, True)}
+
+
+@settings(max_examples=300)
+@given(st.booleans(), st.integers(0, 600), st.integers(0, 255), st.booleans())
+def test_a_damaged_mat_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, packed: bool, place: int, byte: int, cut: bool
+) -> None:
+    content = bytearray(CONTENTS[packed])
+    content[place] = byte
+    path = tmp_path_factory.mktemp("mat") / "sat-4-full.mat"
+    path.write_bytes(content[: place * 20] if cut else content)
+    try:
+        found = len(read(path)[1])
+        message = str(path)
+    except AgmError as error:
+        found, message = 1, str(error)
+    shutil.rmtree(path.parent)
+    assert found == 1
+    assert message.startswith(str(path))
+    assert "\n" not in message
+
+
+def test_no_sat4(tmp_path: Path) -> None:
+    write(tmp_path / "y_test_sat4.csv", b"1,0,0,0\n")
+    with pytest.raises(AgmError, match=r"no SAT-4; looked for sat-4-full\.mat, X_train_sat4\.csv and X_test_sat4\.csv"):
+        read(tmp_path)
+
+
+def test_a_large_file_in_an_archive_must_be_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    FORMS["v7.3"](tmp_path / "x")
+    path = pack(tmp_path / "x", tmp_path / "x.zip")
+    monkeypatch.setattr(forms, "MEMORY_LIMIT", 1000)
+    with pytest.raises(AgmError, match="unpack the archive first"):
+        read(path)
+    assert len(read(tmp_path / "x")[1]) == 8
+
+
+@pytest.mark.skipif(not (SAMPLES / "sat4_csv").is_dir(), reason="no official samples beside the checkout")
+def test_the_official_samples(tmp_path: Path) -> None:
+    """The CSV file holds the same patches as the test half of the MATLAB file."""
+    plan, cuts = read(SAMPLES / "SAT-4_and_SAT-6_datasets")
+    assert plan.counts == {"train patches": 800, "test patches": 200}
+    assert len(cuts) == 250
+    variables = scipy.io.loadmat(SAMPLES / "SAT-4_and_SAT-6_datasets" / "sat-4-full.mat", variable_names=["test_x"])
+    save(tmp_path / "sat-4-full.mat", test_x=variables["test_x"])
+    from_csv, csv_cuts = read(SAMPLES / "sat4_csv")
+    from_mat, mat_cuts = read(tmp_path)
+    assert len(from_csv.rows) == 50
+    assert from_csv.rows == from_mat.rows
+    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(csv_cuts, mat_cuts, strict=True))
