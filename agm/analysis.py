@@ -188,6 +188,14 @@ def mse_by_schedule(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def mse_by_statistics(runs: Sequence[Run]) -> pd.DataFrame:
+    """Test MSE of each model (rows), evaluated with each kind of batch statistics (columns)."""
+    groups = by(runs, "layers")
+    return pd.DataFrame(
+        {kind: {layers: score(group, "mse", kind) for layers, group in groups.items()} for kind in STATISTICS}
+    )
+
+
 def kendall(mse: pd.DataFrame) -> pd.DataFrame:
     """Kendall's tau and its p-value for the orders in every two columns; NaN where a column is not all finite."""
     rows = []

@@ -1,12 +1,8 @@
-"""What each figure and table says in numbers, by name: what the text of the book can quote."""
+"""What each figure and table says in numbers, by name: what the text of the book can quote. `agm.tables` has tables."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import pandas as pd
-from pandas.io.formats.style import Styler
 
 from agm import analysis, experiments, profiles, runs
 from agm.analysis import Numbers, bicubic, by, extremes, last, median, score, select, spikiness_of
@@ -49,46 +45,6 @@ def all_finished(profile: Profile) -> list[Run]:
     """The runs that are there of all that a profile plans."""
     planned = experiments.plan_all(experiments.EXPERIMENTS, profile)
     return [run for config in planned if (run := runs.find(config)) is not None]
-
-
-def runs_table(finished: Sequence[Run]) -> Styler:
-    """One row per run: the settings in which they differ, test metrics, training time, the name of its folder."""
-    table = runs.table(finished)
-    table["schedule"] = table["schedule"].map(analysis.schedule_name)
-    settings = ("dataset", "fraction", "width", "schedule", "seed", "epochs", "status")
-    varied = [name for name in settings if table[name].nunique() > 1]
-    table = table[["layers", *varied, "mse", "psnr", "ssim", "bicubic_mse", "seconds", "id"]]
-    formats: dict[Any, Any] = {"psnr": "{:.2f}", "seconds": "{:.0f}", "fraction": "{:g}"}
-    return table.style.hide().format({name: formats[name] for name in formats if name in table}, precision=4)
-
-
-def table_1(finished: Sequence[Run], profile: Profile) -> pd.DataFrame:
-    """Table I: the paper's numbers, those of these runs, those of recorded ones; bicubic upsampling in the last row."""
-    models = [*by(finished, "layers"), "bicubic"]
-    printed = pd.DataFrame(PAPER_TABLE_1, index=["parameters (paper)", "MSE (paper)"]).T
-    table = pd.DataFrame(index=models).join(printed)
-    counted = {layers: parameters(GeneratorConfig(layers)) for layers in models[:-1]}
-    table.insert(0, "parameters", pd.Series(counted, dtype=float))
-    for metric in ("mse", "psnr", "ssim"):
-        table[f"{metric.upper()} ({profile.name})"] = pd.Series(_scores(finished, metric))
-    for name, group in recorded("table1").items():
-        if name != profile.name:
-            table[f"MSE ({name}, recorded)"] = pd.Series(_scores(group, "mse"))
-    return table
-
-
-def styled_table_1(table: pd.DataFrame) -> Styler:
-    """The table as a page shows it: whole numbers, four decimals, a dash where there is nothing to show."""
-    counts = [name for name in table.columns if name.startswith("parameters")]
-    formats: dict[Any, Any] = dict.fromkeys(counts, "{:,.0f}") | {
-        name: "{:.2f}" for name in table.columns if name.startswith("PSNR")
-    }
-    return table.style.format(formats, precision=4, na_rep="–")
-
-
-def _scores(group: Sequence[Run], metric: str) -> dict[str, float]:
-    scores = {layers: score(same, metric) for layers, same in by(group, "layers").items()}
-    return scores | {"bicubic": bicubic(group, metric)}
 
 
 def table_1_numbers(finished: Sequence[Run]) -> Numbers:
@@ -175,15 +131,6 @@ def fig7_numbers(finished: Sequence[Run]) -> Numbers:
     return numbers
 
 
-def order_table(finished: Sequence[Run]) -> Styler:
-    """Test MSE and rank, 1 is best, of each model under each schedule, and bicubic upsampling."""
-    mse = analysis.mse_by_schedule(finished)
-    table = pd.concat({"test MSE": mse, "rank": mse.rank()}, axis=1)
-    table.loc["bicubic"] = pd.Series({("test MSE", schedule): bicubic(finished) for schedule in mse.columns})
-    formats: dict[Any, Any] = {column: "{:.4f}" if column[0] == "test MSE" else "{:g}" for column in table.columns}
-    return table.style.format(formats, na_rep="–")
-
-
 def order_numbers(finished: Sequence[Run]) -> Numbers:
     """The results of II-D: each schedule's order, MSE and rank by model, and the agreement of every two orders."""
     mse = analysis.mse_by_schedule(finished)
@@ -200,16 +147,6 @@ def order_numbers(finished: Sequence[Run]) -> Numbers:
     return numbers
 
 
-def twins_table(finished: Sequence[Run]) -> pd.DataFrame:
-    """A row per model, each beside its twin with the other last layer; columns (measure, kind of statistics)."""
-    table = analysis.statistics_table(finished).rename(columns={"validation_mse": "validation MSE"})
-    wide = table.pivot_table(index="layers", columns="statistics", values=["validation MSE", "spikiness"], dropna=False)
-    wide = wide.reindex(columns=list(STATISTICS), level=1).sort_index(ascending=False)
-    level = bicubic(finished, "mse", "validation")
-    wide.loc["bicubic"] = pd.Series({("validation MSE", kind): level for kind in STATISTICS})
-    return wide
-
-
 def statistics_numbers(finished: Sequence[Run]) -> Numbers:
     """Medians over the models whose last layer is r or n, and the numbers of every single model."""
     table = analysis.statistics_table(finished)
@@ -223,42 +160,24 @@ def statistics_numbers(finished: Sequence[Run]) -> Numbers:
                 )
         for layers in rows.index:
             numbers |= {f"{layers}_{kind}_{measure}": float(rows.loc[layers, measure]) for measure in table.columns}
+    return numbers | _ranking_numbers(finished)
+
+
+def _ranking_numbers(finished: Sequence[Run]) -> Numbers:
+    """Who is best by test MSE under each kind of batch statistics, and how far two of these orders agree."""
+    mse = analysis.mse_by_statistics(finished)
+    numbers: Numbers = {"models": len(mse)}
+    for kind in STATISTICS:
+        numbers[f"{kind}_best"], numbers[f"{kind}_worst"] = extremes(mse[kind].to_dict())
+        numbers[f"{kind}_beat_bicubic"] = int((mse[kind] < bicubic(finished)).sum())
+        numbers |= {f"{layers}_{kind}_rank": float(rank) for layers, rank in mse[kind].rank().items()}
+    for row in analysis.kendall(mse).to_dict("records"):
+        numbers |= {f"{row['first']}_{row['second']}_{key}": float(row[key]) for key in ("tau", "p")}
     return numbers
 
 
 KINDS: tuple[Statistics, ...] = ("shared", "iteration")
 """The batch statistics whose results are compared for recorded runs."""
-
-
-def recorded_table(finished: Sequence[Run], here: Sequence[Run], profile: str) -> pd.DataFrame:
-    """The paper's MSE, then MSE, last PSNR and times of recorded runs, then this machine's MSE; bicubic below."""
-    rows = {}
-    for layers, group in by(finished, "layers").items():
-        for text, same in by(group, "schedule").items():
-            times = same[0].summary["seconds_until_iteration"]
-            name = analysis.schedule_name(text)
-            own = select(here, layers=layers, schedule=text)
-            rows[layers, name] = {
-                "MSE, paper": PAPER_TABLE_1[layers][1] if name == "NOAEL" else float("nan"),
-                "MSE, shared": score(same, "mse", "shared"),
-                "MSE, per iteration": score(same, "mse", "iteration"),
-                "last PSNR, shared": last_psnr(same, "shared"),
-                "last PSNR, per iteration": last_psnr(same, "iteration"),
-                "first image, ms": 1000 * times[0],
-                "all images, ms": 1000 * times[-1],
-                f"MSE here ({profile}), shared": score(own, "mse", "shared"),
-                f"MSE here ({profile}), per iteration": score(own, "mse", "iteration"),
-            }
-    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["model", "schedule"])
-    mse, psnr, own_mse, nothing = bicubic(finished), bicubic(finished, "psnr"), bicubic(here), float("nan")
-    table.loc[("bicubic", ""), :] = [nothing, mse, mse, psnr, psnr, nothing, nothing, own_mse, own_mse]
-    return table
-
-
-def styled_recorded_table(table: pd.DataFrame) -> Styler:
-    """The table as a page shows it: two decimals for decibels and milliseconds, four for errors."""
-    coarse: dict[Any, Any] = {name: "{:.2f}" for name in table.columns if "PSNR" in name or name.endswith(", ms")}
-    return table.style.format(coarse, precision=4, na_rep="–")
 
 
 def last_psnr(group: Sequence[Run], statistics: Statistics) -> float:

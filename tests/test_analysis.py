@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.made_up import BICUBIC, make
 
-from agm import analysis, facts, findings, profiles
+from agm import analysis, facts, findings, profiles, tables
 from agm.analysis import spikiness
 from agm.errors import AgmError
 from agm.experiments import plan
@@ -95,12 +95,12 @@ def test_recorded_runs_say_so_and_stand_beside_those_made_here(home: Path) -> No
     recorded = make(home / "results" / "quick", plan("table1", quick), lambda config: 0.02)
     assert "recorded, a machine" in analysis.describe(recorded, quick)["stamp"]
     here = make(home / "build" / "runs", plan("table1", SMOKE), lambda config: 0.04)
-    table = findings.table_1(here, SMOKE)
+    table = tables.table_1(here, SMOKE)
     assert table["MSE (quick, recorded)"].tolist() == pytest.approx([0.03] * 4 + [BICUBIC["mse"]])
     assert table["MSE (smoke)"].tolist() == pytest.approx([0.06] * 4 + [BICUBIC["mse"]])
     assert table["MSE (paper)"].tolist()[:4] == [0.0068, 0.0070, 0.0069, 0.0075]
     assert table["parameters"].tolist()[:4] == table["parameters (paper)"].tolist()[:4]
-    assert "–" in findings.styled_table_1(table).to_html()
+    assert "–" in tables.styled(table).to_html()
     assert findings.all_finished(quick) == findings.recorded("table1")["quick"]
 
 
@@ -134,7 +134,7 @@ def test_numbers_of_the_figures(home: Path) -> None:
     assert statistics["shared_n_validation_mse"] == pytest.approx(
         1.5 * 0.01 * 2.5
     )  # 0 to 3 recurrent layers: median 1.5
-    twins = findings.twins_table(analysis.select(runs, dataset="photographs"))
+    twins = tables.twins_table(analysis.select(runs, dataset="photographs"))
     assert list(twins.index[:2]) == ["rrrr", "rrrn"]
     assert len(twins) == 17
 

@@ -38,7 +38,9 @@ def edited(path: Path, old: str, new: str) -> Iterator[None]:
 
 
 def notebook_rules(*names: str) -> set[str]:
-    return {f"notebook_{name}" for name in names}
+    """The rules that execute these notebooks, for this machine's runs and for recorded ones."""
+    shown = {f"notebook_{profile}_{name}" for profile in plan.SHOWN for name in names if name in plan.SHOWN[profile]}
+    return {f"notebook_{name}" for name in names} | shown
 
 
 def test_the_whole_book_is_made_from_nothing(checkout: Checkout) -> None:
@@ -46,6 +48,9 @@ def test_the_whole_book_is_made_from_nothing(checkout: Checkout) -> None:
     assert (checkout.html / "index.html").is_file()
     executed = sorted(path.stem for path in (checkout.root / "book" / "notebooks").glob("*.ipynb"))
     assert executed == NOTEBOOKS
+    for profile, names in plan.SHOWN.items():
+        shown = checkout.root / "book" / "notebooks" / profile
+        assert {path.stem for path in shown.glob("*.ipynb")} == set(names)
     runs = {path.parent.name for path in (checkout.root / "build" / "runs").glob("*/summary.json")}
     assert runs == {run.id for run in chain(*JOBS)}
 

@@ -9,12 +9,30 @@ from functools import cache
 from pathlib import Path
 
 import agm
-from agm import experiments
+from agm import experiments, profiles
 from agm.config import RunConfig
+from agm.errors import AgmError
 from agm.profiles import Profile
 from agm.schedule import Schedule
 
 PACKAGE = Path(agm.__file__).parent
+
+SHOWN: dict[str, dict[str, dict[str, str]]] = {
+    "cpu": {
+        "table1": {},
+        "fig4": {},
+        "fig5": {},
+        "fig6": {},
+        "fig7": {},
+        "fig8": {"measure": "False"},
+        "fig9": {"measure": "False"},
+        "order": {},
+        "statistics": {},
+    },
+    "reduced": {"table1": {}, "fig8": {"measure": "False"}, "fig9": {"measure": "False"}, "order": {}},
+}
+"""Notebooks that are executed once more for recorded runs: profile -> notebook -> parameters. Times are as recorded."""
+
 LAYER_COSTS = (0.25, 0.25, 1.0, 0.375)
 """Layers 1 and 2 work at a quarter of the pixels, layer 4 has fewer channels."""
 OTHER_COST = 0.5
@@ -29,6 +47,19 @@ def training_jobs(profile: Profile, recorded: set[str]) -> list[list[RunConfig]]
     runs = [run for run in experiments.plan_all(experiments.EXPERIMENTS, profile) if run.id not in recorded]
     size = profile.runs_per_job
     return [runs[start : start + size] for start in range(0, len(runs), size)]
+
+
+def recorded(notebook: str, profile: str, summaries: dict[str, str]) -> list[str]:
+    """The recorded summaries that one of SHOWN needs. Raises AgmError if one is missing.
+
+    `summaries`: run id -> its recorded summary.
+    """
+    fields = experiments.overrides(SHOWN[profile][notebook], ["measure"])
+    runs = experiments.plan(notebook, profiles.load(profile), **fields)
+    missing = [run.id for run in runs if run.id not in summaries]
+    if missing:
+        raise AgmError(f"{len(missing)} runs of {notebook} are not recorded under profile {profile}: {missing[0]} ...")
+    return [summaries[run.id] for run in runs]
 
 
 def cost(run: RunConfig) -> float:

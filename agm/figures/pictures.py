@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from agm import analysis, data, metrics
+from agm import data, metrics
 from agm.config import Statistics
 from agm.data.images import Pixels
 from agm.figures import style
 from agm.generator import Generator
-from agm.profiles import Profile
-from agm.runs import Run
 from agm.schedule import Schedule
 
 
@@ -33,35 +31,6 @@ def strip(pictures: Sequence[Tensor], captions: Sequence[str], columns: int = 4)
                 picture.detach().clamp(0, 1).permute(1, 2, 0).numpy(), interpolation="none"
             )  # (3, H, W) -> (H, W, 3)
             ax.text(0.5, -0.06, caption, transform=ax.transAxes, ha="center", va="top", fontsize=style.SMALL)
-    return fig
-
-
-def first(
-    run: Run,
-    profile: Profile,
-    times: Mapping[str, Sequence[float]],
-    image: int = 0,
-    shown: Sequence[int] = (1, 2, 5, 10),
-) -> Figure:
-    """One test image: some iterations with the time at which they are there, the input, bicubic and the original."""
-    part = data.splits(run.config.data).test
-    low, high, enlarged = (data.to_tensor(pixels[image : image + 1]) for pixels in (part.low, part.high, part.bicubic))
-    with torch.no_grad():
-        outputs = run.generator()(low, Schedule.parse(run.config.training.schedule))[
-            :, 0
-        ]  # (T, 1, 3, H, W) -> (T, 3, H, W)
-    shown = [t for t in shown if t <= len(outputs)]
-    captions = [
-        f"iteration {t}\n{1000 * times[run.config.id][t - 1]:.3g} ms\n{_quality(outputs[t - 1], high[0])}"
-        for t in shown
-    ]
-    others = {"input": low[0], f"bicubic\n{_quality(enlarged[0], high[0])}": enlarged[0], "original": high[0]}
-    fig = strip([*(outputs[t - 1] for t in shown), *others.values()], [*captions, *others], columns=len(shown))
-    name = analysis.schedule_name(run.config.training.schedule)
-    with style.context():
-        style.write_stamp(
-            fig, f"{run.config.generator.layers}, schedule {name} · " + str(analysis.describe([run], profile)["stamp"])
-        )
     return fig
 
 

@@ -1,4 +1,4 @@
-"""Does the order of the ORL models survive AEL (Section II-D)? Each model's rank under each schedule."""
+"""Does the order of the ORL models survive AEL (Section II-D), and the choice of batch statistics?"""
 
 from __future__ import annotations
 
@@ -11,16 +11,25 @@ from matplotlib.figure import Figure
 
 from agm import analysis
 from agm.figures import style
-from agm.figures.curves import MONOSPACE
+from agm.figures.curves import MONOSPACE, STATISTICS_NAMES
 from agm.profiles import Profile
 from agm.runs import Run
 
 
 def order(runs: Sequence[Run], profile: Profile) -> Figure:
+    """Test MSE and rank of each model under each schedule."""
+    return draw(analysis.mse_by_schedule(runs), runs, profile)
+
+
+def statistics(runs: Sequence[Run], profile: Profile) -> Figure:
+    """Test MSE and rank of each model with each kind of batch statistics."""
+    return draw(analysis.mse_by_statistics(runs).rename(columns=STATISTICS_NAMES), runs, profile)
+
+
+def draw(mse: pd.DataFrame, runs: Sequence[Run], profile: Profile) -> Figure:
     """(a) test MSE, and bicubic; (b) the rank, 1 is best. A line per model, crossing where the order changes."""
-    mse = analysis.mse_by_schedule(runs)
     with style.context():
-        fig = style.figure(3.9)
+        fig = style.figure(3.9 if len(mse) <= 6 else 6.4)
         left, right = fig.subplots(1, 2, width_ratios=(1.15, 1.0))
         _lines(left, mse)
         style.baseline(left, analysis.bicubic(runs))
@@ -33,7 +42,7 @@ def order(runs: Sequence[Run], profile: Profile) -> Figure:
         right.set_ylabel("rank")
         style.title(right, "b", "order, 1 is best")
         handles, labels = left.get_legend_handles_labels()
-        fig.legend(handles, labels, loc="outside lower center", ncols=3, prop=MONOSPACE)
+        fig.legend(handles, labels, loc="outside lower center", ncols=3 if len(mse) <= 6 else 6, prop=MONOSPACE)
         style.stamp(fig, runs, profile)
     return fig
 
@@ -48,4 +57,4 @@ def _lines(ax: Axes, table: pd.DataFrame) -> None:
 
 def _short(schedule: str) -> str:
     """A schedule's name under the axis; a notation of one's own is cut to its first group."""
-    return schedule if len(schedule) <= 6 else schedule.split(" ", 1)[0] + " …"
+    return schedule if len(schedule) <= 13 else schedule.split(" ", 1)[0] + " …"

@@ -95,12 +95,6 @@ def _label(fig: Figure, axes: Any, unit: str) -> None:
     fig.legend(handles, labels, loc="outside lower center", ncols=3)
 
 
-def smallest(runs: Sequence[Run]) -> Run:
-    """The run with AEL whose network has the fewest parameters; one without AEL if there is no other."""
-    ael = [run for run in runs if run.config.training.schedule != NOAEL]
-    return min(ael or runs, key=lambda run: int(run.summary["parameters"]))
-
-
 def numbers(runs: Sequence[Run], times: Seconds) -> analysis.Numbers:
     """The results of Fig. 8 or 9: qualities, times and their ratios, AEL+ORL over NOAEL, by model."""
     found: analysis.Numbers = {f"bicubic_{metric}": analysis.bicubic(runs, metric) for metric in ("mse", "psnr")}

@@ -1,0 +1,198 @@
+"""The tables that notebooks and pages show. Numbers with names are in `agm.findings`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from agm import analysis, runs
+from agm.analysis import bicubic, by, last, score, select, spikiness_of
+from agm.config import STATISTICS, GeneratorConfig
+from agm.counting import parameters
+from agm.findings import PAPER_TABLE_1, curve_numbers, fig5_numbers, fig7_numbers, last_psnr, recorded
+from agm.profiles import Profile
+from agm.runs import Run
+
+NOTHING = float("nan")
+"""An empty cell, shown as a dash."""
+
+
+def styled(table: pd.DataFrame) -> Styler:
+    """A table as a page shows it: errors with four decimals, decibels and milliseconds with two, counts whole."""
+    formats: dict[Any, Any] = {}
+    for column in table.columns:
+        name = " ".join(column) if isinstance(column, tuple) else str(column)
+        if name.startswith("parameters"):
+            formats[column] = "{:,.0f}"
+        elif "rank" in name:
+            formats[column] = "{:g}"
+        elif "PSNR" in name or ", ms" in name or "ratio" in name:
+            formats[column] = "{:.2f}"
+        elif "share" in name:
+            formats[column] = "{:.0%}"
+        elif "spikiness" in name:
+            formats[column] = "{:.3f}"
+    return table.style.format(formats, precision=4, na_rep="–")
+
+
+def models(finished: Sequence[Run]) -> pd.DataFrame:
+    """A row per model: test MSE, how far its seeds lie apart, the last validation MSE, spikiness. Bicubic below."""
+    rows = {}
+    for layers, group in by(finished, "layers").items():
+        scores = [score([run]) for run in group]
+        rows[layers] = {
+            "test MSE": score(group),
+            "between seeds": max(scores) - min(scores) if len(group) > 1 else NOTHING,
+            "last validation MSE": last(group),
+            "spikiness": spikiness_of(group),
+        }
+    level = bicubic(finished, "mse", "validation")
+    rows["bicubic"] = {"test MSE": bicubic(finished), "last validation MSE": level}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def placement(finished: Sequence[Run], profile: Profile) -> pd.DataFrame:
+    """Fig. 5 in a row per data set: the median spikiness by last layer, the best and the worst model."""
+    rows = {}
+    for role, group in analysis.by_role(finished, profile).items():
+        spiky, curves = fig5_numbers(group), curve_numbers(group)
+        rows[analysis.PAPER_NAMES.get(role, role)] = {
+            "spikiness, last layer r": spiky["r_spikiness"],
+            "spikiness, last layer n": spiky["n_spikiness"],
+            "best": curves["best"],
+            "its test MSE": curves[f"{curves['best']}_test_mse"] if curves["best"] != "none" else NOTHING,
+            "worst": curves["worst"],
+            "bicubic, test MSE": curves["bicubic_test_mse"],
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def fractions(finished: Sequence[Run]) -> pd.DataFrame:
+    """Fig. 6: test MSE by the share of the training images, and the smallest share's over the largest's."""
+    groups = by(finished, "fraction")
+    names = {share: "MSE, all" if share == 1 else f"MSE, {share:g} of them" for share in groups}
+    rows = {}
+    for layers in by(finished, "layers"):
+        scores = {share: score(select(group, layers=layers)) for share, group in groups.items()}
+        rows[layers] = {names[share]: mse for share, mse in scores.items()}
+        rows[layers]["ratio"] = scores[min(scores)] / scores[max(scores)]
+    rows["bicubic"] = {names[share]: bicubic(group) for share, group in groups.items()}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def datasets(finished: Sequence[Run], profile: Profile) -> pd.DataFrame:
+    """Fig. 7 in a row per data set: the models compared with their test MSE, and rrrr's place among them."""
+    rows = {}
+    for role, group in analysis.by_role(finished, profile).items():
+        found = fig7_numbers(group)
+        row = {}
+        for count in (1, 2, 3):
+            name = found.get(f"best_{count}", "none")
+            row[f"best with {count} r"] = f"{name} {found[f'best_{count}_test_mse']:.4f}" if name != "none" else name
+        row |= {"rrrr": score(select(group, layers="rrrr")), "rrrr's rank": found["rrrr_rank"]}
+        rows[analysis.PAPER_NAMES.get(role, role)] = row | {"bicubic": bicubic(group)}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def tradeoff(numbers: analysis.Numbers, models: Sequence[str]) -> pd.DataFrame:
+    """Fig. 8 or 9, from its numbers: when each model has its first image, and how good it becomes."""
+    rows = {}
+    for layers in models:
+        found = {series: {k: numbers.get(f"{layers}_{series}_{k}", NOTHING) for k in MEASURES} for series in SERIES}
+        row = {f"first image, ms, {name}": found[series]["first_ms"] for series, name in SERIES.items()}
+        row["AEL's share"] = numbers[f"{layers}_first_ratio"]
+        row |= {f"MSE, {name}": found[series]["mse"] for series, name in SERIES.items()}
+        rows[layers] = row | {f"last PSNR, {name}": found[series]["last_psnr"] for series, name in SERIES.items()}
+    level, psnr = numbers["bicubic_mse"], numbers["bicubic_psnr"]
+    rows["bicubic"] = {f"MSE, {name}": level for name in SERIES.values()}
+    rows["bicubic"] |= {f"last PSNR, {name}": psnr for name in SERIES.values()}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+SERIES = {"noael": "NOAEL", "ael": "AEL"}
+MEASURES = ("first_ms", "mse", "last_psnr")
+
+
+def ranks(finished: Sequence[Run]) -> pd.DataFrame:
+    """Test MSE and rank of each model, 1 is best, by kind of batch statistics, and bicubic upsampling."""
+    mse = analysis.mse_by_statistics(finished)
+    table = pd.concat({"test MSE": mse, "rank": mse.rank()}, axis=1).sort_values(("rank", "iteration"))
+    table.loc["bicubic"] = pd.Series({("test MSE", kind): bicubic(finished) for kind in mse.columns})
+    return table
+
+
+def table_1(finished: Sequence[Run], profile: Profile) -> pd.DataFrame:
+    """Table I: the paper's numbers, those of these runs, those of recorded ones; bicubic upsampling in the last row."""
+    models = [*by(finished, "layers"), "bicubic"]
+    printed = pd.DataFrame(PAPER_TABLE_1, index=["parameters (paper)", "MSE (paper)"]).T
+    table = pd.DataFrame(index=models).join(printed)
+    counted = {layers: parameters(GeneratorConfig(layers)) for layers in models[:-1]}
+    table.insert(0, "parameters", pd.Series(counted, dtype=float))
+    for metric in ("mse", "psnr", "ssim"):
+        table[f"{metric.upper()} ({profile.name})"] = pd.Series(_scores(finished, metric))
+    for name, group in recorded("table1").items():
+        if name != profile.name:
+            table[f"MSE ({name}, recorded)"] = pd.Series(_scores(group, "mse"))
+    return table
+
+
+def _scores(group: Sequence[Run], metric: str) -> dict[str, float]:
+    scores = {layers: score(same, metric) for layers, same in by(group, "layers").items()}
+    return scores | {"bicubic": bicubic(group, metric)}
+
+
+def order_table(finished: Sequence[Run]) -> pd.DataFrame:
+    """Test MSE and rank, 1 is best, of each model under each schedule, and bicubic upsampling."""
+    mse = analysis.mse_by_schedule(finished)
+    table = pd.concat({"test MSE": mse, "rank": mse.rank()}, axis=1)
+    table.loc["bicubic"] = pd.Series({("test MSE", schedule): bicubic(finished) for schedule in mse.columns})
+    return table
+
+
+def twins_table(finished: Sequence[Run]) -> pd.DataFrame:
+    """A row per model, each beside its twin with the other last layer; columns (measure, kind of statistics)."""
+    table = analysis.statistics_table(finished).rename(columns={"validation_mse": "validation MSE"})
+    wide = table.pivot_table(index="layers", columns="statistics", values=["validation MSE", "spikiness"], dropna=False)
+    wide = wide.reindex(columns=list(STATISTICS), level=1).sort_index(ascending=False)
+    level = bicubic(finished, "mse", "validation")
+    wide.loc["bicubic"] = pd.Series({("validation MSE", kind): level for kind in STATISTICS})
+    return wide
+
+
+def recorded_table(finished: Sequence[Run], here: Sequence[Run], profile: str) -> pd.DataFrame:
+    """The paper's MSE, then MSE, last PSNR and times of recorded runs, then this machine's MSE; bicubic below."""
+    rows = {}
+    for layers, group in by(finished, "layers").items():
+        for text, same in by(group, "schedule").items():
+            times = same[0].summary["seconds_until_iteration"]
+            name = analysis.schedule_name(text)
+            own = select(here, layers=layers, schedule=text)
+            rows[layers, name] = {
+                "MSE, paper": PAPER_TABLE_1[layers][1] if name == "NOAEL" else NOTHING,
+                "MSE, shared": score(same, "mse", "shared"),
+                "MSE, per iteration": score(same, "mse", "iteration"),
+                "last PSNR, shared": last_psnr(same, "shared"),
+                "last PSNR, per iteration": last_psnr(same, "iteration"),
+                "first image, ms": 1000 * times[0],
+                "all images, ms": 1000 * times[-1],
+                f"MSE here ({profile}), shared": score(own, "mse", "shared"),
+                f"MSE here ({profile}), per iteration": score(own, "mse", "iteration"),
+            }
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["model", "schedule"])
+    mse, psnr, own_mse, nothing = bicubic(finished), bicubic(finished, "psnr"), bicubic(here), NOTHING
+    table.loc[("bicubic", ""), :] = [nothing, mse, mse, psnr, psnr, nothing, nothing, own_mse, own_mse]
+    return table
+
+
+def runs_table(finished: Sequence[Run]) -> Styler:
+    """One row per run: the settings in which they differ, test metrics, training time, the name of its folder."""
+    table = runs.table(finished)
+    table["schedule"] = table["schedule"].map(analysis.schedule_name)
+    settings = ("dataset", "fraction", "width", "schedule", "seed", "epochs", "status")
+    varied = [name for name in settings if table[name].nunique() > 1]
+    table = table[["layers", *varied, "mse", "psnr", "ssim", "bicubic_mse", "seconds", "id"]]
+    formats: dict[Any, Any] = {"psnr": "{:.2f}", "seconds": "{:.0f}", "fraction": "{:g}"}
+    return table.style.hide().format({name: formats[name] for name in formats if name in table}, precision=4)
