@@ -90,7 +90,9 @@ class Source:
         for member in self.members:
             digest.update(repr((member.name, member.size, member.place)).encode())
         for container in sorted({member.container for member in self.members}):
-            digest.update(repr((container.name, container.stat().st_size, container.stat().st_mtime_ns)).encode())
+            with _one_line(container):
+                state = container.stat()
+            digest.update(repr((container.name, state.st_size, state.st_mtime_ns)).encode())
         return digest.hexdigest()
 
     def read(self, member: Member) -> bytes:

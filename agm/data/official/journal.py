@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,13 @@ from typing import Any
 
 from agm.errors import AgmError
 
+logger = logging.getLogger(__name__)
+
 HEADER_LIMIT = 64 * 1024
+
+
+class BusyError(AgmError):
+    """Another process has the journal."""
 
 
 @dataclass(frozen=True)
@@ -30,27 +37,36 @@ class Journal:
     """Images by number. `key`: what the images are made from and how; a journal with another key is begun anew.
 
     Each record is a line, "sha256 JSON", and the image's bytes; the sha256 is that of the JSON and the bytes.
-    Raises AgmError if another process is writing to it.
+    Raises BusyError if another process is writing to it.
     """
 
     def __init__(self, path: Path, key: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
+        self._places: dict[int, _Place] = {}
+        try:
+            self._lock(path.parent)
+            self._begin(f"{key}\n".encode())
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _lock(self, folder: Path) -> None:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BusyError(f"{folder}: another process is preparing this set; wait until it has finished") from None
         except OSError:
-            self._file.close()
-            raise AgmError(
-                f"{path.parent}: another process is preparing this set; wait until it has finished"
-            ) from None
-        self._places: dict[int, _Place] = {}
-        head = f"{key}\n".encode()
-        if self._file.read(len(head)) != head:
+            logger.debug("%s: this file system has no locks", folder)
+
+    def _begin(self, head: bytes) -> None:
+        """Take up the records that are whole; none if the journal does not begin with `head`."""
+        if self._file.read(len(head)) == head:
+            end = self._restore()
+        else:
             self._file.seek(0)
             self._file.write(head)
             end = len(head)
-        else:
-            end = self._restore()
         self._file.truncate(end)
         self._file.seek(end)
         self._file.flush()

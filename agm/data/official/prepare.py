@@ -28,7 +28,7 @@ from agm.data import prepared
 from agm.data.images import Pixels, read_image
 from agm.data.official import Cut, Plan
 from agm.data.official.archives import Source
-from agm.data.official.journal import Journal
+from agm.data.official.journal import BusyError, Journal
 from agm.errors import AgmError, unknown
 
 logger = logging.getLogger(__name__)
@@ -60,25 +60,27 @@ def prepare(name: str, path: Path, out: Path, force: bool = False) -> Prepared:
         raise unknown("data set", name, NAMES)
     source = Source(path)
     plan: Plan = importlib.import_module(f"agm.data.official.{name}").plan(source)
-    partial = out.with_name(f".{out.name}.partial")
+    key = _key(plan, source)
+    target = out.expanduser().resolve()  # where a link leads, so that the last rename stays on one disk
+    if not target.name:
+        raise AgmError(f"{out}: not a place for a data set; name a new folder with --out")
+    partial = target.with_name(f".{target.name}.partial")
     with _one_line(out):
-        _restore(partial, out)
-        _may_replace(out, plan, force)
+        _restore(partial, target)
+        _may_replace(target, plan, force)
     for warning in plan.warnings:
         logger.warning("%s: %s", path, warning)
     try:
-        with _one_line(out), Journal(partial / "journal", _key(plan, source)) as journal:
-            try:
-                _make(plan, journal)
-                card = _assemble(plan, journal, partial / "set")
-                new = _put(partial, out, force)
-            except (AgmError, OSError):
-                shutil.rmtree(partial, ignore_errors=True)
-                raise
-            shutil.rmtree(partial)
-    finally:
-        with contextlib.suppress(OSError):
-            partial.rmdir()  # empty where not even the journal could be begun
+        with _one_line(out), Journal(partial / "journal", key) as journal:
+            _make(plan, journal)
+            card = _assemble(plan, journal, partial / "set")
+            new = _put(partial, target, force)
+    except BusyError:
+        raise
+    except AgmError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    shutil.rmtree(partial, ignore_errors=True)
     return Prepared(out, card, new)
 
 
@@ -170,7 +172,7 @@ def _card(plan: Plan, fingerprint: str, odd: int) -> dict[str, Any]:
 
 def _may_replace(out: Path, plan: Plan, force: bool) -> None:
     """Say at once, not after minutes, where `out` is in the way."""
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
+    if out.exists() and not out.is_dir():
         raise AgmError(f"{out}: not a folder; name another one with --out")
     if not out.is_dir() or not any(out.iterdir()):
         return
