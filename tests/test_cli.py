@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pytest
 import typer
 from PIL import Image
 from support.images import made_up, write_prepared
+from support.official import cars, pack
 from support.runs import tiny
 
 from agm import Schedule, profiles, runs
@@ -297,3 +299,78 @@ def test_the_installed_command(tmp_path: Path) -> None:
 
 def test_click_is_what_typer_uses() -> None:
     assert isinstance(command(("params",)), click.Command | typer.core.TyperCommand)
+
+
+def test_data_prepare(agm_command: Agm, home: Path) -> None:
+    """From an archive to a set that is found by its name."""
+    from agm import data
+    from agm.data import prepared
+
+    source = pack(cars(home / "source", 8, 6), home / "cars.tgz")
+    result = agm_command("data", "prepare", "cars", "--source", source)
+    assert result.code == 0
+    assert "Stanford Cars: 14 images from cars_train with cars_train_annos.mat; cars_test with" in result.out
+    assert f"-> {home / 'data' / 'cars'} prepared" in result.out
+    assert prepared.load(home / "data" / "cars").fingerprint in result.out
+    assert "is there already, unchanged" in agm_command("data", "prepare", "cars", "--source", source).out
+    data.load.cache_clear()
+    assert "14 images in 3 groups" in agm_command("data", "verify", "cars").out
+    data.load.cache_clear()
+    other = cars(home / "other", 8, 0)
+    refused(agm_command("data", "prepare", "cars", "--source", other), "holds another prepared set", "--force")
+    assert agm_command("data", "prepare", "cars", "--source", other, "--force").code == 0
+    assert len(prepared.load(home / "data" / "cars")) == 8
+
+
+def test_data_prepare_refuses_what_it_does_not_know(agm_command: Agm, tmp_path: Path) -> None:
+    source = cars(tmp_path / "source", 3, 0)
+    refused(agm_command("data", "prepare", "geo", "--source", source), "no SAT-4; looked for sat-4-full.mat")
+    refused(agm_command("data", "prepare", "carts", "--source", source), "unknown data set 'carts'", "'cars'")
+    refused(agm_command("data", "prepare", "cars", "--source", tmp_path / "no"), "there is no such file or folder")
+    whole = pack(source, tmp_path / "x.tgz").read_bytes()
+    (tmp_path / "x.tgz").write_bytes(whole[: len(whole) // 2])
+    refused(agm_command("data", "prepare", "cars", "--source", tmp_path / "x.tgz"), "x.tgz", "damaged or cut short")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "x.tgz"]
+
+
+@pytest.mark.parametrize("kind", ["bundled", "prepared", "folder"])
+def test_data_show(agm_command: Agm, home: Path, kind: str) -> None:
+    """Every tile of the sheet is an image of its part, its input, or its bicubic enlargement."""
+    from agm import DataConfig, data
+
+    dataset = str(home / "mine")
+    if kind == "bundled":
+        dataset = "instruments"
+    elif kind == "prepared":
+        write_prepared(Path(dataset), made_up(30))
+    else:
+        Path(dataset).mkdir()
+        for i, pixels in enumerate(made_up(12, 20)):
+            Image.fromarray(pixels).save(Path(dataset) / f"{i}.png")
+    result = agm_command("data", "show", dataset, "--images", "15")
+    path = home / "build" / "sheets" / f"{Path(dataset).name}.png"
+    assert result.code == 0
+    assert result.out.endswith(f" images of {dataset} -> {path}\n")
+    with Image.open(path) as sheet:
+        assert (sheet.format, sheet.mode) == ("PNG", "RGB")
+        found = np.asarray(sheet)
+    parts = data.splits(DataConfig(dataset=dataset))
+    top = 2 * 24
+    for part in (parts.train, parts.validation, parts.test):
+        shown = min(5, len(part))
+        for i in range(shown):
+            y, x = top + i // 4 * 72, 8 + i % 4 * 200
+            np.testing.assert_array_equal(found[y : y + 64, x : x + 64], part.high[i])
+            np.testing.assert_array_equal(found[y : y + 64 : 2, x + 64 : x + 128 : 2], part.low[i])
+            np.testing.assert_array_equal(found[y : y + 64, x + 128 : x + 192], part.bicubic[i])
+        top += 24 + (shown + 3) // 4 * 72
+    assert found.shape[0] == top - 24 + 8
+    data.load.cache_clear()
+    data.splits.cache_clear()
+
+
+def test_data_show_elsewhere(agm_command: Agm, tmp_path: Path) -> None:
+    path = tmp_path / "a" / "sheet.png"
+    assert agm_command("data", "show", "closeups", "--out", path).out == f"48 images of closeups -> {path}\n"
+    refused(agm_command("data", "show", "closeups", "--out", path / "x.png"), "cannot be written")
+    refused(agm_command("data", "show", "closeup"), "unknown data set 'closeup'; did you mean 'closeups'")
