@@ -1,15 +1,11 @@
-"""Preparing: what is written is what is read, the same bytes every time, all or nothing, whatever happens between."""
+"""Preparing: what is written is what is read, the same bytes every time, and all or nothing."""
 
 from __future__ import annotations
 
 import csv
 import errno
 import hashlib
-import multiprocessing
-import random
-import signal
 import tarfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,12 +15,22 @@ import pytest
 import yaml
 from PIL import Image
 from support.images import COLUMNS, made_up, write_prepared
-from support.killed import prepare_slowly
-from support.official import cars, encoded, lfw, pack, patches, photograph, write, write_csv, write_mat5, write_mat73
+from support.official import (
+    cars,
+    contents,
+    encoded,
+    lfw,
+    pack,
+    patches,
+    photograph,
+    write,
+    write_csv,
+    write_mat5,
+    write_mat73,
+)
 
 from agm import data
 from agm.data import prepared
-from agm.data.official import cars as cars_module
 from agm.data.official import prepare as module
 from agm.data.official.journal import Journal
 from agm.data.official.prepare import Prepared, prepare
@@ -32,10 +38,6 @@ from agm.data.splits import split_indices
 from agm.errors import AgmError
 
 FILES = ("card.yml", "images.tar", "manifest.csv")
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def make(tmp_path: Path, **changes: Any) -> tuple[Path, Prepared]:
@@ -213,203 +215,6 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_behind(
         prepare("cars", source, tmp_path / "out")
     assert str(refused.value).endswith("cannot be written (No space left on device); free some space and run again")
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
-
-
-def interrupt_after(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    """Ctrl-C when `count` images are done."""
-    original, calls = Journal.add, []
-
-    def add(*arguments: Any) -> None:
-        original(*arguments)
-        calls.append(1)
-        if len(calls) == count:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Journal, "add", add)
-
-
-def interrupted(tmp_path: Path, count: int) -> tuple[Path, Path]:
-    """A source, and the folder of a call that was interrupted when `count` images of ten were done."""
-    source = cars(tmp_path / "source")
-    with pytest.MonkeyPatch.context() as patch:
-        interrupt_after(patch, count)
-        with pytest.raises(KeyboardInterrupt):
-            prepare("cars", source, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-    return source, tmp_path / ".out.partial"
-
-
-def count_cuts(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    original, calls = cars_module.cut, []
-
-    def cut(*arguments: Any) -> Any:
-        calls.append(arguments[-1])
-        return original(*arguments)
-
-    monkeypatch.setattr(cars_module, "cut", cut)
-    return calls
-
-
-def test_an_interrupted_call_is_gone_on_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source, partial = interrupted(tmp_path, 7)
-    assert partial.is_dir()
-    calls = count_cuts(monkeypatch)
-    prepare("cars", source, tmp_path / "out")
-    assert len(calls) == 3
-    prepare("cars", source, tmp_path / "whole")
-    assert len(calls) == 13
-    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
-    assert not partial.exists()
-
-
-Spoil = Callable[[bytes], bytes]
-SPOILT: dict[str, tuple[Spoil, int]] = {
-    "last image cut": (lambda content: content[:-100], 4),
-    "last header cut": (lambda content: content + b"0123456789", 3),
-    "zeros as after a power cut": (lambda content: content[:-300] + bytes(300), 4),
-    "a bit of the first image": (lambda content: content[:500] + bytes([content[500] ^ 1]) + content[501:], 10),
-    "another version": (lambda content: b"x" + content[1:], 10),
-    "rubbish": (lambda content: b"rubbish", 10),
-    "nothing": (lambda content: b"", 10),
-}
-
-
-@pytest.mark.parametrize("case", SPOILT)
-def test_what_is_there_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
-    spoil, expected = SPOILT[case]
-    source, partial = interrupted(tmp_path, 7)
-    path = partial / "journal"
-    path.write_bytes(spoil(path.read_bytes()))
-    calls = count_cuts(monkeypatch)
-    prepare("cars", source, tmp_path / "out")
-    assert len(calls) == expected
-    prepare("cars", source, tmp_path / "whole")
-    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
-
-
-def touch(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(source / "cars_train" / "00001.jpg", encoded(photograph(99), quality=90))
-
-
-def new_version(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "VERSION", 2)
-
-
-@pytest.mark.parametrize("change", [touch, new_version])
-def test_a_part_of_something_else_is_discarded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[..., None]
-) -> None:
-    source, _ = interrupted(tmp_path, 7)
-    change(source, monkeypatch)
-    calls = count_cuts(monkeypatch)
-    prepare("cars", source, tmp_path / "out")
-    assert len(calls) == 10
-    prepare("cars", source, tmp_path / "whole")
-    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
-
-
-def test_a_kill_between_the_renames_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source, out = cars(tmp_path / "source"), tmp_path / "out"
-    write_prepared(out, made_up(3))
-    write(out / "notes.txt", b"mine")
-    original = Path.rename
-
-    def rename(self: Path, target: Path) -> Path:
-        if self.name == "set":
-            raise KeyboardInterrupt
-        return original(self, target)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "rename", rename)
-        with pytest.raises(KeyboardInterrupt):
-            prepare("cars", source, out, force=True)
-    assert not out.exists()
-    with pytest.raises(AgmError, match="holds another prepared set"):
-        prepare("cars", source, out)
-    assert len(prepared.load(out)) == 3
-    prepare("cars", source, out, force=True)
-    assert len(prepared.load(out)) == 10
-    assert (out / "notes.txt").read_bytes() == b"mine"
-
-
-def test_two_at_once_are_refused(tmp_path: Path) -> None:
-    source, partial = interrupted(tmp_path, 7)
-    with Journal(partial / "journal", "key"):
-        with pytest.raises(AgmError, match="another process is preparing this set"):
-            prepare("cars", source, tmp_path / "out")
-        assert partial.exists()
-    prepare("cars", source, tmp_path / "out")
-
-
-def test_kill_9_at_random_moments(tmp_path: Path) -> None:
-    """Each kill leaves what is done, and the end is that of a call that was left in peace."""
-    source, out, partial = cars(tmp_path / "source", 24, 16), tmp_path / "out", tmp_path / ".out.partial"
-    packed = pack(source, tmp_path / "x.tgz")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["agm.data.official.prepare", "agm.data.official.cars"])
-    moments, kills, done = random.Random(2), 0, 0
-    while kills < 4:
-        child = context.Process(target=prepare_slowly, args=(packed, out))
-        child.start()
-        deadline = time.monotonic() + 60
-        while child.exitcode is None and size(partial / "journal") <= done and time.monotonic() < deadline:
-            time.sleep(0.002)
-        time.sleep(moments.uniform(0, 0.08))
-        child.kill()
-        child.join()
-        if out.exists():
-            break
-        assert child.exitcode == -signal.SIGKILL
-        kills, before, done = kills + 1, done, size(partial / "journal")
-        assert done > before
-    assert kills >= 3
-    prepare("cars", packed, out)
-    prepare("cars", source, tmp_path / "peace")
-    assert contents(out) == contents(tmp_path / "peace")
-    assert not partial.exists()
-
-
-def size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-GOOD_CARD = "name: mine\ngroups_leak: false\nsubstitute: others\nfuture: [1, 2]\n"
-BAD_CARDS = {
-    "no yaml": ("name: [", "cannot be read as YAML"),
-    "python": ("!!python/object/apply:os.system [ls]", "cannot be read as YAML"),
-    "control": ("name: \x01", "cannot be read as YAML"),
-    "list": ("- a", "not a card"),
-    "empty": ("", "not a card"),
-    "no name": ("groups_leak: true", "name: None is not a name"),
-    "odd name": ("name: 3\ngroups_leak: true", "name: 3 is not a name"),
-    "no leak": ("name: x", "groups_leak: None is neither true nor false"),
-    "odd leak": ("name: x\ngroups_leak: 'no'", "groups_leak: 'no' is neither true nor false"),
-    "odd substitute": ("name: x\ngroups_leak: true\nsubstitute: [a]", "substitute: ['a'] is not a name"),
-    "deep": ("[" * 500, "cannot be read as YAML"),
-}
-
-
-def test_the_card_is_believed_before_the_folders_name(tmp_path: Path) -> None:
-    folder = write_prepared(tmp_path / "cars", made_up(4))
-    old = prepared.load(folder)
-    assert (old.name, old.groups_leak, old.stand_in) == ("cars", False, "")
-    write(folder / "card.yml", GOOD_CARD.replace("false", "true").encode())
-    new = prepared.load(folder)
-    assert (new.name, new.groups_leak, new.stand_in) == ("mine", True, "others")
-    write(tmp_path / "x" / "card.yml", GOOD_CARD.encode())
-    assert not prepared.load(write_prepared(tmp_path / "x", made_up(4))).groups_leak
-
-
-@pytest.mark.parametrize("case", BAD_CARDS)
-def test_a_bad_card_is_refused_in_one_line(tmp_path: Path, case: str) -> None:
-    text, message = BAD_CARDS[case]
-    folder = write_prepared(tmp_path / "x", made_up(4))
-    write(folder / "card.yml", text.encode())
-    with pytest.raises(AgmError) as refused:
-        prepared.load(folder)
-    assert message in str(refused.value)
-    assert str(refused.value).startswith(f"{folder / 'card.yml'}: ")
-    assert "\n" not in str(refused.value)
 
 
 def test_a_prepared_set_is_found_by_its_name(home: Path) -> None:

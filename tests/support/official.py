@@ -164,4 +164,8 @@ def pack(folder: Path, target: Path) -> Path:
     return target
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
 KINDS = (".tgz", ".tar.gz", ".tar", ".tar.bz2", ".tar.xz", ".zip")
