@@ -226,10 +226,13 @@ def data_list() -> None:
 
 
 @data_commands.command("verify")
-def data_verify(dataset: Annotated[str, typer.Argument(help="A name from `agm data list`, or a path.")]) -> None:
+def data_verify(
+    dataset: Annotated[str, typer.Argument(help="A name from `agm data list`, or a path.")],
+    splits: Annotated[Path | None, typer.Option(help="Write the part of every image into this CSV file.")] = None,
+) -> None:
     """Read every image of a data set, check it against the manifest, and say how it splits."""
-    from agm import data
-    from agm.data.splits import split_indices
+    from agm import data, files
+    from agm.data.splits import split_indices, split_table
 
     images = data.load(dataset)
     train_, validation, test = split_indices(images)
@@ -239,6 +242,9 @@ def data_verify(dataset: Annotated[str, typer.Argument(help="A name from `agm da
         f"split: {len(train_)} train, {len(validation)} validation, {len(test)} test; {repeated} repeats left out"
     )
     typer.echo(f"sha256 of all RGB bytes: {images.fingerprint}")
+    if splits is not None:
+        files.write_text(splits, split_table(images))
+        typer.echo(f"the part of every image -> {splits}")
 
 
 @data_commands.command("prepare")

@@ -90,10 +90,15 @@ def read_json(path: Path) -> Any:
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
     """Save tensors and a JSON-able `meta` in one safetensors file, with a checksum over both."""
+    write_bytes(path, encode_tensors(tensors, meta))
+
+
+def encode_tensors(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> bytes:
+    """The content of the file that `write_tensors` writes."""
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(meta)  # Python reads its own NaN and Infinity
     header = {"agm": f"{_digest(stored, text)} {text}"}  # one key: safetensors writes several in random order
-    write_bytes(path, safetensors.torch.save(stored, metadata=header))
+    return safetensors.torch.save(stored, metadata=header)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -3,7 +3,8 @@
 Needs neither network nor jupyter. Run it again to go on where it stopped; finished runs are kept. Start it several
 times to train several runs side by side: on a CPU, one per core with OMP_NUM_THREADS=1 is fastest for narrow networks.
     python workflow/record.py --profile reduced --experiment table1 --experiment fig8 --time-budget 9m --pack packed
-`--pack DIR` writes one tar per run with everything but the checkpoint; `--unpack DIR` takes such tars into `results/`.
+`--pack DIR` writes one tar per run: configuration, metrics, summary, and for few the weights, in half precision.
+`--unpack DIR` takes such tars into `results/PROFILE`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import tarfile
 import time
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from agm import experiments, files, profiles
@@ -24,9 +26,9 @@ from agm.config import RunConfig
 from agm.errors import AgmError
 from agm.paths import results_folder, runs_folder
 from agm.step import Execution
-from agm.train import SUMMARY, train
+from agm.train import CONFIG, METRICS_FILE, SUMMARY, TEST_FILE, WEIGHTS, train
 
-KEPT = ("config.json", "metrics.csv", "summary.json", "test.safetensors", "generator.safetensors")
+KEPT = (CONFIG, METRICS_FILE, SUMMARY, TEST_FILE, WEIGHTS)
 
 
 def main() -> int:
@@ -39,7 +41,7 @@ def main() -> int:
     parser.add_argument("--graph", action="store_true", help="record the training step as a CUDA graph")
     parser.add_argument("--pack", type=Path, help="write a tar per finished run into this folder")
     parser.add_argument(
-        "--weights", nargs="*", default=["nnnr"], help="ORL configurations whose weights are packed too"
+        "--weights", nargs="*", default=["nnnr"], help="ORL configurations, or run ids, whose weights are packed too"
     )
     parser.add_argument("--unpack", type=Path, help="only take packed runs from this folder into results/PROFILE")
     arguments = parser.parse_args()
@@ -52,7 +54,8 @@ def main() -> int:
     if arguments.pack:
         for config in planned:
             if _finished(config):
-                pack(config, arguments.pack, with_weights=config.generator.layers in arguments.weights)
+                named = {config.id, config.generator.layers}
+                pack(config, arguments.pack, with_weights=not named.isdisjoint(arguments.weights))
     return status
 
 
@@ -79,20 +82,19 @@ def _finished(config: RunConfig) -> bool:
 
 
 def pack(config: RunConfig, out: Path, with_weights: bool) -> None:
-    """One tar per run; convolution weights are stored in half precision."""
+    """One tar per run. Metrics keep seven digits, which is all that 32-bit floats have."""
     folder = runs_folder() / config.id
+    contents = {name: (folder / name).read_bytes() for name in KEPT if name != WEIGHTS}
+    contents[METRICS_FILE] = pd.read_csv(folder / METRICS_FILE).to_csv(index=False, float_format="%.7g").encode()
+    if with_weights:
+        tensors, meta = files.read_tensors(folder / WEIGHTS)
+        contents[WEIGHTS] = files.encode_tensors({key: _half(tensor) for key, tensor in tensors.items()}, meta)
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name in KEPT:
-            if name == "generator.safetensors":
-                if not with_weights:
-                    continue
-                tensors, meta = files.read_tensors(folder / name)
-                halved = {key: _half(tensor) for key, tensor in tensors.items()}
-                files.write_tensors(folder / "half.safetensors", halved, meta)
-                archive.add(folder / "half.safetensors", f"{config.id}/{name}")
-            else:
-                archive.add(folder / name, f"{config.id}/{name}")
+        for name, content in contents.items():
+            member = tarfile.TarInfo(f"{config.id}/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
     files.write_bytes(out / f"{config.id}.tar", buffer.getvalue())
 
 
@@ -104,15 +106,28 @@ def _half(tensor: torch.Tensor) -> torch.Tensor:
 def unpack(source: Path, results: Path) -> int:
     """Take packed runs, refusing anything in an archive that is not one of the files of its run."""
     for path in sorted(source.rglob("*.tar")):
+        for name, content in _contents(path).items():
+            files.write_bytes(results / path.stem / name, content)
+    return 0
+
+
+def _contents(path: Path) -> dict[str, bytes]:
+    """The files of a packed run. Raises AgmError if there is anything else in it, or it is damaged."""
+    contents = {}
+    try:
         with tarfile.open(path) as archive:
-            for member in archive.getmembers():
+            for member in archive:
                 run, _, name = member.name.partition("/")
                 if run != path.stem or name not in KEPT or not member.isfile():
                     raise AgmError(f"{path}: {member.name} does not belong in a packed run")
                 content = archive.extractfile(member)
                 assert content is not None
-                files.write_bytes(results / run / name, content.read())
-    return 0
+                contents[name] = content.read()
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise AgmError(f"{path}: damaged or cut short ({error}); pack the run again") from None
+    if not contents.keys() >= {CONFIG, METRICS_FILE, SUMMARY}:
+        raise AgmError(f"{path}: not a whole run; pack it again")
+    return contents
 
 
 if __name__ == "__main__":

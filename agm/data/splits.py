@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -77,6 +79,21 @@ def split_indices(images: ImageSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     chosen = unique[order]
     first, second, third = (chosen[np.isin(ranks, part)] for part in (train, validation, test))
     return random.permutation(first), second, third
+
+
+def split_table(images: ImageSet) -> str:
+    """The split written down, as CSV: index, source, group and part of every image, in the set's order.
+
+    `part` is train, validation, test, or repeat for an image whose pixels occurred before.
+    """
+    parts = np.full(len(images), "repeat", dtype="<U10")
+    for name, indices in zip(("train", "validation", "test"), split_indices(images), strict=True):
+        parts[indices] = name
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("index", "source", "group", "part"))
+    writer.writerows(zip(range(len(images)), images.sources, images.groups, parts, strict=True))
+    return text.getvalue()
 
 
 def split(images: ImageSet, config: DataConfig) -> Splits:

@@ -1,0 +1,88 @@
+"""Recording: a profile's runs within a time budget, packed, and taken into `results`."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+from support.runs import tiny
+
+from agm import files, runs
+from agm.config import RunConfig
+from agm.errors import AgmError
+from agm.paths import results_folder, runs_folder
+from agm.step import Execution
+from workflow import record
+
+QUIET = Execution(device="cpu", progress=False)
+PLANNED = [tiny(), tiny(seed=1)]
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with two runs, trained and packed; the second with its weights."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AGM_HOME", str(home))
+        assert record.train_all(PLANNED, 0.0, QUIET) == record.UNFINISHED
+        assert not list(runs_folder().glob("*/summary.json"))
+        assert record.train_all(PLANNED, 600.0, QUIET) == 0
+        for config in PLANNED:
+            record.pack(config, home / "packed", with_weights=config.seed == 1)
+    return home
+
+
+def test_packed_runs_are_found_where_they_were_unpacked(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGM_HOME", str(recorded))
+    assert record.unpack(recorded / "packed", results_folder() / "smoke") == 0
+    for config in PLANNED:
+        taken, own = (runs.Run.read(folder / config.id) for folder in (results_folder() / "smoke", runs_folder()))
+        assert taken.recorded
+        assert taken.has_weights == (config.seed == 1)
+        assert taken.summary == own.summary
+        assert taken.metrics.to_numpy(object)[:, 2:].astype(float) == pytest.approx(
+            own.metrics.to_numpy(object)[:, 2:].astype(float), rel=1e-6
+        )
+    weights = taken.generator().state_dict()
+    for name, tensor in own.generator().state_dict().items():
+        assert weights[name].numpy() == pytest.approx(tensor.numpy(), rel=1e-3, abs=1e-6)
+
+
+def test_weights_are_half_the_size(recorded: Path) -> None:
+    tensors, meta = files.read_tensors(recorded / "build" / "runs" / PLANNED[1].id / "generator.safetensors")
+    with tarfile.open(recorded / "packed" / f"{PLANNED[1].id}.tar") as archive:
+        member = archive.extractfile(f"{PLANNED[1].id}/generator.safetensors")
+        assert member is not None
+        (recorded / "half.safetensors").write_bytes(member.read())
+    halved, same = files.read_tensors(recorded / "half.safetensors")
+    assert same == meta
+    assert RunConfig.from_dict(same["config"]) == PLANNED[1]
+    for name, tensor in tensors.items():
+        assert halved[name].element_size() == (2 if tensor.dim() == 4 else tensor.element_size())
+
+
+@pytest.mark.parametrize("name", ["../evil.json", "other/config.json", "{id}/evil.sh", "{id}/../config.json"])
+def test_nothing_but_a_runs_own_files_is_unpacked(tmp_path: Path, name: str) -> None:
+    with tarfile.open(tmp_path / "0123456789ab.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo(name.format(id="0123456789ab")), io.BytesIO())
+    with pytest.raises(AgmError, match="does not belong in a packed run"):
+        record.unpack(tmp_path, tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_packed_run_that_is_cut_short_is_refused_whole(recorded: Path, tmp_path: Path) -> None:
+    packed = recorded / "packed" / f"{PLANNED[0].id}.tar"
+    for length in (0, 100, 1000, packed.stat().st_size // 2):
+        (tmp_path / packed.name).write_bytes(packed.read_bytes()[:length])
+        with pytest.raises(AgmError, match="damaged or cut short|not a whole run"):
+            record.unpack(tmp_path, tmp_path / "results")
+    assert not (tmp_path / "results").exists()
+
+
+def test_runs_of_another_process_are_left_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGM_HOME", str(tmp_path))
+    with files.locked(runs_folder() / f".{PLANNED[0].id}.lock", 0):
+        assert record.train_all(PLANNED, 600.0, QUIET) == record.UNFINISHED
+    assert [path.parent.name for path in runs_folder().glob("*/summary.json")] == [PLANNED[1].id]
