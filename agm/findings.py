@@ -168,9 +168,8 @@ def _ranking_numbers(finished: Sequence[Run]) -> Numbers:
     mse = analysis.mse_by_statistics(finished)
     numbers: Numbers = {"models": len(mse)}
     for kind in STATISTICS:
-        numbers[f"{kind}_best"], numbers[f"{kind}_worst"] = extremes(
-            {str(name): float(value) for name, value in mse[kind].items()}
-        )
+        scores = {str(layers): float(value) for layers, value in mse[kind].items()}
+        numbers[f"{kind}_best"], numbers[f"{kind}_worst"] = extremes(scores)
         numbers[f"{kind}_beat_bicubic"] = int((mse[kind] < bicubic(finished)).sum())
         numbers |= {f"{layers}_{kind}_rank": float(rank) for layers, rank in mse[kind].rank().items()}
     for row in analysis.kendall(mse).to_dict("records"):

@@ -125,7 +125,7 @@ def _contents(path: Path) -> dict[str, bytes]:
                 contents[name] = content.read()
     except (tarfile.TarError, EOFError, OSError) as error:
         raise AgmError(f"{path}: damaged or cut short ({error}); pack the run again") from None
-    if not contents.keys() >= {CONFIG, METRICS_FILE, SUMMARY}:
+    if not contents.keys() >= set(KEPT) - {WEIGHTS}:
         raise AgmError(f"{path}: not a whole run; pack it again")
     return contents
 
