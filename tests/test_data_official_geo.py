@@ -282,6 +282,25 @@ def test_a_damaged_mat_is_read_or_refused(
     assert "\n" not in message
 
 
+def test_a_cut_is_noticed_even_in_what_is_not_used(tmp_path: Path) -> None:
+    """The labels are the last variable."""
+    path = write_mat5(tmp_path / "sat-4-full.mat", TRAIN, TEST)
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(AgmError, match="ends 7 bytes too early"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("change", [b"", b"\0\0\0\0"], ids=["missing", "wrong"])
+def test_the_checksum_of_a_packed_variable_is_compared(tmp_path: Path, change: bytes) -> None:
+    content = CONTENTS[True]
+    size = int.from_bytes(content[132:136], "little")
+    packed = content[136 : 136 + size - 4] + change
+    whole = content[:132] + len(packed).to_bytes(4, "little") + packed
+    write(tmp_path / "sat-4-full.mat", whole)
+    with pytest.raises(AgmError, match=r"damaged or cut short \((ends too early|.*incorrect data check)"):
+        read(tmp_path)
+
+
 def test_no_sat4(tmp_path: Path) -> None:
     write(tmp_path / "y_test_sat4.csv", b"1,0,0,0\n")
     with pytest.raises(AgmError, match=r"no SAT-4; looked for sat-4-full\.mat, X_train_sat4\.csv and X_test_sat4\.csv"):
