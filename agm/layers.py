@@ -48,23 +48,26 @@ class IterationNorm(nn.Module):
 
     def forward(self, x: Tensor, t: int, statistics: Statistics) -> Tensor:
         """x: (N, C, H, W) -> (N, C, H, W). Past the last iteration, the last iteration's statistics are used."""
-        shared = self.running_mean.shape[0] - 1
-        row = min(t, shared - 1)
         if self.training:
+            shared = self.running_mean.shape[0] - 1
             mean, var = torch.zeros_like(self.running_mean[:2])
             # With momentum 1 the "running" statistics are the batch's own, at no extra pass over x.
             y = F.batch_norm(x, mean, var, self.weight, self.bias, True, 1.0, self.epsilon)
             with torch.no_grad():
-                for i in (row, shared):
+                for i in (min(t, shared - 1), shared):
                     self.running_mean[i].lerp_(mean, self.momentum)
                     self.running_var[i].lerp_(var, self.momentum)
             return y
         if statistics == "batch":
             return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, self.epsilon)
-        if statistics == "shared":
-            row = shared
-        mean, var = self.running_mean[row], self.running_var[row]
+        mean, var = self.running(t, statistics)
         return F.batch_norm(x, mean, var, self.weight, self.bias, False, 0.0, self.epsilon)
+
+    def running(self, t: int, statistics: Statistics) -> tuple[Tensor, Tensor]:
+        """Mean and variance, (C,) each, that evaluation uses at iteration t."""
+        shared = self.running_mean.shape[0] - 1
+        row = shared if statistics == "shared" else min(t, shared - 1)
+        return self.running_mean[row], self.running_var[row]
 
 
 class ConvNormAct(nn.Module):

@@ -1,0 +1,123 @@
+"""The engine for inference gives the generator's own images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from agm import Generator, GeneratorConfig, Schedule
+from agm.anytime.engine import Engine, phase_kernels, phases
+from agm.config import ORL_CONFIGURATIONS, Statistics
+from agm.errors import AgmError
+from agm.layers import IterationNorm
+
+
+def used(seed: int = 0, **fields: Any) -> Generator:
+    """A generator whose parameters and statistics are as varied as after training."""
+    torch.manual_seed(seed)
+    generator = Generator(GeneratorConfig(**{"width": 4, **fields})).eval()
+    for module in generator.modules():
+        if isinstance(module, IterationNorm):
+            torch.nn.init.normal_(module.weight, 1.0, 0.5)  # some of them negative
+            torch.nn.init.normal_(module.bias)
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.3, 3.0)
+    for parameter in generator.parameters():
+        if parameter.dim() == 1 or parameter.dim() == 3:
+            parameter.data += 0.1 * torch.randn_like(parameter)
+    if fields.get("peephole"):
+        for name, parameter in generator.named_parameters():
+            if name.endswith("peephole"):
+                torch.nn.init.normal_(parameter)
+    return generator
+
+
+def images(generator: Generator, x: Tensor, schedule: Schedule, statistics: Statistics) -> tuple[Tensor, Tensor]:
+    with torch.no_grad():
+        expected = torch.stack(list(generator.iterate(x, schedule, statistics)))
+    return torch.stack(list(Engine(generator, statistics).iterate(x, schedule))), expected
+
+
+SCHEDULES = ("A", "B", "NOAEL", "-x-x (2) - --xx (2) - xxxx (2)", "---x (3) - -xxx (1) - x-xx (3)")
+
+
+@pytest.mark.parametrize("layers", ORL_CONFIGURATIONS)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_network_under_every_schedule(layers: str, schedule: str) -> None:
+    generator = used(layers=layers)
+    found, expected = images(generator, torch.rand(2, 3, 7, 6), Schedule.parse(schedule), "iteration")
+    assert expected.std() > 0.01
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("statistics", ["shared", "iteration"])
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"peephole": True}, {"residual": True}, {"feedback": "bicubic"}, {"upsampling": "bilinear"}],
+    ids=lambda fields: "".join(fields),
+)
+def test_every_option_in_double_precision(fields: dict[str, Any], statistics: Statistics) -> None:
+    for layers in ("rnrn", "nrnr"):
+        generator = used(layers=layers, **fields).double()
+        x = torch.rand(1, 3, 6, 9, dtype=torch.float64)
+        found, expected = images(generator, x, Schedule.parse("B"), statistics)
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
+@given(height=st.integers(1, 9), width=st.integers(1, 9), layers=st.sampled_from(ORL_CONFIGURATIONS))
+@settings(max_examples=40)
+def test_every_size(height: int, width: int, layers: str) -> None:
+    generator = used(layers=layers, width=2).double()
+    x = torch.rand(1, 3, height, width, dtype=torch.float64)
+    found, expected = images(generator, x, Schedule.parse("---x (1) - xx-x (1) - xxxx (2)"), "iteration")
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_past_the_last_iteration_as_the_generator() -> None:
+    generator = used(layers="rnnr", iterations=2).double()
+    found, expected = images(
+        generator, torch.rand(1, 3, 4, 4, dtype=torch.float64), Schedule.parse("xxxx (5)"), "iteration"
+    )
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_the_generator_and_the_input_stay_as_they_are() -> None:
+    generator = used(layers="nrnr")
+    before = {name: tensor.clone() for name, tensor in generator.state_dict().items()}
+    x = torch.rand(1, 3, 5, 5)
+    kept = x.clone()
+    first = torch.stack(list(Engine(generator).iterate(x, Schedule.parse("A"))))
+    engine = Engine(generator)
+    again = [torch.stack(list(engine.iterate(x, Schedule.parse("A")))) for _ in range(2)]
+    assert torch.equal(x, kept)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in generator.state_dict().items())
+    assert torch.equal(again[0], first)
+    assert torch.equal(again[1], first)
+
+
+def test_an_image_once_given_does_not_change() -> None:
+    given_, kept = [], []
+    for image in Engine(used(layers="rrrr")).iterate(torch.rand(1, 3, 4, 4), Schedule.parse("xxxx (4)")):
+        given_.append(image)
+        kept.append(image.clone())
+    assert all(torch.equal(one, other) for one, other in zip(given_, kept, strict=True))
+
+
+def test_statistics_of_the_batch_cannot_be_folded() -> None:
+    with pytest.raises(AgmError, match="cannot be folded"):
+        Engine(used(), "batch")
+
+
+@given(st.integers(1, 5), st.integers(1, 5), st.booleans())
+def test_a_convolution_before_the_upsampling(height: int, width: int, with_bias: bool) -> None:
+    torch.manual_seed(height * 10 + width)
+    z, weight = torch.rand(2, 3, height, width).double(), torch.rand(4, 3, 3, 3).double()
+    bias = torch.rand(4).double() if with_bias else None
+    expected = F.conv2d(F.interpolate(z, scale_factor=2, mode="nearest"), weight, bias, padding=1)
+    torch.testing.assert_close(phases(z, phase_kernels(weight), bias), expected)
