@@ -24,7 +24,7 @@ SUBSTITUTES = {
     "f5f2cd5b74d02dcb28a55ad85b946ac95e72a8c0cf9400eb679a9a33befe65df": "Labeled Faces in the Wild",
     "319ba9c662bb34bc207f3dd995ea07d01add7cde0a56f00d7cd0a4e2d3448587": "NAIP aerial tiles",
 }
-"""Prepared sets that are not the paper's own either, by the fingerprint that every run keeps."""
+"""Prepared sets without a card that says so, that are not the paper's own: by the fingerprint that every run keeps."""
 
 STANDING = " standing in for "
 
@@ -160,9 +160,10 @@ def _data_name(run: Run, role: str) -> str:
     paper = PAPER_NAMES.get(role)
     if paper is None:
         return run.config.data.dataset
-    if run.summary["data"]["stand_in"]:
-        return f"{run.config.data.dataset}{STANDING}{paper}"
-    substitute = SUBSTITUTES.get(run.summary["data"]["fingerprint"])
+    dataset, stand_in = run.config.data.dataset, run.summary["data"]["stand_in"]
+    if stand_in and dataset not in PAPER_NAMES:
+        return f"{dataset}{STANDING}{paper}"
+    substitute = stand_in or SUBSTITUTES.get(run.summary["data"]["fingerprint"])
     return f"{substitute}{STANDING}{paper}" if substitute else paper
 
 

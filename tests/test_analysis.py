@@ -88,6 +88,12 @@ def test_real_data_sets_bear_the_papers_name_unless_they_are_substitutes(home: P
     )
     text = analysis.data_text([*cars, *faces], paper)
     assert text == "CARDATA, Labeled Faces in the Wild standing in for FACEDATA"
+    told = make(
+        home,
+        plan("fig5", paper, dataset="faces"),
+        data={"fingerprint": "1", "stand_in": "other faces", "images": images},
+    )
+    assert analysis.data_text(told, paper) == "other faces standing in for FACEDATA"
 
 
 def test_recorded_runs_say_so_and_stand_beside_those_made_here(home: Path) -> None:
