@@ -1,0 +1,56 @@
+"""Which trained network is used: one by name, or the best of those whose weights are here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agm.errors import AgmError
+from agm.paths import results_folder, runs_folder
+from agm.runs import Run
+
+WEIGHTS = "generator.safetensors"
+
+
+def weights(model: str | Path | None = None) -> Path:
+    """The weights file of a model: a weights file, a run's folder or a run's id.
+
+    By default, of the recorded runs that have their weights, the one whose last image gains most PSNR over bicubic on
+    its own test images, with statistics per iteration; where none is recorded, the same among the runs made here.
+    Raises AgmError if there is none.
+    """
+    if model is None:
+        return _best()
+    path = Path(model).expanduser()
+    if path.is_dir():
+        path = path / WEIGHTS
+    if path.is_file():
+        return path
+    found = [runs_folder() / str(model) / WEIGHTS, *sorted(results_folder().glob(f"*/{Path(model).name}/{WEIGHTS}"))]
+    if Path(model).name == str(model):
+        for candidate in found:
+            if candidate.is_file():
+                return candidate
+    raise AgmError(
+        f"{model}: no weights there; expected a {WEIGHTS}, a run folder with one, or the id of a run with one"
+    )
+
+
+def _best() -> Path:
+    for pattern, root in (("*/*", results_folder()), ("*", runs_folder())):
+        runs = [Run.read(path.parent) for path in sorted(root.glob(f"{pattern}/{WEIGHTS}")) if _finished(path)]
+        if runs:
+            return max(runs, key=_gain).folder / WEIGHTS
+    raise AgmError(f"no trained weights in {results_folder()} or {runs_folder()}; name some with --model, or agm train")
+
+
+def _finished(path: Path) -> bool:
+    return (path.parent / "summary.json").is_file()
+
+
+def _gain(run: Run) -> float:
+    """dB over bicubic; a diverged network, which has none, comes last."""
+    try:
+        gain = float(run.test("psnr", "iteration")[-1]) - run.bicubic("psnr")
+    except (KeyError, IndexError, TypeError):
+        return float("-inf")
+    return gain if gain == gain else float("-inf")

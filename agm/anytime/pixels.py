@@ -1,0 +1,139 @@
+"""Images of any kind as numbers for the network, and back: Pillow's or numpy's, grey or colour, 8 or 16 bits, alpha."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from agm.anytime.tiles import Tile
+from agm.errors import AgmError
+from agm.generator import SCALE
+
+Array = NDArray[Any]
+AnyImage = Image.Image | Array
+SIXTEEN = ("I;16", "I;16B", "I;16L", "I;16N")
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """colour: (H, W, 1) or (H, W, 3); alpha: (H, W). Both uint8, uint16, or floats in [0, 1].
+
+    `flat`: a grey array came without its axis of channels. `pillow`: it came, and goes back, as Pillow's image.
+    """
+
+    colour: Array
+    alpha: Array | None
+    pillow: bool
+    flat: bool = False
+
+    @classmethod
+    def of(cls, image: AnyImage) -> Pixels:
+        """Raises AgmError if it is no image, is empty, or has numbers outside its range."""
+        if isinstance(image, Image.Image):
+            return cls._split(_to_array(image), pillow=True)
+        if not isinstance(image, np.ndarray):
+            raise AgmError(f"expected a Pillow image or a numpy array, got {type(image).__name__}")
+        return cls._split(image, pillow=False)
+
+    @classmethod
+    def _split(cls, array: Array, pillow: bool) -> Pixels:
+        flat = array.ndim == 2
+        whole = array[..., None] if flat else array
+        if whole.ndim != 3 or whole.shape[2] not in (1, 2, 3, 4):
+            raise AgmError(f"expected (H, W) or (H, W, C) with 1 to 4 channels, got {array.shape}")
+        if 0 in whole.shape:
+            raise AgmError(f"an image of {whole.shape[1]} x {whole.shape[0]} pixels is empty")
+        if whole.dtype not in (np.uint8, np.uint16) and whole.dtype.kind != "f":
+            raise AgmError(f"expected uint8, uint16 or floats in [0, 1], got {whole.dtype}")
+        if whole.dtype.kind == "f" and not (whole.min() >= 0 and whole.max() <= 1):  # not: NaN compares false
+            raise AgmError("floating-point images must have values in [0, 1]")
+        colours = 1 if whole.shape[2] < 3 else 3
+        alpha = whole[..., colours] if whole.shape[2] > colours else None
+        return cls(whole[..., :colours], alpha, pillow, flat)
+
+    @property
+    def height(self) -> int:
+        return int(self.colour.shape[0])
+
+    @property
+    def width(self) -> int:
+        return int(self.colour.shape[1])
+
+    @property
+    def top(self) -> float:
+        """The number that means white."""
+        return 1.0 if self.colour.dtype.kind == "f" else float(np.iinfo(self.colour.dtype).max)
+
+    def tensor(self, tile: Tile) -> Tensor:
+        """What the network sees of a tile: (1, 3, h, w) in [0, 1], grey three times."""
+        window = self.colour[tile.top : tile.bottom, tile.left : tile.right].astype(np.float32)
+        # Laid out in memory as agm.data.to_tensor does it: convolutions round differently otherwise.
+        x = torch.from_numpy(window[None]).permute(0, 3, 1, 2) / self.top  # (1, h, w, C) -> (1, C, h, w)
+        return x if x.shape[1] == 3 else x.repeat(1, 3, 1, 1)
+
+    def bicubic(self) -> Array:
+        """Bicubic upsampling of the colours by Pillow, (2H, 2W, C): iteration 0."""
+        return np.stack([_enlarge(self.colour[..., i]) for i in range(self.colour.shape[2])], axis=-1)
+
+    def place(self, out: Array, tile: Tile, image: Tensor) -> None:
+        """Write the part that a tile gives, of its (1, 3, 2h, 2w), into the (2H, 2W, C) of the whole image."""
+        rows = slice(SCALE * (tile.first_row - tile.top), SCALE * (tile.last_row - tile.top))
+        columns = slice(SCALE * (tile.first_column - tile.left), SCALE * (tile.last_column - tile.left))
+        part = image[0, :, rows, columns].clamp(0, 1).permute(1, 2, 0).cpu().numpy()  # (C, h, w) -> (h, w, C)
+        part = part.mean(axis=2, keepdims=True) if self.colour.shape[2] == 1 else part
+        target = out[
+            SCALE * tile.first_row : SCALE * tile.last_row, SCALE * tile.first_column : SCALE * tile.last_column
+        ]
+        target[...] = _quantise(part * self.top, self.colour.dtype)
+
+    def restore(self, colour: Array) -> AnyImage:
+        """(2H, 2W, C) -> an image of the kind that came, with its alpha upsampled."""
+        if self.alpha is not None:
+            colour = np.concatenate([colour, _enlarge(self.alpha)[..., None]], axis=2)
+        if not self.pillow:
+            return colour[..., 0] if self.flat else colour
+        return Image.fromarray(np.ascontiguousarray(colour[..., 0] if colour.shape[2] == 1 else colour))
+
+
+def _to_array(image: Image.Image) -> Array:
+    """(H, W) or (H, W, C), of any of Pillow's modes."""
+    if image.mode in SIXTEEN:
+        return np.asarray(image).astype(np.uint16)  # in the machine's own order of bytes
+    if image.mode == "I":
+        values = np.asarray(image)
+        if values.size and not 0 <= values.min() <= values.max() <= 65535:
+            raise AgmError("grey values beyond 16 bits are not known here; scale them to 0 ... 65535")
+        return values.astype(np.uint16)
+    if image.mode == "F":
+        return np.asarray(image)
+    if image.mode == "La":  # Pillow converts it to nothing but LA
+        return np.asarray(image.convert("LA"))
+    grey = image.mode in ("1", "L", "LA")
+    target = ("LA" if grey else "RGBA") if image.has_transparency_data else ("L" if grey else "RGB")
+    if image.mode == target:
+        return np.asarray(image)
+    try:
+        return np.asarray(image.convert("RGBA").convert("LA") if target == "LA" else image.convert(target))
+    except ValueError as error:
+        raise AgmError(f"images of mode {image.mode} cannot be shown as colours ({error})") from None
+
+
+def _enlarge(plane: Array) -> Array:
+    """(H, W) -> (2H, 2W), in the plane's own type."""
+    size = (SCALE * plane.shape[1], SCALE * plane.shape[0])
+    if plane.dtype == np.uint8:
+        return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize(size, Image.Resampling.BICUBIC))
+    large = np.asarray(Image.fromarray(plane.astype(np.float32)).resize(size, Image.Resampling.BICUBIC))
+    return _quantise(large, plane.dtype)
+
+
+def _quantise(values: Array, dtype: np.dtype[Any]) -> Array:
+    if dtype.kind == "f":
+        return values.clip(0, 1).astype(dtype)
+    return values.clip(0, np.iinfo(dtype).max).round().astype(dtype)

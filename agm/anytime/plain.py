@@ -1,0 +1,74 @@
+"""What an upscaler needs of a network: start an image, do one iteration. And the plain way to do both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from agm.config import GeneratorConfig, Statistics
+from agm.errors import AgmError, unknown
+from agm.generator import Context, Generator, States
+from agm.schedule import LAYERS, Mask
+
+STATISTICS: tuple[Statistics, ...] = ("iteration", "shared")
+"""Those that do not depend on what else is in the batch."""
+
+
+class Stepper(Protocol):
+    """A trained network that goes through its iterations one by one; what it has reached lies in `progress`."""
+
+    def start(self, x: Tensor) -> Any:
+        """x: (N, 3, H, W) in [0, 1] -> progress before the first iteration."""
+
+    def step(self, progress: Any, mask: Mask) -> Tensor:
+        """One iteration with the active layers of `mask` -> its image, (N, 3, 2H, 2W), not clamped."""
+
+
+@dataclass
+class Progress:
+    """Where one batch of images stands."""
+
+    context: Context
+    previous: Tensor  # the last output, (N, 3, 2H, 2W)
+    states: States = (None,) * LAYERS
+    t: int = 0
+
+
+class Plain:
+    """`Generator.iterate`, one iteration at a time: the same bits."""
+
+    def __init__(self, generator: Generator, statistics: Statistics = "iteration") -> None:
+        """Raises AgmError for batch statistics: an image, and each of its tiles, would come out in its own colours."""
+        check_statistics(statistics)
+        self.generator, self.statistics = generator.eval(), statistics
+
+    @torch.inference_mode()
+    def start(self, x: Tensor) -> Progress:
+        context = self.generator.encode(x, self.statistics)
+        return Progress(context, self.generator.first_feedback(x, context))
+
+    @torch.inference_mode()
+    def step(self, progress: Progress, mask: Mask) -> Tensor:
+        progress.previous, progress.states = self.generator.step(
+            progress.context, progress.previous, progress.states, mask, progress.t, self.statistics
+        )
+        progress.t += 1
+        return progress.previous
+
+
+def check_statistics(statistics: str) -> None:
+    if statistics == "batch":
+        raise AgmError("statistics 'batch' are those of many images at once; choose iteration or shared")
+    if statistics not in STATISTICS:
+        raise unknown("statistics", statistics, STATISTICS)
+
+
+def held_bytes(config: GeneratorConfig) -> int:
+    """What `Progress` and one more image hold between iterations, in bytes per input pixel."""
+    floats = config.width + 3 * 4 * 2 + (3 * 4 if config.residual or config.feedback == "bicubic" else 0)
+    sizes = (2, 2, 2 * 4, 4)  # (channels / width) x (pixels / input pixels) of the layers' outputs
+    floats += sum(2 * config.width * size for letter, size in zip(config.layers, sizes, strict=True) if letter == "r")
+    return 4 * floats

@@ -1,0 +1,239 @@
+"""Upscaling against a deadline: an iteration is begun only if it will be over in time."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from agm import files
+from agm.anytime import model, tiles
+from agm.anytime.pixels import AnyImage, Array, Pixels
+from agm.anytime.plain import Plain, Stepper, check_statistics, held_bytes
+from agm.anytime.tiles import Tile
+from agm.anytime.times import (
+    FINISH,
+    Clock,
+    Times,
+    activity,
+    measure,
+    profile_path,
+    read_profile,
+    synchronize,
+)
+from agm.config import GeneratorConfig, RunConfig, Statistics
+from agm.errors import AgmError
+from agm.runs import load as load_generator
+from agm.schedule import Schedule
+
+logger = logging.getLogger(__name__)
+
+TILE = 128
+"""Side of a tile in input pixels, its overlap included."""
+GROUP_BYTES = 256 * 2**20
+"""How much the tiles that are under way together may hold between their iterations."""
+WARM_UP = (8, 24)
+"""Sides of the inputs that are timed where no machine profile is stored."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """An image twice as high and wide, and how it came about.
+
+    `iteration`: the last one that was finished in time, all over the image; 0 is bicubic upsampling. `elapsed` and
+    `durations`: seconds since the call, and of each iteration. `met`: whether it was there by the deadline.
+    """
+
+    image: AnyImage
+    iteration: int
+    elapsed: float
+    deadline: float | None
+    durations: tuple[float, ...]
+
+    @property
+    def met(self) -> bool:
+        return self.deadline is None or self.elapsed <= self.deadline
+
+
+class Streamed(NamedTuple):
+    """One of the images of `stream`."""
+
+    iteration: int
+    image: AnyImage
+    elapsed: float
+
+
+@dataclass
+class _Group:
+    """Tiles that go through the iterations together, and the images of the last iteration that all have finished."""
+
+    tiles: list[Tile]
+    progress: list[Any] = field(default_factory=list)
+    images: list[Tensor] = field(default_factory=list)
+    iteration: int = 0
+
+    def release(self) -> None:
+        """Let go of what the group holds, so that the next one has room."""
+        self.progress.clear()
+        self.images.clear()
+
+
+class AnytimeUpscaler:
+    """A trained network as a tool: the first picture fast, better ones as time allows.
+
+    An image that is larger than a tile is cut into overlapping tiles. All tiles of a group reach an iteration before
+    any of them begins the next; a group is as many tiles as may be held in memory between iterations. Where there
+    are several groups, each in turn gets a share of the time left, by its pixels, and the result's iteration is that of
+    the group that came least far.
+    """
+
+    def __init__(
+        self,
+        stepper: Stepper,
+        config: GeneratorConfig,
+        schedule: Schedule,
+        times: Times,
+        tile: int = TILE,
+        device: torch.device | str = "cpu",
+        clock: Clock = time.perf_counter,
+    ) -> None:
+        tiles.check(tile)
+        self.stepper, self.config, self.schedule, self.times = stepper, config, schedule, times
+        self.tile = tile
+        self.device, self._clock = torch.device(device), clock
+        self._group_pixels = GROUP_BYTES // held_bytes(config)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path | None = None,
+        statistics: Statistics = "iteration",
+        schedule: str | Schedule | None = None,
+        tile: int = TILE,
+        device: torch.device | str = "cpu",
+        timed: bool = True,
+        engine: Callable[..., Stepper] = Plain,
+    ) -> AnytimeUpscaler:
+        """A network by its weights file, run folder or run id; `agm.anytime.model.weights` says which by default.
+
+        `statistics`: batch-norm statistics per iteration by default, without which the first images are spoilt (the
+        book's chapter on statistics). `schedule`: the one the network was trained with by default. `timed`: take this
+        machine's times from `agm profile-machine`, or else measure for about a second, so that deadlines can be kept.
+        Raises AgmError if weights, schedule or statistics do not fit.
+        """
+        check_statistics(statistics)
+        tiles.check(tile)
+        weights = model.weights(path)
+        generator = load_generator(weights).to(device)
+        trained = RunConfig.from_dict(files.read_tensors(weights)[1]["config"]).training.schedule
+        plan = generator.resolve(trained if schedule is None else schedule)
+        upscaler = cls(engine(generator, statistics), generator.config, plan, Times({}), tile, device)
+        if timed:
+            upscaler._know_times()
+        return upscaler
+
+    def _know_times(self) -> None:
+        if profile_path().exists():
+            try:
+                self.times.add(read_profile(profile_path(), self.config, self.stepper, self.device))
+            except AgmError as error:
+                logger.warning("%s; ignored", error)
+        if self.times.missing(self.schedule):
+            self.times.add(measure(self.stepper, self.schedule, WARM_UP, 10, 0.5, self.device))
+        else:
+            measure(self.stepper, self.schedule, WARM_UP[:1], 0, 0, self.device)  # the first convolutions take longer
+
+    def upscale(self, image: AnyImage, deadline: float | None = None, iterations: int | None = None) -> Result:
+        """The best image by the deadline, or after so many iterations, or at the end of the schedule.
+
+        `image`: a Pillow image or an array (H, W) or (H, W, C), uint8, uint16 or floats in [0, 1]; the result is of the
+        same kind. `deadline`: seconds from this call to its return; reading and writing files is not included. What is
+        asked for at once may come late: the bicubic image, which is always made. Raises AgmError for what is no image.
+        """
+        started = self._clock()
+        self.check(deadline, iterations)
+        end = math.inf if deadline is None else started + deadline
+        masks = self.schedule.masks[:iterations]
+        pixels = Pixels.of(image)
+        out = pixels.bicubic()
+        reached, durations = len(masks), [0.0] * len(masks)
+        groups = self._groups(pixels)
+        left = sum(tile.pixels for group in groups for tile in group.tiles)
+        for group in groups:
+            size = sum(tile.pixels for tile in group.tiles)
+            now = self._clock()
+            limit = math.inf if deadline is None else now + (end - self.times.predict(FINISH, left) - now) * size / left
+            for t in range(len(masks)):
+                begun = self._clock()
+                if not self._advance(group, pixels, t, limit):
+                    break
+                durations[t] += self._clock() - begun
+            self._place(group, pixels, out)
+            group.release()
+            reached, left = min(reached, group.iteration), left - size
+        finished = pixels.restore(out)
+        return Result(finished, reached, self._clock() - started, deadline, tuple(durations[:reached]))
+
+    def stream(self, image: AnyImage, iterations: int | None = None) -> Iterator[Streamed]:
+        """Yield every image with its iteration and the seconds since the call: bicubic as 0, then each iteration's.
+
+        An image whose tiles cannot all be held in memory comes only as bicubic and after its last iteration.
+        """
+        started = self._clock()
+        self.check(None, iterations)
+        masks = self.schedule.masks[:iterations]
+        pixels = Pixels.of(image)
+        out = pixels.bicubic()
+
+        def streamed(t: int) -> Streamed:
+            return Streamed(t, pixels.restore(out.copy()), self._clock() - started)
+
+        yield streamed(0)
+        groups = self._groups(pixels)
+        for group in groups:
+            for t in range(len(masks)):
+                self._advance(group, pixels, t, math.inf)
+                if len(groups) == 1 or t + 1 == len(masks):
+                    self._place(group, pixels, out)
+                if len(groups) == 1 or (t + 1 == len(masks) and group is groups[-1]):
+                    yield streamed(t + 1)
+            group.release()
+
+    def check(self, deadline: float | None, iterations: int | None) -> None:
+        """Raises AgmError if `upscale` would refuse them."""
+        if deadline is not None and not 0 < deadline < math.inf:
+            raise AgmError(f"deadline={deadline:g}: must be positive and finite, in seconds")
+        if iterations is not None and not 0 <= iterations <= len(self.schedule):
+            raise AgmError(f"iterations={iterations}: must be from 0 to {len(self.schedule)}, the schedule's length")
+
+    def _advance(self, group: _Group, pixels: Pixels, t: int, limit: float) -> bool:
+        """Bring all tiles of a group to iteration t + 1. False if that will not be done by `limit`: nothing changes."""
+        name = activity(self.schedule.masks[t], t)
+        images = []
+        for i, tile in enumerate(group.tiles):
+            begun = self._clock()
+            if limit < math.inf and begun + sum(self.times.predict(name, t.pixels) for t in group.tiles[i:]) > limit:
+                return False
+            if t == 0:
+                group.progress.append(self.stepper.start(pixels.tensor(tile).to(self.device)))
+            images.append(self.stepper.step(group.progress[i], self.schedule.masks[t]))
+            synchronize(self.device)
+            self.times.observe(name, tile.pixels, self._clock() - begun)
+        group.images, group.iteration = images, t + 1
+        return True
+
+    def _place(self, group: _Group, pixels: Pixels, out: Array) -> None:
+        """Write a group's images over what is there; without any, the bicubic image stays."""
+        for tile, image in zip(group.tiles, group.images, strict=False):
+            pixels.place(out, tile, image)
+
+    def _groups(self, pixels: Pixels) -> list[_Group]:
+        cut = tiles.cut(pixels.height, pixels.width, self.tile)
+        return [_Group(group) for group in tiles.groups(cut, self._group_pixels)]

@@ -1,0 +1,231 @@
+"""`agm upscale` and `agm profile-machine`: pictures by a deadline."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from agm.errors import AgmError
+
+if TYPE_CHECKING:
+    from agm.anytime.upscaler import AnytimeUpscaler, Result
+
+Model = Annotated[
+    str | None,
+    typer.Option(help="A weights file, a run folder or a run's id. [default: the best recorded run with weights]"),
+]
+ScheduleText = Annotated[str | None, typer.Option(help="AEL schedule. [default: the one the model was trained with]")]
+StatisticsName = Annotated[str, typer.Option(help="Batch-norm statistics: iteration or shared.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads. [default: torch's choice]")]
+DeviceName = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu or cuda.")]
+
+
+def upscale(
+    source: Annotated[Path, typer.Argument(help="A picture, or a folder of pictures.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help=".png, .jpg, .webp or .tif; or a folder.", show_default=False)],
+    deadline: Annotated[str | None, typer.Option(help="Time for each picture, such as 50ms, 0.05s or 2s.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Stop after so many iterations; 0 is bicubic.")] = None,
+    model: Model = None,
+    schedule: ScheduleText = None,
+    statistics: StatisticsName = "iteration",
+    tile: Annotated[int | None, typer.Option(help="Side of a tile in input pixels; memory grows with it.")] = None,
+    threads: Threads = None,
+    device: DeviceName = "auto",
+    force: Annotated[bool, typer.Option(help="Write over files that are there.")] = False,
+) -> None:
+    """Make pictures twice as high and wide: by a deadline, or as good as the network can.
+
+    An iteration is begun only if it will be over by the deadline; the last finished picture is written, bicubic if
+    there is none. The clock runs from the decoded picture to the finished one. `agm profile-machine` makes the
+    predictions better.
+
+    Large pictures are cut into tiles. Memory: about 1.5 GB, and 40 bytes for each pixel of the input.
+    """
+    seconds = None if deadline is None else parse_deadline(deadline)
+    pairs = _pairs(source, out)
+    if not source.is_dir():
+        _check_free(out, force)
+    with _out_of_memory():
+        from agm.anytime.upscaler import TILE, AnytimeUpscaler
+
+        _use_threads(threads)
+        upscaler = AnytimeUpscaler.load(
+            model,
+            cast(Any, statistics),
+            schedule,
+            TILE if tile is None else tile,
+            _device(device),
+            timed=seconds is not None,
+        )
+    if source.is_dir():
+        _folder(upscaler, pairs, source, out, seconds, iterations, force)
+    else:
+        typer.echo(f"{out}: {_one(upscaler, source, out, seconds, iterations)}")
+
+
+def profile_machine(
+    model: Model = None,
+    schedule: ScheduleText = None,
+    sizes: Annotated[
+        list[int] | None, typer.Option(min=1, help="Side of the inputs. [default: 16, 32, 64, 128]")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Measurements of every iteration and size.")] = 30,
+    seconds: Annotated[float, typer.Option(min=0, help="Per size; after that, three rounds suffice.")] = 20.0,
+    threads: Threads = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Measure how long each iteration takes here, and store it for `agm upscale --deadline`.
+
+    It counts for one model, number of threads and machine, while the machine is as busy as it is then.
+    """
+    with _out_of_memory():
+        from agm.anytime.times import FINISH, measure, profile_path, write_profile
+        from agm.anytime.upscaler import AnytimeUpscaler
+
+        _use_threads(threads)
+        upscaler = AnytimeUpscaler.load(model, schedule=schedule, device=_device(device), timed=False)
+        table = measure(
+            upscaler.stepper, upscaler.schedule, sorted(sizes or (16, 32, 64, 128)), rounds, seconds, upscaler.device
+        )
+    write_profile(profile_path(), table, upscaler.config, upscaler.stepper, upscaler.device)
+    typer.echo(f"{'active layers':15}{'input':>11}{'p50/ms':>10}{'p95/ms':>10}{'p99/ms':>10}")
+    for name, rows in table.items():
+        for pixels, span in rows.items():
+            side = f"{round(pixels**0.5)} x {round(pixels**0.5)}"
+            values = "".join(f"{1000 * value:>10.1f}" for value in (span.p50, span.p95, span.p99))
+            typer.echo(f"{'to an image' if name == FINISH else name:15}{side:>11}{values}")
+    typer.echo(f"-> {profile_path()}")
+
+
+def register(commands: typer.Typer) -> None:
+    """Add the commands of this module."""
+    commands.command()(upscale)
+    commands.command("profile-machine")(profile_machine)
+
+
+def parse_deadline(text: str) -> float:
+    """50ms, 0.05s, 2s or 1m -> seconds. Raises AgmError for anything else, and for zero."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m)", text.strip())
+    seconds = float(match[1]) * {"ms": 0.001, "s": 1, "m": 60}[match[2]] if match else 0.0
+    if not 0 < seconds < float("inf"):
+        raise AgmError(f"deadline {text!r}: expected a positive time with its unit, such as 50ms, 0.05s or 2s")
+    return seconds
+
+
+def _pairs(source: Path, out: Path) -> list[tuple[Path, Path]]:
+    """Which file becomes which; in a folder, formats that cannot be written become PNG beside their name."""
+    from agm.anytime.pictures import FORMATS, format_of
+    from agm.data.images import image_files
+
+    if not source.is_dir():
+        if not source.exists():
+            raise AgmError(f"{source}: missing")
+        if out.is_dir():
+            raise AgmError(f"{out}: is a folder; name the file to write")
+        format_of(out)
+        return [(source, out)]
+    if out.exists() and not out.is_dir():
+        raise AgmError(f"{out}: is a file; a folder of pictures needs a folder to write to")
+    inside = out.resolve()
+    found = [path for path in image_files(source) if inside not in path.resolve().parents]
+    if not found:
+        raise AgmError(f"{source}: there are no pictures in this folder")
+    targets = [path if path.suffix.lower() in FORMATS else path.with_name(f"{path.name}.png") for path in found]
+    return [(path, out / target.relative_to(source)) for path, target in zip(found, targets, strict=True)]
+
+
+def _folder(
+    upscaler: AnytimeUpscaler,
+    pairs: list[tuple[Path, Path]],
+    source: Path,
+    out: Path,
+    deadline: float | None,
+    iterations: int | None,
+    force: bool,
+) -> None:
+    from tqdm import tqdm
+
+    there = [] if force else [target for _, target in pairs if target.exists()]
+    waiting = [pair for pair in pairs if pair[1] not in there]
+    broken = 0
+    with tqdm(waiting, desc=f"upscaling {source.name}", unit="picture", disable=None, leave=False) as bar:
+        for path, target in bar:
+            try:
+                line = _one(upscaler, path, target, deadline, iterations)
+            except UnreadableError as error:
+                broken += 1
+                tqdm.write(f"agm: skipped {error}", file=sys.stderr)
+                continue
+            tqdm.write(f"{target}: {line}")
+    counts = [f"{len(waiting) - broken} of {len(pairs)} pictures -> {out}"]
+    counts += [f"{len(there)} already there, kept (--force writes over them)"] if there else []
+    counts += [f"{broken} skipped"] if broken else []
+    typer.echo("; ".join(counts))
+    if broken:
+        raise typer.Exit(1)
+
+
+class UnreadableError(AgmError):
+    """A picture that cannot be upscaled, while others may be."""
+
+
+def _one(upscaler: AnytimeUpscaler, source: Path, out: Path, deadline: float | None, iterations: int | None) -> str:
+    """Upscale one file; returns what to print."""
+    from agm import files
+    from agm.anytime import pictures
+
+    upscaler.check(deadline, iterations)  # a wrong option is not the picture's fault
+    try:
+        picture = pictures.read(source)
+        with _out_of_memory():
+            result = upscaler.upscale(picture.image, deadline, iterations)
+            content = pictures.encode(out, cast(Any, result.image), picture)
+    except AgmError as error:
+        text = str(error)
+        raise UnreadableError(text if text.startswith((str(source), str(out))) else f"{source}: {text}") from None
+    files.write_bytes(out, content)
+    return _sentence(result, len(upscaler.schedule))
+
+
+def _sentence(result: Result, most: int) -> str:
+    reached = f"iteration {result.iteration} of {most}" if result.iteration else "bicubic"
+    late = "" if result.met else f", later than {1000 * (result.deadline or 0):g} ms"
+    return f"{reached}, {1000 * result.elapsed:.0f} ms{late}"
+
+
+def _check_free(path: Path, force: bool) -> None:
+    if path.exists() and not force:
+        raise AgmError(f"{path}: is there already; --force writes over it")
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name not in ("auto", "cpu", "cuda"):
+        raise AgmError(f"unknown device {name!r} (known: auto, cpu, cuda)")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise AgmError("device 'cuda' was asked for, but torch sees no GPU; use --device cpu")
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def _use_threads(threads: int | None) -> None:
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def _out_of_memory() -> Iterator[None]:
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or re.search(r"out of memory|can't allocate memory", str(error)):
+            raise AgmError("out of memory; use a smaller --tile, or a smaller picture") from None
+        raise

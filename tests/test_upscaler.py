@@ -1,0 +1,325 @@
+"""Images of all kinds and sizes through the upscaler: what comes out is what the generator gives."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from support.anytime import weights
+from support.runs import tiny
+
+from agm import files, load
+from agm.anytime import model, tiles
+from agm.anytime.engine import Engine
+from agm.anytime.plain import held_bytes
+from agm.anytime.upscaler import TILE, AnytimeUpscaler
+from agm.config import RunConfig
+from agm.data import to_tensor
+from agm.errors import AgmError
+
+ROOT = Path(__file__).parents[1]
+RECORDED = sorted((ROOT / "results").glob("*/*/generator.safetensors"))
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return weights(tmp_path_factory.mktemp("model") / "generator.safetensors")
+
+
+@pytest.fixture(scope="module")
+def upscaler(path: Path) -> AnytimeUpscaler:
+    return AnytimeUpscaler.load(path, timed=False)
+
+
+def photograph(height: int = 20, width: int = 24) -> Any:
+    return np.ascontiguousarray(skimage.data.chelsea()[100 : 100 + height, 150 : 150 + width])
+
+
+def by_hand(path: Path, pixels: Any, statistics: Any = "iteration", schedule: str = "x--x (1) - xxxx (2)") -> list[Any]:
+    """All images of `Generator.iterate`, (H, W, 3) uint8."""
+    with torch.inference_mode():
+        images = list(load(path).iterate(to_tensor(pixels[None]), schedule, statistics))
+    return [(y[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy() for y in images]
+
+
+@pytest.mark.parametrize("statistics", ["iteration", "shared"])
+@pytest.mark.parametrize("schedule", [None, "---x (2) - xxxx (2)"])
+def test_the_generators_own_bits(path: Path, statistics: Any, schedule: str | None) -> None:
+    """With a schedule that is longer than training, too."""
+    pixels = photograph()
+    upscaler = AnytimeUpscaler.load(path, statistics, schedule, timed=False)
+    expected = by_hand(path, pixels, statistics, schedule or "x--x (1) - xxxx (2)")
+    assert len({image.tobytes() for image in expected}) == len(expected)
+    for n, image in enumerate(expected, 1):
+        np.testing.assert_array_equal(upscaler.upscale(pixels, iterations=n).image, image)
+    streamed = list(upscaler.stream(pixels))
+    assert [s.iteration for s in streamed] == list(range(len(expected) + 1))
+    for s, image in zip(streamed[1:], expected, strict=True):
+        np.testing.assert_array_equal(s.image, image)
+    bicubic = Image.fromarray(pixels).resize((48, 40), Image.Resampling.BICUBIC)
+    np.testing.assert_array_equal(streamed[0].image, bicubic)
+    assert [s.elapsed for s in streamed] == sorted(s.elapsed for s in streamed)
+    np.testing.assert_array_equal(upscaler.upscale(pixels, iterations=0).image, bicubic)
+
+
+def test_another_engine_can_take_its_place(path: Path) -> None:
+    upscaler = AnytimeUpscaler.load(path, timed=False, engine=Engine)
+    image = np.asarray(upscaler.upscale(photograph()).image, dtype=int)
+    assert np.abs(image - by_hand(path, photograph())[-1]).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (2, 2), (3, 5), (7, 4), (17, 31)])
+def test_any_size(upscaler: AnytimeUpscaler, path: Path, size: tuple[int, int]) -> None:
+    pixels = photograph(*size)
+    result = upscaler.upscale(pixels)
+    assert result.image.shape == (2 * size[0], 2 * size[1], 3)
+    np.testing.assert_array_equal(result.image, by_hand(path, pixels)[-1])
+    assert upscaler.upscale(Image.fromarray(pixels)).image.size == (2 * size[1], 2 * size[0])
+
+
+def test_grey_is_the_mean_of_what_grey_colours_give(upscaler: AnytimeUpscaler) -> None:
+    grey = photograph()[..., 0]
+    colours = np.repeat(grey[..., None], 3, axis=2).astype(float) / 255
+    expected = (upscaler.upscale(colours).image.mean(axis=2) * 255).round()
+    np.testing.assert_allclose(upscaler.upscale(grey).image, expected, atol=1)
+    assert upscaler.upscale(grey).image.shape == (40, 48)
+    assert upscaler.upscale(grey[..., None]).image.shape == (40, 48, 1)
+
+
+def test_sixteen_bits_stay(upscaler: AnytimeUpscaler) -> None:
+    """More than 256 values come out, and they are those of floats."""
+    fine = photograph().astype(np.uint16) * 257 + np.arange(24, dtype=np.uint16)[:, None] % 200
+    for pixels in (fine, fine[..., 1]):
+        image = upscaler.upscale(pixels).image
+        assert image.dtype == np.uint16
+        assert len(np.unique(image % 256)) > 200
+        floats = upscaler.upscale(pixels / 65535).image
+        assert floats.dtype == np.float64
+        np.testing.assert_allclose(image / 65535, floats, atol=2e-5)
+    eight = upscaler.upscale((fine // 257).astype(np.uint8)).image
+    np.testing.assert_allclose(eight.astype(int) * 257, upscaler.upscale(fine // 257 * 257).image, atol=257)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("channels", [2, 4])
+def test_alpha_is_upsampled_beside_the_colours(upscaler: AnytimeUpscaler, dtype: Any, channels: int) -> None:
+    top = 1 if dtype is np.float32 else np.iinfo(dtype).max
+    whole = (np.concatenate([photograph()[..., : channels - 1], photograph()[..., 2:]], axis=2) / 255 * top).astype(
+        dtype
+    )
+    image = upscaler.upscale(whole).image
+    assert (image.shape, image.dtype) == ((40, 48, channels), dtype)
+    np.testing.assert_array_equal(image[..., :-1], upscaler.upscale(whole[..., :-1]).image)
+    alpha = Image.fromarray(whole[..., -1].astype(np.float32)).resize((48, 40), Image.Resampling.BICUBIC)
+    np.testing.assert_allclose(image[..., -1], np.asarray(alpha).clip(0, top), atol=top / 255)
+
+
+@pytest.mark.parametrize(
+    ("mode", "out"),
+    [
+        *(("RGB", "RGB"), ("L", "L"), ("1", "L"), ("LA", "LA"), ("RGBA", "RGBA"), ("P", "RGB"), ("CMYK", "RGB")),
+        *(("I;16", "I;16"), ("I", "I;16"), ("F", "F"), ("YCbCr", "RGB"), ("La", "LA"), ("RGBa", "RGBA")),
+    ],
+)
+def test_pillows_modes(upscaler: AnytimeUpscaler, mode: str, out: str) -> None:
+    colour = Image.fromarray(photograph())
+    if mode in ("I;16", "I", "F"):
+        values = np.asarray(colour.convert("L")).astype(np.float32) / 255
+        types = {"I;16": np.uint16, "I": np.int32, "F": np.float32}
+        image = Image.fromarray((values * (1 if mode == "F" else 60000)).astype(types[mode]))
+    elif mode in ("La", "RGBa"):
+        image = colour.convert({"La": "LA", "RGBa": "RGBA"}[mode]).convert(mode)
+    else:
+        image = colour.convert(mode)
+    assert image.mode == mode
+    result = upscaler.upscale(image).image
+    assert isinstance(result, Image.Image)
+    assert (result.mode, result.size) == (out, (48, 40))
+    if mode in ("RGB", "RGBA", "YCbCr"):
+        plain = np.asarray(upscaler.upscale(np.asarray(image.convert("RGB"))).image)
+        np.testing.assert_array_equal(np.asarray(result)[..., :3], plain)
+
+
+def test_a_transparent_palette(upscaler: AnytimeUpscaler) -> None:
+    image = Image.fromarray(photograph()).quantize(8)
+    image.info["transparency"] = 0
+    result = upscaler.upscale(image).image
+    assert isinstance(result, Image.Image)
+    assert result.mode == "RGBA"
+    assert result.getextrema()[3] == (0, 255)
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        ("photo.jpg", "expected a Pillow image or a numpy array, got str"),
+        (np.zeros((3, 3), bool), "got bool"),
+        (np.zeros((3, 3), np.int64), "got int64"),
+        (np.zeros(3, np.uint8), "expected \\(H, W\\)"),
+        (np.zeros((3, 3, 5), np.uint8), "1 to 4 channels"),
+        (np.zeros((0, 3), np.uint8), "3 x 0 pixels is empty"),
+        (np.full((3, 3), 1.5), "must have values in \\[0, 1\\]"),
+        (np.full((3, 3), np.nan), "must have values in \\[0, 1\\]"),
+        (Image.fromarray(np.full((3, 3), 70000, np.int32)), "beyond 16 bits"),
+        (Image.fromarray(np.full((3, 3), -1.0, np.float32)), "must have values in \\[0, 1\\]"),
+    ],
+)
+def test_what_is_no_image(upscaler: AnytimeUpscaler, image: Any, words: str) -> None:
+    with pytest.raises(AgmError, match=words):
+        upscaler.upscale(image)
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(tiles.LEAST, 150))
+def test_tiles_give_every_pixel_once_and_see_enough(height: int, width: int, side: int) -> None:
+    given_ = np.zeros((height, width), int)
+    for tile in tiles.cut(height, width, side):
+        given_[tile.first_row : tile.last_row, tile.first_column : tile.last_column] += 1
+        for begin, first, last, end, length in (
+            (tile.top, tile.first_row, tile.last_row, tile.bottom, height),
+            (tile.left, tile.first_column, tile.last_column, tile.right, width),
+        ):
+            assert begin == max(first - tiles.OVERLAP, 0) or length <= side
+            assert end == min(last + tiles.OVERLAP, length) or length <= side
+            assert 0 <= begin <= first < last <= end <= length
+            assert end - begin <= side
+    assert (given_ == 1).all()
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=20), st.integers(1, 100))
+def test_groups_keep_all_tiles_in_order_and_within_the_limit(rows: list[int], limit: int) -> None:
+    cut = [tiles.Tile(0, n, 0, 1, 0, n, 0, 1) for n in rows]
+    found = list(tiles.groups(cut, limit))
+    assert [tile for group in found for tile in group] == cut
+    for group in found:
+        assert group
+        assert len(group) == 1 or sum(tile.pixels for tile in group) <= limit
+
+
+@pytest.mark.skipif(not RECORDED, reason="no recorded weights")
+def test_tiles_leave_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recorded network on a real photograph: an overlap of 16 changes nothing that 8 bits could show."""
+    monkeypatch.setenv("AGM_HOME", str(ROOT))
+    pixels = np.ascontiguousarray(skimage.data.astronaut()[150:180, 180:250])
+    untiled = AnytimeUpscaler.load(RECORDED[0], timed=False)
+    whole = np.asarray(untiled.upscale(pixels / 255, iterations=7).image)
+    untiled.tile = 64
+    differences = []
+    for overlap in (tiles.OVERLAP, 3):
+        monkeypatch.setattr(tiles, "OVERLAP", overlap)
+        tiled = np.asarray(untiled.upscale(pixels / 255, iterations=7).image)
+        differences.append(np.abs(tiled - whole).max() * 255)
+    assert differences[0] < 0.01
+    assert differences[1] > 0.5
+
+
+def test_groups_and_tiles_give_what_one_group_gives(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    upscaler = AnytimeUpscaler.load(path, tile=48, timed=False)
+    pixels = photograph(60, 70)
+    one = list(upscaler.stream(pixels))
+    monkeypatch.setattr(upscaler, "_group_pixels", 3000)
+    several = list(upscaler.stream(pixels))
+    assert [s.iteration for s in one] == [0, 1, 2, 3]
+    assert [s.iteration for s in several] == [0, 3]
+    np.testing.assert_array_equal(one[-1].image, several[-1].image)
+    np.testing.assert_array_equal(one[-1].image, upscaler.upscale(pixels).image)
+
+
+def test_too_small_a_tile(path: Path) -> None:
+    with pytest.raises(AgmError, match="tile=40: must be at least 48 pixels"):
+        AnytimeUpscaler.load(path, tile=40)
+
+
+def test_memory_between_iterations(path: Path) -> None:
+    """What `held_bytes` says is what a group really holds: states, features, the last images and the new ones."""
+    for layers in ("nnnn", "rnrn", "rrrr"):
+        upscaler = AnytimeUpscaler.load(weights(path.with_name(f"{layers}.safetensors"), layers), timed=False)
+        progress = upscaler.stepper.start(torch.rand(1, 3, 6, 8))
+        for mask in upscaler.schedule:
+            image = upscaler.stepper.step(progress, mask)
+        held = [progress.context.features, image, image, *(s for state in progress.states if state for s in state)]
+        assert sum(tensor.nbytes for tensor in held) == held_bytes(upscaler.config) * 6 * 8
+
+
+MEASURE = """
+import resource, sys
+import numpy as np, torch
+from agm.anytime.upscaler import AnytimeUpscaler
+from agm.anytime import upscaler
+torch.set_num_threads(1)
+upscaler.GROUP_BYTES = 16 * 2**20
+it = AnytimeUpscaler.load(sys.argv[1], tile=64, timed=False)
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+it.upscale(np.zeros((130, 64, 3), np.uint8))
+before = peak()
+it.upscale(np.zeros((int(sys.argv[2]), 800, 3), np.uint8), iterations=1)
+print(peak() - before)
+"""
+
+
+def test_memory_is_bounded(path: Path) -> None:
+    """A large image takes 40 bytes a pixel beyond what the tiles take; untiled it would be 700 for this network."""
+    run = [sys.executable, "-c", MEASURE, str(path), "600"]
+    more = float(subprocess.run(run, capture_output=True, text=True, check=True, timeout=200).stdout)
+    pixels = 600 * 800 / 2**20
+    assert more < 40 * pixels + 16 + 10
+
+
+def test_a_model_by_file_folder_and_id(home: Path) -> None:
+    own = weights(home / "build" / "runs" / "abc" / model.WEIGHTS)
+    recorded = weights(home / "results" / "cpu" / "def" / model.WEIGHTS)
+    assert model.weights(own) == model.weights(own.parent) == model.weights("abc") == own
+    assert model.weights("def") == recorded
+    for name in ("nosuch", home, home / "x.safetensors", "../runs/abc/.."):
+        with pytest.raises(AgmError, match="no weights there"):
+            model.weights(name)
+
+
+def made(folder: Path, psnr: list[float], seed: int) -> Path:
+    config = tiny(seed=seed)
+    values = files.finite(psnr)
+    summary = {"id": config.id, "test": {"iteration": {"psnr": values}}, "bicubic": {"test": {"psnr": 24.0}}}
+    files.write_json(folder / "config.json", config.to_dict())
+    files.write_json(folder / "summary.json", summary)
+    return weights(folder / model.WEIGHTS)
+
+
+def test_the_default_model_gains_most(home: Path) -> None:
+    with pytest.raises(AgmError, match=r"no trained weights in .*; name some with --model"):
+        model.weights()
+    mine = made(home / "build" / "runs" / "a", [20, 30], 0)
+    assert model.weights() == mine
+    made(home / "results" / "cpu" / "b", [28, 25], 1)
+    best = made(home / "results" / "reduced" / "c", [20, 26], 2)
+    made(home / "results" / "reduced" / "d", [20, float("nan")], 3)
+    assert model.weights() == best
+
+
+@pytest.mark.skipif(not RECORDED, reason="no recorded weights")
+def test_the_recorded_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGM_HOME", str(ROOT))
+    upscaler = AnytimeUpscaler.load(timed=False)
+    assert upscaler.tile == TILE
+    assert model.weights() in RECORDED
+    config = RunConfig.from_dict(files.read_tensors(model.weights())[1]["config"])
+    assert str(upscaler.schedule) == config.training.schedule
+
+
+def test_what_does_not_fit_a_network(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(AgmError, match="network has"):
+        AnytimeUpscaler.load(path, schedule="rrrr (2)")
+    with pytest.raises(AgmError, match="choose iteration or shared"):
+        AnytimeUpscaler.load(path, "batch")
+    with pytest.raises(AgmError, match=r"unknown statistics 'shard'; did you mean 'shared'\?"):
+        AnytimeUpscaler.load(path, "shard")  # type: ignore[arg-type]
+    (tmp_path / "cut.safetensors").write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(AgmError, match="damaged"):
+        AnytimeUpscaler.load(tmp_path / "cut.safetensors")
