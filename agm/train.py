@@ -146,6 +146,8 @@ def _train(config: RunConfig, folder: Path, execution: Execution) -> str:
             save()
             saved = time.monotonic()
             bar.set_postfix(validation_mse=f"{_validation_mse(progress, config):.4f}")
+            if stop:  # after the last epoch as well: the tests take a while
+                return "interrupted"
     return _finish(config, folder, "finished", networks.generator, parts, schedule, progress, device)
 
 
