@@ -45,7 +45,7 @@ def upscale(
     there is none. The clock runs from the decoded picture to the finished one. `agm profile-machine` makes the
     predictions better.
 
-    Large pictures are cut into tiles. Memory: about 1.5 GB, and 40 bytes for each pixel of the input.
+    Large pictures are cut into tiles. Memory: about 1 GB at width 64, and 40 bytes for each pixel of an 8-bit input.
     """
     seconds = None if deadline is None else parse_deadline(deadline)
     pairs = _pairs(source, out)
