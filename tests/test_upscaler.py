@@ -206,10 +206,10 @@ def test_groups_keep_all_tiles_in_order_and_within_the_limit(rows: list[int], li
 
 @pytest.mark.skipif(not RECORDED, reason="no recorded weights")
 def test_tiles_leave_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The recorded network on a real photograph: an overlap of 16 changes nothing that 8 bits could show."""
+    """The default network on a real photograph: an overlap of 16 changes nothing that 8 bits could show."""
     monkeypatch.setenv("AGM_HOME", str(ROOT))
     pixels = np.ascontiguousarray(skimage.data.astronaut()[150:180, 180:250])
-    untiled = AnytimeUpscaler.load(RECORDED[0], timed=False)
+    untiled = AnytimeUpscaler.load(timed=False)
     whole = np.asarray(untiled.upscale(pixels / 255, iterations=7).image)
     untiled.tile = 64
     differences = []
