@@ -74,11 +74,15 @@ def train(config: RunConfig, folder: Path, execution: Execution | None = None) -
     execution = execution or Execution()
     if (folder / SUMMARY).exists():
         return _status(folder / SUMMARY)
-    started = time.monotonic()
+    data.locate(config.data.dataset)  # a misspelt name should leave nothing behind
+    started, lock = time.monotonic(), folder.with_name(f".{folder.name}.lock")
     try:
-        with files.locked(folder.with_name(f".{folder.name}.lock"), execution.time_budget if execution.wait else 0):
+        with files.locked(lock, execution.time_budget if execution.wait else 0):
             left = execution.time_budget - (time.monotonic() - started)
-            return _train(config, folder, replace(execution, time_budget=left))
+            status = _train(config, folder, replace(execution, time_budget=left))
+            if status != "interrupted":
+                lock.unlink(missing_ok=True)  # whoever still waits for it will find the run finished
+            return status
     except TimeoutError:
         return "interrupted" if execution.wait else "busy"
 

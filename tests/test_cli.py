@@ -194,9 +194,9 @@ def test_a_time_budget_ends_with_75_and_the_same_command_goes_on(agm_command: Ag
 
 def test_an_experiment_stops_at_its_first_unfinished_run(agm_command: Agm, home: Path) -> None:
     assert agm_command("train", "--profile", "smoke", "--experiment", "table1", "--time-budget", "0").code == 75
-    (folder,) = (home / "build" / "runs").iterdir()
+    (folder,) = (home / "build" / "runs").glob("[!.]*")
     assert agm_command("train", "--profile", "smoke", "--run", folder.name, "--time-budget", "0s").code == 75
-    assert [path.name for path in (home / "build" / "runs").iterdir()] == [folder.name]
+    assert [path.name for path in (home / "build" / "runs").glob("[!.]*")] == [folder.name]
 
 
 @pytest.mark.parametrize(
