@@ -53,6 +53,7 @@ def upscale(
         _check_free(out, force)
     with _out_of_memory():
         from agm.anytime.upscaler import TILE, AnytimeUpscaler
+        from agm.machine import choose
 
         _use_threads(threads)
         upscaler = AnytimeUpscaler.load(
@@ -60,7 +61,7 @@ def upscale(
             cast(Any, statistics),
             schedule,
             TILE if tile is None else tile,
-            _device(device),
+            choose(device),
             timed=seconds is not None,
         )
     if source.is_dir():
@@ -87,9 +88,10 @@ def profile_machine(
     with _out_of_memory():
         from agm.anytime.times import FINISH, measure, profile_path, write_profile
         from agm.anytime.upscaler import AnytimeUpscaler
+        from agm.machine import choose
 
         _use_threads(threads)
-        upscaler = AnytimeUpscaler.load(model, schedule=schedule, device=_device(device), timed=False)
+        upscaler = AnytimeUpscaler.load(model, schedule=schedule, device=choose(device), timed=False)
         table = measure(
             upscaler.stepper, upscaler.schedule, sorted(sizes or (16, 32, 64, 128)), rounds, seconds, upscaler.device
         )
@@ -202,16 +204,6 @@ def _sentence(result: Result, most: int) -> str:
 def _check_free(path: Path, force: bool) -> None:
     if path.exists() and not force:
         raise AgmError(f"{path}: is there already; --force writes over it")
-
-
-def _device(name: str) -> str:
-    import torch
-
-    if name not in ("auto", "cpu", "cuda"):
-        raise AgmError(f"unknown device {name!r} (known: auto, cpu, cuda)")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise AgmError("device 'cuda' was asked for, but torch sees no GPU; use --device cpu")
-    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
 
 
 def _use_threads(threads: int | None) -> None:

@@ -14,6 +14,7 @@ from agm import metrics
 from agm.config import Statistics
 from agm.data import Part, to_tensor
 from agm.generator import Generator
+from agm.machine import synchronize
 from agm.schedule import Schedule
 
 BATCH = 50
@@ -95,14 +96,9 @@ def _durations(generator: Generator, schedule: Schedule, image_size: int) -> lis
     device = next(generator.parameters()).device
     x = to_tensor(np.full((1, image_size // 2, image_size // 2, 3), 128, dtype=np.uint8)).to(device)
     generator.eval()
-    _synchronize(device)
+    synchronize(device)
     moments = [time.perf_counter()]
     for _ in generator.iterate(x, schedule):
-        _synchronize(device)
+        synchronize(device)
         moments.append(time.perf_counter())
     return np.diff(moments).tolist()
-
-
-def _synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

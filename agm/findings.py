@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import pandas as pd
+
 from agm import analysis, experiments, profiles, runs
 from agm.analysis import Numbers, bicubic, by, extremes, last, median, score, select, spikiness_of
 from agm.config import STATISTICS, GeneratorConfig, Statistics
@@ -141,6 +143,12 @@ def order_numbers(finished: Sequence[Run]) -> Numbers:
         for layers in mse.index:
             numbers[f"{layers}_{short}_mse"] = float(mse.loc[layers, name])
             numbers[f"{layers}_{short}_rank"] = float(mse[name].rank()[layers])
+    return numbers | _agreement(mse)
+
+
+def _agreement(mse: pd.DataFrame) -> Numbers:
+    """Kendall's tau and its p-value for the orders of the models in every two columns."""
+    numbers: Numbers = {}
     for row in analysis.kendall(mse).to_dict("records"):
         pair = f"{row['first']}_{row['second']}".lower()
         numbers |= {f"{pair}_tau": float(row["tau"]), f"{pair}_p": float(row["p"])}
@@ -172,9 +180,7 @@ def _ranking_numbers(finished: Sequence[Run]) -> Numbers:
         numbers[f"{kind}_best"], numbers[f"{kind}_worst"] = extremes(scores)
         numbers[f"{kind}_beat_bicubic"] = int((mse[kind] < bicubic(finished)).sum())
         numbers |= {f"{layers}_{kind}_rank": float(rank) for layers, rank in mse[kind].rank().items()}
-    for row in analysis.kendall(mse).to_dict("records"):
-        numbers |= {f"{row['first']}_{row['second']}_{key}": float(row[key]) for key in ("tau", "p")}
-    return numbers
+    return numbers | _agreement(mse)
 
 
 KINDS: tuple[Statistics, ...] = ("shared", "iteration")

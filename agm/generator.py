@@ -75,8 +75,11 @@ class Generator(nn.Module):
 
     def encode(self, x: Tensor, statistics: Statistics | None = None) -> Context:
         """Part A, run once per image: it sees the same input at every iteration."""
-        needs_base = self.config.residual or self.config.feedback == "bicubic"
-        return Context(self.a(x, 0, statistics or self.config.statistics), bicubic(x) if needs_base else None)
+        return Context(self.a(x, 0, statistics or self.config.statistics), self.base(x))
+
+    def base(self, x: Tensor) -> Tensor | None:
+        """Bicubic upsampling, (N, 3, 2H, 2W), where the configuration needs it."""
+        return bicubic(x) if self.config.residual or self.config.feedback == "bicubic" else None
 
     def first_feedback(self, x: Tensor, context: Context) -> Tensor:
         """What iteration 1 takes for the previous output, (N, 3, 2H, 2W): the paper does not say."""

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from agm.code import CODE, code_hash
+from agm.errors import AgmError
 
 
 def describe(device: torch.device) -> dict[str, Any]:
@@ -28,6 +29,21 @@ def describe(device: torch.device) -> dict[str, Any]:
         "code": code_hash(),
         "commit": commit(),
     }
+
+
+def choose(device: str) -> str:
+    """cpu or cuda; auto takes a GPU if there is one. Raises AgmError for another name, or a GPU that is not there."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise AgmError(f"unknown device {device!r} (known: auto, cpu, cuda)")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise AgmError("device 'cuda' was asked for, but torch sees no GPU; use --device cpu")
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a GPU has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def processor() -> str:

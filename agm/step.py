@@ -11,9 +11,9 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
+from agm import machine
 from agm.config import RunConfig, TrainingConfig
 from agm.critic import Critic, clip_weights
-from agm.errors import AgmError
 from agm.generator import Generator
 from agm.layers import ConvLSTM, lstm_update
 from agm.losses import adversarial_loss, critic_loss, gradient_penalty, visual_loss
@@ -148,12 +148,9 @@ class GraphedStep:
 
 
 def _fabric(device: str, precision: str) -> Fabric:
-    if device not in ("auto", "cpu", "cuda"):
-        raise AgmError(f"unknown device {device!r} (known: auto, cpu, cuda)")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise AgmError("device 'cuda' was asked for, but torch sees no GPU; use --device cpu")
-    accelerator = "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
-    return Fabric(accelerator=accelerator, devices=1, precision="bf16-mixed" if precision == "bf16" else "32-true")
+    return Fabric(
+        accelerator=machine.choose(device), devices=1, precision="bf16-mixed" if precision == "bf16" else "32-true"
+    )
 
 
 def _update(fabric: Fabric, module: Any, optimizer: Any, loss: Tensor, settings: TrainingConfig) -> None:

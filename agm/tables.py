@@ -119,9 +119,7 @@ MEASURES = ("first_ms", "mse", "last_psnr")
 def ranks(finished: Sequence[Run]) -> pd.DataFrame:
     """Test MSE and rank of each model, 1 is best, by kind of batch statistics, and bicubic upsampling."""
     mse = analysis.mse_by_statistics(finished)
-    table = pd.concat({"test MSE": mse, "rank": mse.rank()}, axis=1).sort_values(("rank", "iteration"))
-    table.loc["bicubic"] = pd.Series({("test MSE", kind): bicubic(finished) for kind in mse.columns})
-    return table
+    return _ranked(mse.sort_values("iteration"), finished)
 
 
 def table_1(finished: Sequence[Run], profile: Profile) -> pd.DataFrame:
@@ -145,10 +143,13 @@ def _scores(group: Sequence[Run], metric: str) -> dict[str, float]:
 
 
 def order_table(finished: Sequence[Run]) -> pd.DataFrame:
-    """Test MSE and rank, 1 is best, of each model under each schedule, and bicubic upsampling."""
-    mse = analysis.mse_by_schedule(finished)
+    """Test MSE and rank of each model, 1 is best, under each schedule, and bicubic upsampling."""
+    return _ranked(analysis.mse_by_schedule(finished), finished)
+
+
+def _ranked(mse: pd.DataFrame, finished: Sequence[Run]) -> pd.DataFrame:
     table = pd.concat({"test MSE": mse, "rank": mse.rank()}, axis=1)
-    table.loc["bicubic"] = pd.Series({("test MSE", schedule): bicubic(finished) for schedule in mse.columns})
+    table.loc["bicubic"] = pd.Series({("test MSE", column): bicubic(finished) for column in mse.columns})
     return table
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from agm.config import Statistics
 from agm.errors import AgmError
-from agm.generator import SCALE, Generator, bicubic
+from agm.generator import Context, Generator
 from agm.layers import LEAK, ConvLSTM, IterationNorm, PlainLayer, State
 from agm.schedule import LAYERS, Mask, Schedule
 
@@ -28,8 +28,7 @@ UPSAMPLED = 2
 class Progress:
     """Where one batch of images stands: what stays the same, the last output, and the states of the layers."""
 
-    features: Tensor  # A(x), (N, width, H, W)
-    base: Tensor | None  # bicubic upsampling, (N, 3, 2H, 2W), where the configuration needs it
+    context: Context
     previous: Tensor  # the last output, (N, 3, 2H, 2W)
     states: list[State] = field(default_factory=lambda: [None] * LAYERS)
     shares: dict[int, Tensor] = field(default_factory=dict)  # layer -> A's share of its first convolution
@@ -43,9 +42,9 @@ class Engine:
         """Raises AgmError for batch statistics, which are known only when the batch is there."""
         if statistics == "batch":
             raise AgmError("statistics 'batch' cannot be folded into the network; use 'iteration' or 'shared'")
-        self.config, self.statistics = generator.config, statistics
+        self.generator, self.config = generator, generator.config
         with torch.no_grad():
-            self.a = [_folded(generator.a.conv.weight, generator.a.norm, statistics, 0)]
+            self.a = _folded(generator.a.conv.weight, generator.a.norm, statistics, 0)
             steps = range(generator.config.iterations if statistics == "iteration" else 1)
             self.b = [_folded(generator.b.conv.weight, generator.b.norm, statistics, t) for t in steps]
             self.layers: list[Recurrent | Plain] = [
@@ -58,13 +57,8 @@ class Engine:
     @torch.no_grad()
     def start(self, x: Tensor) -> Progress:
         """x: (N, 3, H, W) in [0, 1] -> everything that the iterations share."""
-        features = F.leaky_relu_(F.conv2d(x, *self.a[0], padding=1), LEAK)
-        needs_base = self.config.residual or self.config.feedback == "bicubic"
-        base = bicubic(x) if needs_base else None
-        n, _, height, width = x.shape
-        black = x.new_zeros(n, 3, SCALE * height, SCALE * width)
-        first = base if self.config.feedback == "bicubic" and base is not None else black
-        return Progress(features, base, first)
+        context = Context(F.leaky_relu_(F.conv2d(x, *self.a, padding=1), LEAK), self.generator.base(x))
+        return Progress(context, self.generator.first_feedback(x, context))
 
     @torch.no_grad()
     def step(self, progress: Progress, mask: Mask) -> Tensor:
@@ -79,7 +73,9 @@ class Engine:
             first = progress.states[i] is None
             if z is None:
                 if i not in progress.shares:
-                    progress.shares[i] = self._enter(i, progress.features, slice(0, self.config.width), up, first=False)
+                    progress.shares[i] = self._enter(
+                        i, progress.context.features, slice(0, self.config.width), up, first=False
+                    )
                 entered = self._enter(i, b, slice(self.config.width, None), up, first)
                 entered += progress.shares[i][:, -entered.shape[1] :]
             else:
@@ -88,15 +84,15 @@ class Engine:
         assert z is not None  # layer 4 is active in every schedule
         image = F.conv2d(z, *self.d, padding=1)
         if self.config.residual:
-            assert progress.base is not None
-            image += progress.base
+            assert progress.context.base is not None
+            image += progress.context.base
         progress.previous, progress.t = image, progress.t + 1
         return image
 
     def _enter(self, i: int, z: Tensor, channels: slice, up: bool, first: bool) -> Tensor:
         """The first convolution of layer i over some of its input channels, which z holds."""
         if up and self.config.upsampling == "bilinear":
-            z, up = F.interpolate(z, scale_factor=SCALE, mode="bilinear", align_corners=False), False
+            z, up = self.generator.upsample(z), False
         return self.layers[i].enter(z, channels, up, first)
 
     def iterate(self, x: Tensor, schedule: Schedule) -> Iterator[Tensor]:

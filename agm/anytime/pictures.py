@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 
 from agm.anytime.pixels import SIXTEEN
+from agm.data.images import decoding
 from agm.errors import AgmError, unknown
 
 logger = logging.getLogger(__name__)
@@ -53,31 +53,24 @@ def read(path: Path) -> Picture:
 
     Raises AgmError naming the file if it is missing, broken, no image, or suspiciously large.
     """
+    with decoding(str(path), quiet=True), _open(path) as image:
+        if getattr(image, "n_frames", 1) > 1:
+            logger.warning("%s: only the first of %d pictures is taken", path, image.n_frames)  # type: ignore[attr-defined]
+        if image.mode in ("RGB", "RGBA") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
+            logger.warning("%s: 16-bit colours are read as 8 bits", path)
+        image.load()
+        upright: Image.Image = image
+        with contextlib.suppress(Exception):  # damaged EXIF data are no reason to refuse the picture
+            upright = ImageOps.exif_transpose(image)
+        profile = image.info.get("icc_profile")
+        return Picture(upright, _exif(image), profile if isinstance(profile, bytes) else None)
+
+
+def _open(path: Path) -> Image.Image:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # decoders tell of every odd tag
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                if getattr(image, "n_frames", 1) > 1:
-                    logger.warning("%s: only the first of %d pictures is taken", path, image.n_frames)  # type: ignore[attr-defined]
-                if image.mode in ("RGB", "RGBA") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
-                    logger.warning("%s: 16-bit colours are read as 8 bits", path)
-                image.load()
-                upright: Image.Image = image
-                with contextlib.suppress(Exception):  # damaged EXIF data are no reason to refuse the picture
-                    upright = ImageOps.exif_transpose(image)
-                profile = image.info.get("icc_profile")
-                return Picture(upright, _exif(image), profile if isinstance(profile, bytes) else None)
+        return Image.open(path)
     except FileNotFoundError:
         raise AgmError(f"{path}: missing") from None
-    except UnidentifiedImageError:
-        raise AgmError(f"{path}: not an image that can be read") from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise AgmError(
-            f"{path}: more than {Image.MAX_IMAGE_PIXELS:,} pixels, refused as a decompression bomb"
-        ) from None
-    except Exception as error:  # decoders raise almost anything on damaged files
-        raise AgmError(f"{path}: cannot be decoded ({str(error) or type(error).__name__})") from None
 
 
 def encode(path: Path, image: Image.Image, original: Picture) -> bytes:

@@ -18,7 +18,7 @@ from agm import files
 from agm.anytime.plain import Stepper
 from agm.config import GeneratorConfig
 from agm.errors import AgmError
-from agm.machine import describe
+from agm.machine import describe, synchronize
 from agm.paths import home
 from agm.schedule import Mask, Schedule
 
@@ -137,11 +137,6 @@ def _round(stepper: Stepper, schedule: Schedule, x: Tensor, clock: Clock) -> lis
         moment = clock()
     image.clamp(0, 1).mul(255).round().byte()[0].permute(1, 2, 0).contiguous().cpu()
     return [*durations, (FINISH, clock() - moment)]
-
-
-def synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def profile_path() -> Path:

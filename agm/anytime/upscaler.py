@@ -26,10 +26,10 @@ from agm.anytime.times import (
     measure,
     profile_path,
     read_profile,
-    synchronize,
 )
 from agm.config import GeneratorConfig, RunConfig, Statistics
 from agm.errors import AgmError
+from agm.machine import synchronize
 from agm.runs import load as load_generator
 from agm.schedule import Schedule
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import warnings
 from collections.abc import Iterator
@@ -54,12 +55,22 @@ def read_image(source: Any, name: str, upright: bool = True) -> Image.Image:
     16-bit and floating-point grey images are scaled to 8 bits, transparency is laid on white.
     Raises AgmError naming the image if it is broken, no image, or suspiciously large.
     """
+    with decoding(name), Image.open(source) as image:
+        image.load()
+        return to_rgb(ImageOps.exif_transpose(image) if upright else image)
+
+
+@contextlib.contextmanager
+def decoding(name: str, quiet: bool = False) -> Iterator[None]:
+    """Whatever a decoder raises -> AgmError naming the image. `quiet`: not a word about odd metadata."""
     try:
         with warnings.catch_warnings():
+            if quiet:
+                warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(source) as image:
-                image.load()
-                return to_rgb(ImageOps.exif_transpose(image) if upright else image)
+            yield
+    except AgmError:
+        raise
     except UnidentifiedImageError:
         raise AgmError(f"{name}: not an image that can be read") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
@@ -84,9 +95,14 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 def square(image: Image.Image, size: int) -> Pixels:
     """The largest centred square, resized by Pillow's antialiased bicubic kernel -> (size, size, 3)."""
+    return resize(np.asarray(image.crop(centre_square(image))), size)
+
+
+def centre_square(image: Image.Image) -> tuple[int, int, int, int]:
+    """x1, y1, x2, y2 of the largest centred square, in pixels, end exclusive."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    return resize(np.asarray(image.crop((left, top, left + side, top + side))), size)
+    return left, top, left + side, top + side
 
 
 def resize(pixels: Pixels, size: int) -> Pixels:

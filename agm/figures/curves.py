@@ -98,7 +98,6 @@ def statistics(runs: Sequence[Run], profile: Profile) -> Figure:
 
 
 FRACTION_NAMES = {1.0: "all training images", 0.25: "a quarter of them"}
-FRACTION_NAMES = {1.0: "all training images", 0.25: "a quarter of them"}
 STATISTICS_NAMES: dict[Statistics, str] = {"shared": "shared", "iteration": "per iteration", "batch": "of the batch"}
 MONOSPACE: dict[str, Any] = {"family": "DejaVu Sans Mono", "size": style.SMALL}
 

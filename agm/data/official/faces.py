@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from PIL import Image
 
-from agm.data.images import square
+from agm.data.images import centre_square, square
 from agm.data.official import SIZE, About, Cut, Plan, Row, decode
 from agm.data.official.archives import Member, Source, distinct
 from agm.errors import AgmError
@@ -100,7 +100,5 @@ def _images(source: Source, members: Sequence[Member], numbers: Sequence[int]) -
 
 def cut(image: Image.Image) -> Cut:
     """The whole frame of a square image, the centre square of another one."""
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    box = None if image.width == image.height else (left, top, left + side, top + side)
+    box = None if image.width == image.height else centre_square(image)
     return Cut(square(image, SIZE), image.width, image.height, box)
