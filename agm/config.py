@@ -90,7 +90,9 @@ class DataConfig:
 class TrainingConfig:
     """How the two networks are trained (Sections II-E and III-A).
 
-    `schedule`: AEL notation or NOAEL, A, B; stored spelt out.
+    `schedule`: AEL notation or NOAEL, A, B; stored spelt out. Validation and test use it in any case.
+    `sampling`: train with that schedule (fixed, as the paper does), or with three in each step, the fullest, the
+    cheapest and a random one between them, so that one network serves any schedule (`agm.schedule.sandwich`).
     `signs`: the adversarial losses with corrected signs, or literally as the paper prints them.
     `lipschitz`: what keeps the critic Lipschitz: weight clipping (WGAN), gradient penalty (WGAN-GP), or nothing.
     `critic_output`: a linear score (WGAN) or a sigmoid, which is the paper's range [0, 1].
@@ -112,6 +114,7 @@ class TrainingConfig:
     critic_output: Literal["linear", "sigmoid"] = "linear"
     critic_width: int = 64
     precision: Literal["32", "bf16"] = "32"
+    sampling: Literal["fixed", "any"] = "fixed"
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -154,7 +157,10 @@ class RunConfig:
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
     def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        values = dataclasses.asdict(self)
+        if self.training.sampling == "fixed":
+            del values["training"]["sampling"]  # runs that were recorded before there was a choice keep their ids
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:

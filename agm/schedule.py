@@ -7,9 +7,12 @@ inner layer from the bottom, and ``(p)`` repeats it p times. ``x`` is an active 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+import numpy as np
 
 from agm.errors import AgmError
 
@@ -22,6 +25,9 @@ NAMED = {
     "B": "x--x (2) - xx-x (2) - xxxx (6)",
 }
 """The paper's configurations for T = 10 (Section III-C)."""
+
+NESTED = ("---x", "x--x", "xx-x", "xxxx")
+"""Groups of which each has one active layer more than the one before; A and B step through them."""
 
 _GROUP = re.compile(r"(?P<pattern>[^\s()]+)(?:\s*\((?P<repeat>[^()]*)\))?")
 _SEPARATOR = re.compile(r"\s+-\s+")
@@ -100,6 +106,34 @@ class Schedule:
 
     def __str__(self) -> str:
         return " - ".join(str(group) for group in self.groups)
+
+
+def sandwich(iterations: int, random: np.random.Generator) -> tuple[Schedule, Schedule, Schedule]:
+    """The fullest schedule, the cheapest, and one that is drawn from all that never drop a layer again.
+
+    The sandwich rule of Yu and Huang, Universally Slimmable Networks (2019): what lies between two trained bounds is
+    trained along with them. All non-decreasing walks through `NESTED` are equally likely.
+    """
+    steps = len(NESTED) - 1
+    # Stars and bars: choose where, among the iterations, the walk goes one group further.
+    bars = np.sort(random.choice(iterations + steps, steps, replace=False)) - np.arange(steps)
+    lengths = np.diff([0, *bars, iterations])
+    groups = (Group(pattern, int(n)) for pattern, n in zip(NESTED, lengths, strict=True) if n > 0)
+    full, cheapest = (Schedule((Group(pattern, iterations),)) for pattern in (NESTED[-1], NESTED[0]))
+    return full, cheapest, Schedule(tuple(groups))
+
+
+def candidates(iterations: int) -> tuple[Schedule, ...]:
+    """Schedules worth comparing: each group of `NESTED` throughout (the last is NOAEL), A and B.
+
+    Where there are not ten iterations, A and B are stretched or shrunk.
+    """
+    found = [Schedule((Group(pattern, iterations),)) for pattern in NESTED]
+    for name in ("A", "B"):
+        groups = [group.pattern for group in Schedule.parse(name).groups for _ in range(group.repeat)]
+        stretched = (groups[(2 * t + 1) * len(groups) // (2 * iterations)] for t in range(iterations))
+        found.append(Schedule(tuple(Group(pattern, len(list(run))) for pattern, run in itertools.groupby(stretched))))
+    return tuple(dict.fromkeys(found))
 
 
 def _group(text: str, match: re.Match[str]) -> Group:

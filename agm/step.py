@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from lightning.fabric import Fabric
@@ -14,9 +14,11 @@ from torch import Tensor
 from agm import machine
 from agm.config import RunConfig, TrainingConfig
 from agm.critic import Critic, clip_weights
+from agm.errors import AgmError
 from agm.generator import Generator
 from agm.layers import ConvLSTM, lstm_update
 from agm.losses import adversarial_loss, critic_loss, gradient_penalty, visual_loss
+from agm.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,22 @@ def build(config: RunConfig, execution: Execution) -> Networks:
     return Networks(fabric, generator, critic, wrapped_generator, wrapped_critic, optimizer, critic_optimizer)
 
 
-def train_step(networks: Networks, low: Tensor, target: Tensor, settings: TrainingConfig, mix: Tensor) -> Tensor:
+def train_step(
+    networks: Networks,
+    low: Tensor,
+    target: Tensor,
+    settings: TrainingConfig,
+    mix: Tensor,
+    schedules: Sequence[Schedule | str] = (),
+) -> Tensor:
     """One update of both networks. low: (N, 3, H, W), target: (N, 3, 2H, 2W); mix: (N,) for the gradient penalty.
 
+    `schedules`: those that are trained, the configuration's by default; the critic sees the first one's last image.
     Returns the visual and the critic loss, (2,), without waiting for the device.
     """
-    critic = networks.wrapped_critic
-    images = networks.wrapped_generator(low, settings.schedule)  # (T, N, 3, 2H, 2W)
+    fabric, generator, critic = networks.fabric, networks.wrapped_generator, networks.wrapped_critic
+    first, *others = schedules or (settings.schedule,)
+    images = generator(low, first)  # (T, N, 3, 2H, 2W)
 
     # L_D, on the last iteration's image (II-E)
     critic.requires_grad_(True)
@@ -91,27 +102,43 @@ def train_step(networks: Networks, low: Tensor, target: Tensor, settings: Traini
     loss_d = critic_loss(critic(target), critic(fake), settings.signs)
     if settings.lipschitz == "penalty":
         loss_d = loss_d + settings.penalty_weight * gradient_penalty(critic, target, fake, mix)
-    _update(networks.fabric, critic, networks.critic_optimizer, loss_d, settings)
+    networks.critic_optimizer.zero_grad()
+    fabric.backward(loss_d)
+    _update(fabric, critic, networks.critic_optimizer, settings)
     if settings.lipschitz == "clipping":
         clip_weights(networks.critic, settings.weight_clip)
 
-    # L_G = L_G_VIS + adversarial term (II-E)
+    # L_G = L_G_VIS + adversarial term (II-E); L_G_VIS is the mean over the schedules
     critic.requires_grad_(False)
-    visual = visual_loss(images, target)
+    visual = visual_loss(images, target) / (1 + len(others))
     adversarial = adversarial_loss(critic(images[-1]), settings.adversarial_weight, settings.signs)
-    _update(networks.fabric, networks.wrapped_generator, networks.optimizer, visual + adversarial, settings)
-    return torch.stack([visual.detach(), loss_d.detach()])
+    networks.optimizer.zero_grad()
+    fabric.backward(visual + adversarial)
+    visual = visual.detach()
+    for schedule in others:  # each by itself: gradients add up in place, activations would need three times the memory
+        share = visual_loss(generator(low, schedule), target) / (1 + len(others))
+        fabric.backward(share)
+        visual += share.detach()
+    _update(fabric, generator, networks.optimizer, settings)
+    return torch.stack([visual, loss_d.detach()])
 
 
-Update = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(low, target, mix) -> losses: `train_step` without its other arguments."""
+class Update(Protocol):
+    """`train_step` without its other arguments."""
+
+    def __call__(self, low: Tensor, target: Tensor, mix: Tensor, schedules: Sequence[Schedule] = ()) -> Tensor: ...
 
 
 def stepper(networks: Networks, settings: TrainingConfig, execution: Execution) -> Update:
-    """`train_step`, replayed from a CUDA graph if `execution` asks for that and there is a GPU."""
+    """`train_step`, replayed from a CUDA graph if `execution` asks for that and there is a GPU.
+
+    Raises AgmError if the schedules are sampled: a graph always does the same.
+    """
+    if execution.graph and settings.sampling == "any":
+        raise AgmError("sampling='any' draws other schedules in each step, a CUDA graph repeats one; leave out --graph")
     if execution.graph and networks.fabric.device.type == "cuda":
         return GraphedStep(networks, settings)
-    return lambda low, target, mix: train_step(networks, low, target, settings, mix)
+    return lambda low, target, mix, schedules=(): train_step(networks, low, target, settings, mix, schedules)
 
 
 class GraphedStep:
@@ -125,7 +152,7 @@ class GraphedStep:
         self.graph: torch.cuda.CUDAGraph | None = None
         self.steps = 0
 
-    def __call__(self, low: Tensor, target: Tensor, mix: Tensor) -> Tensor:
+    def __call__(self, low: Tensor, target: Tensor, mix: Tensor, schedules: Sequence[Schedule] = ()) -> Tensor:
         if len(low) != self.settings.batch_size:
             return train_step(self.networks, low, target, self.settings, mix)
         if self.steps < self.WARM_UP:
@@ -153,8 +180,6 @@ def _fabric(device: str, precision: str) -> Fabric:
     )
 
 
-def _update(fabric: Fabric, module: Any, optimizer: Any, loss: Tensor, settings: TrainingConfig) -> None:
-    optimizer.zero_grad()
-    fabric.backward(loss)
+def _update(fabric: Fabric, module: Any, optimizer: Any, settings: TrainingConfig) -> None:
     fabric.clip_gradients(module, optimizer, max_norm=settings.gradient_clip, error_if_nonfinite=False)
     optimizer.step()

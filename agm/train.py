@@ -28,7 +28,7 @@ from agm.data import Part, Splits
 from agm.errors import AgmError
 from agm.evaluate import METRICS, bicubic_baseline, evaluate, time_iterations
 from agm.generator import Generator
-from agm.schedule import Schedule
+from agm.schedule import Schedule, sandwich
 from agm.step import Execution, build, stepper
 
 CONFIG, SUMMARY, WEIGHTS, CHECKPOINT = "config.json", "summary.json", "generator.safetensors", "checkpoint.safetensors"
@@ -132,7 +132,8 @@ def _train(config: RunConfig, folder: Path, execution: Execution) -> str:
                 # Without waiting for the device, which may still be busy with the step before.
                 index = torch.from_numpy(batch).to(device, non_blocking=True)
                 mix = _mix(config.seed, progress.epoch, step, len(batch)).to(device, non_blocking=True)
-                losses += update(low[index].float() / 255, high[index].float() / 255, mix)
+                schedules = trained(config, progress.epoch, step)
+                losses += update(low[index].float() / 255, high[index].float() / 255, mix, schedules)
                 progress.step = step + 1
                 bar.update()
             training_loss = losses.div(steps).tolist()
@@ -171,6 +172,13 @@ def batches(seed: int, epoch: int, images: int, size: int) -> Iterator[np.ndarra
     """The indices of each mini-batch of an epoch; the last one may be smaller."""
     order = np.random.default_rng([seed, epoch]).permutation(images)
     return (order[start : start + size] for start in range(0, images, size))
+
+
+def trained(config: RunConfig, epoch: int, step: int) -> tuple[Schedule, ...]:
+    """The schedules of one training step; the critic judges the first one's last image."""
+    if config.training.sampling == "fixed":
+        return (Schedule.parse(config.training.schedule),)
+    return sandwich(config.generator.iterations, np.random.default_rng([config.seed, epoch, step, 1]))
 
 
 def to_device(pixels: np.ndarray, device: torch.device) -> Tensor:

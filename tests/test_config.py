@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +44,7 @@ run_configs = st.builds(
     st.builds(
         TrainingConfig,
         schedule=st.sampled_from(["NOAEL", "A", "B", "xxxx (10)"]),
+        sampling=st.sampled_from(["fixed", "any"]),
         learning_rate=st.floats(1e-9, 1e3),
         lipschitz=st.sampled_from(["clipping", "penalty", "none"]),
     ),
@@ -55,6 +57,25 @@ def test_ids_are_pinned() -> None:
     assert RunConfig().id == "b658f367c5d2"
     changed = RunConfig().replace(layers="nnnr", schedule="A", dataset="faces", fraction=0.25, seed=3)
     assert changed.id == "4602fe4c019f"
+
+
+RECORDED = sorted((Path(__file__).parents[1] / "results").glob("*/*/config.json"))
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.parent.name)
+def test_recorded_runs_keep_their_ids(path: Path) -> None:
+    stored = json.loads(path.read_text())
+    config = RunConfig.from_dict(stored)
+    assert config.id == path.parent.name
+    assert config.to_dict() == stored
+
+
+def test_how_schedules_are_sampled_is_written_down_only_where_they_are() -> None:
+    assert "sampling" not in RunConfig().to_dict()["training"]
+    config = RunConfig().replace(sampling="any")
+    assert config.to_dict()["training"]["sampling"] == "any"
+    assert RunConfig.from_dict(config.to_dict()) == config
+    assert RunConfig().to_dict()["training"].keys() | {"sampling"} == config.to_dict()["training"].keys()
 
 
 def test_defaults_are_the_papers() -> None:
@@ -123,6 +144,7 @@ OTHER: dict[str, Any] = {
     "critic_output": "sigmoid",
     "critic_width": 8,
     "precision": "bf16",
+    "sampling": "any",
     "seed": 1,
 }
 
