@@ -22,7 +22,7 @@ from agm.experiments import TABLE_1
 from agm.schedule import Schedule
 from agm.step import Execution, GraphedStep, Networks, Update, build, stepper
 
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "eager": {},
     "channels_last": {"channels_last": True},
     "compile": {"compile": True},
@@ -51,7 +51,7 @@ def main() -> None:
     ceiling = 0.0
     print(f"{'layers':8}{'variant':28}{'images/s':>10}{'TFLOP/s':>10}{'share':>8}{'peak GiB':>10}{'warm-up s':>14}")
     for layers in arguments.layers:
-        timed = {}
+        timed: dict[str, Any] = {}
         for variant in arguments.variants:
             config = _config(layers, arguments)
             execution = Execution(device=arguments.device, **VARIANTS[variant])

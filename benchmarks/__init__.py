@@ -1,0 +1,1 @@
+"""Side-by-side measurements: run them from the project's root."""
