@@ -33,33 +33,27 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from agm import data, files, machine, metrics, profiles, runs
 from agm.anytime.engine import Engine
 from agm.anytime.plain import Plain, Stepper
+from agm.code import code_hash
 from agm.config import RunConfig
-from agm.data import Part, to_tensor
+from agm.data import Part
 from agm.errors import AgmError
-from agm.evaluate import BATCH, Quality
 from agm.generator import SCALE, Generator
 from agm.paths import home, runs_folder
 from agm.schedule import NAMED, Schedule
 from agm.step import Execution
 from agm.train import batches, to_device, train
 from benchmarks.baselines import RIVALS, Network
-
-Iterate = Callable[[Tensor], Iterator[Tensor]]
-"""x of (N, 3, H, W) -> the image of each iteration, (N, 3, 2H, 2W)."""
+from benchmarks.measure import Iterate, macs_per_pixel, parameters, quality, take_turns
 
 STEPPERS: dict[str, Callable[[Generator], Stepper]] = {"plain": Plain, "engine": Engine}
 NAMES = {str(Schedule.parse(text)): name for name, text in NAMED.items()}
-LIMIT = 120.0
-"""Seconds for the timing of one size: no further round begins after them."""
 
 
 def main() -> int:
@@ -144,18 +138,6 @@ def learn(network: Network, part: Part, rate: float, config: RunConfig, label: s
                 bar.update()
 
 
-@torch.inference_mode()
-def quality(iterate: Iterate, part: Part) -> dict[str, list[float]]:
-    """Each metric of each iteration, averaged over the images."""
-    chunks = []
-    for start in range(0, len(part), BATCH):
-        high = to_tensor(part.high[start : start + BATCH])
-        images = torch.stack(list(iterate(to_tensor(part.low[start : start + BATCH]))))  # (T, N, 3, 2H, 2W)
-        psnr = metrics.psnr(images, high).clamp(max=100)
-        chunks.append((metrics.mse(images, high), psnr, metrics.ssim(images, high)))
-    return Quality(*(torch.cat(parts, dim=1) for parts in zip(*chunks, strict=True))).per_iteration()
-
-
 def trained(name: str, seed: int, folder: Path) -> dict[float, dict[str, Any]]:
     """What is recorded of a rival, by learning rate."""
     metas = (files.read_tensors(path)[1] for path in sorted(folder.glob(f"{name}-[0-9]*-{seed}.safetensors")))
@@ -228,11 +210,11 @@ def generator_of(config: RunConfig, run: runs.Run | None) -> Generator:
     return run.generator() if run is not None and run.has_weights else Generator(config.generator).eval()
 
 
-# Time and operations
+# Time
 
 
 def time_all(arguments: argparse.Namespace) -> None:
-    """One file per size. A size is timed anew, as a whole, if a network was added: they take turns."""
+    """One file per size: they take turns, so it is timed anew as a whole if a network was added or the code changed."""
     models: dict[str, Iterate] = {name: RIVALS[name]().eval().iterate for name in arguments.rivals}
     for name, entries in ours(arguments).items():
         config, run = entries[0]
@@ -240,7 +222,7 @@ def time_all(arguments: argparse.Namespace) -> None:
         models[name] = stepped(stepper, Schedule.parse(config.training.schedule))
     for size in arguments.sizes:
         path = _times(arguments, size)
-        if path.exists() and set(models) <= set(files.read_json(path)["seconds"]):
+        if path.exists() and _covers(files.read_json(path), models):
             continue
         load = os.getloadavg()[0]
         seconds, rounds = take_turns(models, size, arguments.rounds)
@@ -248,38 +230,8 @@ def time_all(arguments: argparse.Namespace) -> None:
         files.write_json(path, {"seconds": seconds, "rounds": rounds, "load": load, "machine": described})
 
 
-@torch.inference_mode()
-def take_turns(models: Mapping[str, Iterate], size: int, rounds: int) -> tuple[dict[str, list[float]], int]:
-    """Seconds until each iteration's image, for one input of size x size, and the number of rounds.
-
-    As `agm.evaluate.time_iterations`: the sums of each iteration's median over the rounds, after one to warm up.
-    """
-    x = torch.rand(1, 3, size, size)
-    taken: dict[str, list[list[float]]] = {name: [] for name in models}
-    started = time.perf_counter()
-    for round_ in tqdm(range(rounds + 1), desc=f"{size} x {size}", unit="round", disable=None):
-        for name, iterate in models.items():
-            moments = [time.perf_counter()]
-            moments += [time.perf_counter() for _ in iterate(x)]
-            if round_ > 0:
-                taken[name].append(np.diff(moments).tolist())
-        if round_ >= 5 and time.perf_counter() - started > LIMIT:
-            break
-    return {name: np.median(rows, axis=0).cumsum().tolist() for name, rows in taken.items()}, round_
-
-
-@torch.inference_mode()
-def macs_per_pixel(iterate: Iterate, size: int) -> list[float]:
-    """Of the convolutions until each iteration's image, for an input of size x size."""
-    found = []
-    with FlopCounterMode(display=False) as counter:
-        for _ in iterate(torch.rand(1, 3, size, size)):
-            found.append(counter.get_total_flops() / 2 / (SCALE * size) ** 2)
-    return found
-
-
-def parameters(network: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
+def _covers(timing: dict[str, Any], models: Mapping[str, Iterate]) -> bool:
+    return set(models) <= set(timing["seconds"]) and timing["machine"]["code"] == code_hash()
 
 
 # Joining
