@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agm import cli_anytime, experiments, profiles
+from agm import cli_anytime, cli_export, experiments, profiles
 from agm.config import ORL_CONFIGURATIONS, STATISTICS, GeneratorConfig, RunConfig, field_owners
 from agm.errors import AgmError, unknown
 
@@ -31,6 +31,7 @@ commands = typer.Typer(
 data_commands = typer.Typer(no_args_is_help=True, help="Look at data sets and check them.")
 commands.add_typer(data_commands, name="data")
 cli_anytime.register(commands)
+cli_export.register(commands)
 
 
 class Device(StrEnum):

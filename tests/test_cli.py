@@ -32,7 +32,7 @@ TINY = [
 
 COMMANDS = [
     *((), ("params",), ("train",), ("data",), ("data", "list"), ("data", "verify"), ("data", "prepare")),
-    *(("data", "show"), ("runs",), ("evaluate",), ("upscale",), ("profile-machine",)),
+    *(("data", "show"), ("runs",), ("evaluate",), ("upscale",), ("profile-machine",), ("export",)),
 ]
 
 

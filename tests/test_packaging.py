@@ -18,9 +18,11 @@ import agm
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+GROUPS = PROJECT["optional-dependencies"]
 DIRECT = [
     Requirement(text)
-    for text in PROJECT["dependencies"] + [dep for group in PROJECT["optional-dependencies"].values() for dep in group]
+    for text in PROJECT["dependencies"] + [dep for group in GROUPS.values() for dep in group]
+    if not text.startswith("agm[")  # one group that includes another
 ]
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
 

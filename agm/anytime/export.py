@@ -1,0 +1,282 @@
+"""A trained generator as ONNX files, one step per activation mask, and `chain.json`, which says how to chain them.
+
+All steps share one file of weights (ONNX external data): a layer is stored once, whatever the number of masks, and the
+steps themselves are some kilobytes each. ONNX Runtime finds the file beside the step; in a browser it is handed over
+with the session's `externalData`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agm import files
+from agm.anytime.plain import check_statistics
+from agm.config import GeneratorConfig, Statistics, from_dict
+from agm.errors import AgmError
+from agm.generator import Generator
+from agm.schedule import Mask, Schedule
+
+if TYPE_CHECKING:
+    from agm.anytime.graphs import Shapes
+
+CHAIN, WEIGHTS = "chain.json", "weights.bin"
+FORMAT = "agm chain 1"
+START = "start"
+"""The file of what is done once per image; the others are called after their step."""
+PRECISIONS = (32, 16)
+ABOUT = {
+    "shapes": "N images of H x W pixels, float32, RGB in [0, 1]; t is an int64 without dimensions. N, H, W may vary.",
+    "chain": "Run `start` once per image, then every entry of `iterations` in order. An entry names its step, the row "
+    "t of the batch-norm statistics, and for each other input [iteration, output] that it is taken from; iteration 0 "
+    "is `start`; 'zeros' is a tensor of zeros.",
+    "steps": "x is an active layer, - an inactive one, 0 an active one whose state is still zero and no input. A step "
+    "without 0 does for one with it if it is given zeros.",
+    "image": "Not clamped: feed it back as it is; clamp it to [0, 1] to show it.",
+    "weights": "All files refer to tensors in weights.bin beside them; onnxruntime-web wants it with each session: "
+    "externalData: [{path: 'weights.bin', data: ...}].",
+}
+"""Stands in chain.json, for people."""
+
+
+def export(
+    generator: Generator,
+    folder: Path,
+    schedule: Schedule,
+    statistics: Statistics = "iteration",
+    precision: int = 32,
+    run: str | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Write a generator's steps for a schedule to a new folder; returns what stands in chain.json.
+
+    `precision`: of the stored convolution weights, 32 or 16 bits; the arithmetic is of 32. `run`: where the weights are
+    from. Raises AgmError, and writes nothing, if onnx is missing, the folder is in the way or the weights are not
+    finite.
+    """
+    check_statistics(statistics)
+    if precision not in PRECISIONS:
+        raise AgmError(f"precision {precision}: the weights are stored with 32 or 16 bits")
+    target = folder.expanduser().resolve()  # where a link leads, so that the last rename stays on one disk
+    _check_free(target, force)
+    contents = encode(generator, schedule, statistics, precision)
+    about = {"run": run, "statistics": statistics, "precision": precision, "schedule": str(schedule)}
+    listed = {name: {"bytes": len(c), "sha256": hashlib.sha256(c).hexdigest()} for name, c in contents.items()}
+    chain = {"format": FORMAT, **about, "generator": asdict(generator.config), "about": ABOUT, "files": listed}
+    chain |= describe(generator.config, schedule, statistics)
+    contents[CHAIN] = (json.dumps(chain, indent=1) + "\n").encode()
+    _put(contents, target)
+    return chain
+
+
+def encode(generator: Generator, schedule: Schedule, statistics: Statistics, precision: int) -> dict[str, bytes]:
+    """File name -> content, the weights last."""
+    try:
+        from agm.anytime import graphs
+    except ModuleNotFoundError:
+        raise AgmError("exporting needs the package onnx: pip install 'agm[export]'") from None
+    store, contents = graphs.Store(WEIGHTS, precision), {}
+    for name, (inputs, outputs) in shapes(generator.config, schedule).items():
+        graph = graphs.Graph(store)
+        if name == START:
+            graphs.start(graph, generator, statistics)
+        else:
+            graphs.step(graph, generator, name, statistics)
+        contents[file_name(name)] = graph.encode(name, inputs, outputs)
+    return contents | {WEIGHTS: bytes(store.content)}
+
+
+def describe(config: GeneratorConfig, schedule: Schedule, statistics: Statistics) -> dict[str, Any]:
+    """How to chain the files: the inputs and outputs of each, and where every iteration's inputs come from."""
+    parts = shapes(config, schedule)
+    origins: dict[str, Any] = {"features": (0, "features"), "base": (0, "base")}
+    origins["previous"] = "zeros" if config.feedback == "zeros" else (0, "base")
+    iterations = []
+    for t, name in enumerate(_taken(config.layers, schedule)):
+        inputs, outputs = parts[name]
+        taken = {end: origins[end] for end in inputs if end != "t"}
+        iterations.append({"step": name, "t": _row(config, statistics, t), "inputs": taken})
+        origins |= {end.removesuffix("_next"): (t + 1, end) for end in outputs} | {"previous": (t + 1, "image")}
+    files_ = {name: {"file": file_name(name), "inputs": i, "outputs": o} for name, (i, o) in parts.items()}
+    return {"start": files_.pop(START), "steps": files_, "iterations": iterations}
+
+
+def shapes(config: GeneratorConfig, schedule: Schedule) -> dict[str, tuple[Shapes, Shapes]]:
+    """The inputs and outputs of `start` and of every step: those taken, and one with all states for each mask."""
+    small, large = ("H", "W"), ("2H", "2W")
+    image, features = ("N", 3, *large), ("N", config.width, *small)
+    base = {"base": image} if config.residual or config.feedback == "bicubic" else {}
+    found: dict[str, tuple[Shapes, Shapes]] = {START: ({"x": ("N", 3, *small)}, {"features": features, **base})}
+    taken = _taken(config.layers, schedule)
+    for name in dict.fromkeys(taken + [step.replace("0", "x") for step in taken]):
+        states: dict[str, Any] = {}
+        for i, letter in enumerate(config.layers):
+            if letter == "r" and name[i] != "-":
+                shape = ("N", config.width * (1 if i == 3 else 2), *(small if i < 2 else large))
+                states |= {f"h{i + 1}": shape, f"c{i + 1}": shape}
+        held = {end: shape for end, shape in states.items() if name[int(end[1]) - 1] == "x"}
+        inputs = {"features": features, "previous": image, "t": (), **(base if config.residual else {}), **held}
+        found[name] = inputs, {"image": image, **{f"{end}_next": shape for end, shape in states.items()}}
+    return found
+
+
+def step_name(layers: str, mask: Mask, used: set[int]) -> str:
+    """The step for a mask, where the layers in `used`, counted from 0, have been active before."""
+    letters = ["0" if letter == "r" and i not in used else "x" for i, letter in enumerate(layers)]
+    return "".join(letter if active else "-" for letter, active in zip(letters, mask, strict=True))
+
+
+def file_name(part: str) -> str:
+    return f"{part}.onnx" if part == START else f"step_{part}.onnx"
+
+
+def _taken(layers: str, schedule: Schedule) -> list[str]:
+    """The step of every iteration."""
+    names, used = [], set[int]()
+    for mask in schedule.masks:
+        names.append(step_name(layers, mask, used))
+        used |= _active(mask)
+    return names
+
+
+def _active(mask: Mask) -> set[int]:
+    return {i for i, active in enumerate(mask) if active}
+
+
+def _row(config: GeneratorConfig, statistics: str, t: int) -> int:
+    """Of the tables of statistics; past the last iteration, the last iteration's."""
+    return min(t, config.iterations - 1) if statistics == "iteration" else 0
+
+
+@dataclass
+class Progress:
+    """Where one batch of images stands: all inputs of the next step, and which layers have been active."""
+
+    tensors: dict[str, Any]
+    size: dict[str, int]  # N, H, W, 2H, 2W
+    used: set[int] = field(default_factory=set)
+    t: int = 0
+
+
+class OnnxStepper:
+    """An export, run by ONNX Runtime: a Stepper for `AnytimeUpscaler`, with its own `config` and `schedule`."""
+
+    def __init__(self, folder: str | Path, threads: int | None = None) -> None:
+        """`threads`: as many as torch uses by default. Raises AgmError if onnxruntime is missing or the export is
+        damaged."""
+        chain, contents = read(Path(folder))
+        self.config = from_dict(GeneratorConfig, chain["generator"])
+        self.schedule, self.statistics = Schedule.parse(chain["schedule"]), chain["statistics"]
+        self.inputs: dict[str, dict[str, list[Any]]] = {name: part["inputs"] for name, part in chain["steps"].items()}
+        threads = threads or torch.get_num_threads()
+        self._sessions = {
+            name: _session(contents[file_name(name)], contents[WEIGHTS], threads) for name in [START, *self.inputs]
+        }
+
+    def start(self, x: Tensor) -> Progress:
+        """x: (N, 3, H, W) in [0, 1] -> progress before the first iteration."""
+        n, _, height, width = x.shape
+        size = {"N": n, "H": height, "W": width, "2H": 2 * height, "2W": 2 * width}
+        tensors = self._run(START, {"x": np.ascontiguousarray(x.numpy(), np.float32)})
+        tensors["previous"] = (
+            tensors["base"] if self.config.feedback == "bicubic" else _zeros(["N", 3, "2H", "2W"], size)
+        )
+        return Progress(tensors, size)
+
+    def step(self, progress: Progress, mask: Mask) -> Tensor:
+        """One iteration with the active layers of `mask` -> its image, (N, 3, 2H, 2W), not clamped.
+
+        Raises AgmError if the export has no such step.
+        """
+        name = step_name(self.config.layers, mask, progress.used)
+        if name not in self.inputs:
+            name = name.replace("0", "x")
+        if name not in self.inputs:
+            raise AgmError(f"the export has no step {name}; export a schedule with it")
+        row = np.array(_row(self.config, self.statistics, progress.t))
+        given = {"t": row} | {end: progress.tensors[end] for end in self.inputs[name] if end in progress.tensors}
+        given |= {end: _zeros(shape, progress.size) for end, shape in self.inputs[name].items() if end not in given}
+        made = self._run(name, given)
+        image = made.pop("image")
+        progress.tensors |= {end.removesuffix("_next"): array for end, array in made.items()} | {"previous": image}
+        progress.used |= _active(mask)
+        progress.t += 1
+        return torch.from_numpy(image)
+
+    def _run(self, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
+        session = self._sessions[name]
+        return dict(zip((end.name for end in session.get_outputs()), session.run(None, inputs), strict=True))
+
+
+def read(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """chain.json, and the content of every file it lists. Raises AgmError if they do not belong together."""
+    chain = files.read_json(folder / CHAIN)
+    if not isinstance(chain, dict) or chain.get("format") != FORMAT or "files" not in chain:
+        raise AgmError(f"{folder / CHAIN}: not written by this version of agm, or damaged; export again")
+    contents = {}
+    for name, entry in chain["files"].items():
+        try:
+            contents[name] = (folder / name).read_bytes()
+        except OSError as error:
+            raise AgmError(f"{folder / name}: cannot be read ({error.strerror}); export again") from None
+        if hashlib.sha256(contents[name]).hexdigest() != entry["sha256"]:
+            raise AgmError(f"{folder / name}: damaged, it is not what {CHAIN} says; export again")
+    return chain, contents
+
+
+def _session(content: bytes, weights: bytes, threads: int) -> Any:
+    try:
+        import onnxruntime
+    except ModuleNotFoundError:
+        raise AgmError("running an export needs the package onnxruntime: pip install 'agm[export]'") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, 3
+    options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def _zeros(shape: list[Any], size: dict[str, int]) -> Any:
+    return np.zeros([size.get(side, side) for side in shape], np.float32)
+
+
+def _check_free(out: Path, force: bool) -> None:
+    """Raises AgmError if a folder may not be made, or not be replaced."""
+    if not out.name or (out.exists() and not out.is_dir()):
+        raise AgmError(f"{out}: not a place for a folder; name another one with --out")
+    if not out.is_dir() or not any(out.iterdir()):
+        return
+    if not (out / CHAIN).is_file():
+        raise AgmError(f"{out}: holds other files, but no export; name an empty or a new folder with --out")
+    if not force:
+        raise AgmError(f"{out}: holds an export; name another folder with --out, or replace it with --force")
+
+
+def _put(contents: dict[str, bytes], out: Path) -> None:
+    """Write a folder beside its place, then rename it: there is all of it, or nothing."""
+    with _one_line(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as partial:
+            new, old = Path(partial, "new"), Path(partial, "old")
+            for name, content in contents.items():
+                files.write_bytes(new / name, content)
+            if out.is_dir():
+                out.rename(old)
+            new.rename(out)
+
+
+@contextmanager
+def _one_line(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise AgmError(f"{out}: cannot be written ({error.strerror}); check the folder and run again") from None

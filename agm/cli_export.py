@@ -1,0 +1,44 @@
+"""`agm export`: a trained network for other runtimes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from agm.cli_anytime import Model, ScheduleText, StatisticsName
+
+
+def export(
+    out: Annotated[Path, typer.Option(help="The folder to make.", show_default=False)],
+    model: Model = None,
+    schedule: ScheduleText = None,
+    statistics: StatisticsName = "iteration",
+    precision: Annotated[int, typer.Option(help="Bits of the stored weights, 32 or 16; it computes in 32.")] = 32,
+    force: Annotated[bool, typer.Option(help="Replace an export that is there.")] = False,
+) -> None:
+    """Write a network as ONNX: one step per activation mask, and chain.json, which says how to chain them.
+
+    Needs the package onnx: pip install 'agm[export]'.
+    """
+    from agm import files
+    from agm.anytime.export import CHAIN, export
+    from agm.anytime.model import weights
+    from agm.config import RunConfig
+    from agm.runs import load
+
+    path = weights(model)
+    generator = load(path)
+    config = RunConfig.from_dict(files.read_tensors(path)[1]["config"])
+    plan = generator.resolve(schedule or config.training.schedule)
+    chain = export(generator, out, plan, cast(Any, statistics), precision, config.id, force)
+    sizes = {name: entry["bytes"] for name, entry in chain["files"].items()} | {CHAIN: (out / CHAIN).stat().st_size}
+    for name, size in sizes.items():
+        typer.echo(f"{name:20}{size:>14,} bytes")
+    typer.echo(f"run {config.id}, {len(chain['steps'])} steps for {plan} -> {out}")
+
+
+def register(commands: typer.Typer) -> None:
+    """Add the command of this module."""
+    commands.command()(export)

@@ -1,0 +1,308 @@
+"""What `agm export` writes gives, in ONNX Runtime, the generator's own images."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import skimage.data
+import torch
+from support.anytime import weights
+from support.modules import shake
+from test_cli import refused
+from torch import Tensor
+
+import agm.anytime
+from agm import Generator, GeneratorConfig, Schedule, files, runs
+from agm.anytime.export import OnnxStepper, export
+from agm.anytime.plain import Plain
+from agm.anytime.times import Times
+from agm.anytime.upscaler import AnytimeUpscaler
+from agm.config import ORL_CONFIGURATIONS, Statistics
+from agm.errors import AgmError
+
+Agm = Callable[..., Any]
+RECORDED = sorted((Path(__file__).parents[1] / "results").glob("*/*/generator.safetensors"))
+OWN = "-x-x (2) - --xx (1) - x--x (1) - xxxx (2)"
+
+
+def shaken(**fields: Any) -> Generator:
+    """A generator whose every weight and statistic matters, and whose output stays near its input's range."""
+    generator = shake(Generator(GeneratorConfig(**{"width": 4, **fields}))).eval()
+    assert isinstance(generator, Generator)
+    generator.d.weight.data *= 0.3
+    return generator
+
+
+def expected(generator: Generator, x: Tensor, schedule: str, statistics: Statistics = "iteration") -> Tensor:
+    with torch.no_grad():
+        return torch.stack(list(generator.iterate(x, schedule, statistics)))
+
+
+def images(stepper: OnnxStepper, x: Tensor, schedule: str | None = None) -> Tensor:
+    progress = stepper.start(x)
+    masks = Schedule.parse(schedule) if schedule else stepper.schedule
+    return torch.stack([stepper.step(progress, mask) for mask in masks])
+
+
+def same(found: Tensor, wanted: Tensor, tolerance: float = 1e-5) -> None:
+    assert wanted.std() > 0.05
+    torch.testing.assert_close(found, wanted, rtol=0, atol=tolerance)
+
+
+def photograph() -> Tensor:
+    """(1, 3, 24, 20)"""
+    return torch.from_numpy(skimage.data.chelsea()[100:124, 150:170].copy()).permute(2, 0, 1)[None] / 255
+
+
+def chained(folder: Path, x: Tensor) -> Tensor:
+    """All images by what chain.json says, with nothing else of agm's."""
+    chain = json.loads((folder / "chain.json").read_text())
+    n, _, height, width = x.shape
+    size = {"N": n, "H": height, "W": width, "2H": 2 * height, "2W": 2 * width}
+
+    def run(part: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
+        for name, shape in part["inputs"].items():
+            assert list(inputs[name].shape) == [size.get(side, side) for side in shape]
+        outputs = list(part["outputs"])
+        found = onnxruntime.InferenceSession(folder / part["file"]).run(outputs, inputs)
+        return dict(zip(outputs, found, strict=True))
+
+    made = [run(chain["start"], {"x": x.numpy()})]
+    for entry in chain["iterations"]:
+        step = chain["steps"][entry["step"]]
+        inputs = {name: made[origin[0]][origin[1]] for name, origin in entry["inputs"].items() if origin != "zeros"}
+        zeros = [name for name, origin in entry["inputs"].items() if origin == "zeros"]
+        inputs |= {name: np.zeros([size.get(s, s) for s in step["inputs"][name]], np.float32) for name in zeros}
+        made.append(run(step, {"t": np.array(entry["t"]), **inputs}))
+    return torch.from_numpy(np.stack([outputs["image"] for outputs in made[1:]]))
+
+
+@pytest.mark.parametrize("layers", ORL_CONFIGURATIONS)
+def test_every_network_under_every_schedule(layers: str, tmp_path: Path) -> None:
+    generator = shaken(layers=layers)
+    for number, schedule in enumerate(("A", "B", "NOAEL", OWN)):
+        export(generator, tmp_path / str(number), Schedule.parse(schedule))
+        stepper = OnnxStepper(tmp_path / str(number), threads=1)
+        for size in ((1, 3, 1, 1), (2, 3, 5, 7), (1, 3, 8, 16)):
+            x = torch.rand(size)
+            found, wanted = images(stepper, x), expected(generator, x, schedule)
+            torch.testing.assert_close(found, wanted, rtol=0, atol=1e-5)
+        assert wanted.std() > 0.05
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"peephole": True}, {"residual": True}, {"feedback": "bicubic"}, {"upsampling": "bilinear"}, {"width": 1}],
+    ids=lambda fields: "".join(fields),
+)
+@pytest.mark.parametrize("statistics", ["iteration", "shared"])
+def test_every_option(fields: dict[str, Any], statistics: Statistics, tmp_path: Path) -> None:
+    for layers in ("rnrn", "nrnr"):
+        generator = shaken(layers=layers, **fields)
+        export(generator, tmp_path / layers, Schedule.parse("B"), statistics)
+        stepper = OnnxStepper(tmp_path / layers)
+        for height, width in ((6, 9), (1, 1), (1, 3), (2, 1)):
+            x = torch.rand(1, 3, height, width)
+            wanted = expected(generator, x, "B", statistics)
+            torch.testing.assert_close(images(stepper, x), wanted, rtol=0, atol=1e-5)
+        assert wanted.std() > 0.01
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.parent.name)
+def test_recorded_weights(path: Path, tmp_path: Path) -> None:
+    generator = runs.load(path)
+    export(generator, tmp_path / "full", Schedule.parse("A"))
+    wanted = expected(generator, photograph(), "A")
+    same(images(OnnxStepper(tmp_path / "full"), photograph()), wanted)
+    export(generator, tmp_path / "half", Schedule.parse("A"), precision=16)
+    half = images(OnnxStepper(tmp_path / "half"), photograph())
+    same(half, wanted, 2e-4)  # measured: below 8e-5
+    assert (half - wanted).abs().max() > 1e-6
+    sizes = [(tmp_path / name / "weights.bin").stat().st_size for name in ("half", "full")]
+    assert sizes[0] < 0.53 * sizes[1]
+
+
+@pytest.mark.parametrize("options", [{}, {"feedback": "bicubic", "residual": True}], ids=["zeros", "bicubic"])
+def test_the_chain_says_all_there_is_to_know(options: dict[str, Any], tmp_path: Path) -> None:
+    generator = shaken(layers="rnrr", iterations=3, **options)
+    schedule = "---x (1) - x--x (2) - -xxx (2)"  # longer than there are statistics
+    export(generator, tmp_path / "out", Schedule.parse(schedule), run="0123456789ab")
+    x = torch.rand(1, 3, 5, 4)
+    same(chained(tmp_path / "out", x), expected(generator, x, schedule))
+    stored = json.loads((tmp_path / "out" / "chain.json").read_text())
+    assert [entry["step"] for entry in stored["iterations"]] == ["---0", "0--x", "x--x", "-x0x", "-xxx"]
+    assert [entry["t"] for entry in stored["iterations"]] == [0, 1, 2, 2, 2]
+    assert (stored["run"], stored["schedule"], stored["statistics"]) == ("0123456789ab", schedule, "iteration")
+    assert GeneratorConfig(**stored["generator"]) == generator.config
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {*stored["files"], "chain.json"}
+    assert set(stored["steps"]) == {"---0", "---x", "0--x", "x--x", "-x0x", "-xxx"}
+
+
+def test_files_are_valid_small_and_old_enough_for_browsers(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export(shaken(layers="rrrr", width=16), out, Schedule.parse("A"))
+    for path in out.glob("*.onnx"):
+        onnx.checker.check_model(path, full_check=True)
+        model = onnx.load(path, load_external_data=False)
+        assert (model.ir_version, model.opset_import[0].version) == (8, 17)
+        dynamic = {dim.dim_param for end in model.graph.input for dim in end.type.tensor_type.shape.dim}
+        assert {"N", "H", "W"} <= dynamic
+        assert path.stat().st_size < 12_000
+    parameters = sum(p.numel() for p in shaken(layers="rrrr", width=16).parameters())
+    assert (out / "weights.bin").stat().st_size < 4 * 1.35 * parameters  # each once, some summed for the upsampling
+
+
+def test_the_same_bytes_every_time(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        export(shaken(), tmp_path / name, Schedule.parse("A"))
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_masks_in_another_order(tmp_path: Path) -> None:
+    generator, x = shaken(), torch.rand(1, 3, 4, 4)
+    export(generator, tmp_path / "out", Schedule.parse("---x (1) - x--x (2)"))
+    stepper = OnnxStepper(tmp_path / "out")
+    other = "x--x (1) - ---x (2) - x--x (3)"
+    same(images(stepper, x, other), expected(generator, x, other))
+    with pytest.raises(AgmError, match="the export has no step xx-x; export a schedule with it"):
+        images(stepper, x, "---x (1) - xx-x (1)")
+
+
+def test_the_upscaler_runs_an_export(tmp_path: Path) -> None:
+    generator = shaken(layers="nrnr")
+    export(generator, tmp_path / "out", Schedule.parse("A"))
+    stepper = OnnxStepper(tmp_path / "out")
+    photo = skimage.data.chelsea()[100:140, 150:181]
+    results = [
+        AnytimeUpscaler(it, stepper.config, stepper.schedule, Times({}), tile=48).upscale(photo)
+        for it in (stepper, Plain(generator))
+    ]
+    found, wanted = (np.asarray(result.image).astype(int) for result in results)
+    assert results[0].iteration == 10
+    assert wanted.std() > 10
+    assert np.abs(found - wanted).max() <= 1
+
+
+def test_a_damaged_export(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for name in ("weights.bin", "step_xxx0.onnx", "start.onnx"):
+        export(shaken(layers="nnnr"), out, Schedule.parse("xxxx (2)"), force=True)
+        OnnxStepper(out)
+        content = bytearray((out / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (out / name).write_bytes(content)
+        with pytest.raises(AgmError, match=rf"{name}: damaged, it is not what chain.json says; export again"):
+            OnnxStepper(out)
+        (out / name).unlink()
+        with pytest.raises(AgmError, match=rf"{name}: cannot be read \(No such file or directory\); export again"):
+            OnnxStepper(out)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"format": "agm chain 0"}', '{"format": "agm chain 1"}'])
+def test_what_is_no_chain(tmp_path: Path, text: str) -> None:
+    (tmp_path / "chain.json").write_text(text)
+    with pytest.raises(AgmError, match=r"chain\.json: not written by this version of agm, or damaged; export again"):
+        OnnxStepper(tmp_path)
+
+
+def test_what_cannot_be_exported(tmp_path: Path) -> None:
+    def refuse(match: str, generator: Generator, **options: Any) -> None:
+        with pytest.raises(AgmError, match=match):
+            export(generator, tmp_path / "out", Schedule.parse("A"), **options)
+        assert list(tmp_path.iterdir()) == []
+
+    refuse("statistics 'batch' are those of many images at once", shaken(), statistics="batch")
+    refuse("precision 8: the weights are stored with 32 or 16 bits", shaken(), precision=8)
+    large = shaken()
+    large.d.weight.data[0, 0, 0, 0] = 1e5
+    refuse("d: not all values are finite 16-bit numbers", large, precision=16)
+    large.d.weight.data[0, 0, 0, 0] = torch.nan
+    refuse("d: not all values are finite 32-bit numbers", large)
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_without_the_packages(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export(shaken(), tmp_path / "out", Schedule.parse("xxxx (1)"))
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, "agm.anytime.graphs")
+    monkeypatch.delattr(agm.anytime, "graphs")
+    calls = {
+        "onnx": lambda: export(shaken(), tmp_path / "other", Schedule.parse("xxxx (1)")),
+        "onnxruntime": lambda: OnnxStepper(tmp_path / "out"),
+    }
+    with pytest.raises(AgmError, match=rf"needs the package {package}: pip install 'agm\[export\]'"):
+        calls[package]()
+
+
+def test_the_command(agm_command: Agm, home: Path) -> None:
+    weights(home / "w.safetensors")
+    result = agm_command("export", "--model", home / "w.safetensors", "--out", home / "new" / "out")
+    assert (result.code, result.err) == (0, "")
+    *lines, last = result.out.splitlines()
+    listed = {line.split()[0]: int(line.split()[1].replace(",", "")) for line in lines}
+    assert listed == {path.name: path.stat().st_size for path in (home / "new" / "out").iterdir()}
+    assert last.endswith(f"4 steps for x--x (1) - xxxx (2) -> {home / 'new' / 'out'}")
+    assert list((home / "new").iterdir()) == [home / "new" / "out"]
+    wanted = expected(runs.load(home / "w.safetensors"), photograph(), "x--x (1) - xxxx (2)")
+    same(images(OnnxStepper(home / "new" / "out"), photograph()), wanted)
+
+
+def test_options_of_the_command(agm_command: Agm, home: Path) -> None:
+    weights(home / "w.safetensors")
+    options = ("--schedule", "---x (2)", "--statistics", "shared", "--precision", "16")
+    assert agm_command("export", "--model", home / "w.safetensors", "--out", home / "out", *options).code == 0
+    chain = files.read_json(home / "out" / "chain.json")
+    assert (chain["schedule"], chain["statistics"], chain["precision"]) == ("---x (2)", "shared", 16)
+    wanted = expected(runs.load(home / "w.safetensors"), photograph(), "---x (2)", "shared")
+    same(images(OnnxStepper(home / "out"), photograph()), wanted, 1e-2)
+
+
+def test_nothing_is_overwritten_without_being_told(agm_command: Agm, home: Path) -> None:
+    command = ("export", "--model", weights(home / "w.safetensors"), "--out", home / "out")
+    assert agm_command(*command).code == 0
+    before = (home / "out" / "chain.json").read_bytes()
+    refused(agm_command(*command, "--schedule", "---x (2)"), "out: holds an export", "replace it with --force")
+    assert (home / "out" / "chain.json").read_bytes() == before
+    assert agm_command(*command, "--schedule", "---x (2)", "--force").code == 0
+    assert (home / "out" / "chain.json").read_bytes() != before
+    (home / "out" / "chain.json").unlink()
+    refused(agm_command(*command, "--force"), "out: holds other files, but no export")
+    refused(agm_command(*command[:-1], home / "w.safetensors"), "not a place for a folder")
+    assert sorted(path.name for path in home.iterdir()) == ["out", "w.safetensors"]
+
+
+def test_wrong_options_are_one_line(agm_command: Agm, home: Path) -> None:
+    command = ("export", "--model", weights(home / "w.safetensors"), "--out", home / "out")
+    refused(agm_command(*command, "--precision", "8"), "precision 8")
+    refused(agm_command(*command, "--statistics", "mean"), "unknown statistics 'mean'")
+    refused(agm_command(*command, "--schedule", "rrrr (2)"), "has r for layer 1, the network has n")
+    refused(agm_command("export", "--model", "nowhere", "--out", home / "out"), "nowhere: no weights there")
+    assert [path.name for path in home.iterdir()] == ["w.safetensors"]
+
+
+def test_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    export(shaken(), out, Schedule.parse("xxxx (1)"))
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    replace = os.replace
+
+    def fail(source: Any, target: Any, **options: Any) -> None:
+        if Path(target).name == "chain.json":
+            raise OSError(28, "No space left on device")
+        replace(source, target, **options)
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(AgmError, match="No space left on device"):
+        export(shaken(), out, Schedule.parse("A"), force=True)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert list(tmp_path.iterdir()) == [out]
