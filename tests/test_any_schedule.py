@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections import Counter
 from pathlib import Path
@@ -11,10 +12,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from support.modules import shake
 from support.runs import tiny
 
+from agm import calibrate, data
 from agm import train as training
+from agm.config import GeneratorConfig
+from agm.data import to_tensor
 from agm.errors import AgmError
+from agm.generator import Generator
+from agm.layers import IterationNorm
+from agm.runs import Run
 from agm.schedule import NAMED, NESTED, Schedule, candidates, sandwich
 from agm.step import Execution, build, stepper, train_step
 from agm.train import train, trained
@@ -157,3 +165,61 @@ def test_stopping_at_every_step_gives_the_same_bytes(tmp_path: Path) -> None:
             pass
     for name in ("generator.safetensors", "metrics.csv", "test.safetensors", "config.json"):
         assert (tmp_path / "steps" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_calibrated_statistics_are_averages_over_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven images in batches of four and three, through a network with a norm in each part and layer."""
+    monkeypatch.setattr(calibrate, "BATCH", 4)
+    generator = shake(Generator(GeneratorConfig("nnrn", width=4, iterations=3)))
+    before = {name: value.clone() for name, value in generator.state_dict().items()}
+    low = np.random.default_rng(0).integers(0, 256, (7, 6, 8, 3), dtype=np.uint8)
+    schedule = Schedule.parse("---x (1) - x--x (2)")
+    result = calibrate.calibrated(generator, low, schedule)
+    torch.testing.assert_close(generator.state_dict(), before, rtol=0, atol=0)
+    assert not result.training
+
+    inputs: dict[str, list[list[torch.Tensor]]] = {}
+    twin = copy.deepcopy(generator).train()
+    for name, module in twin.named_modules():
+        if isinstance(module, IterationNorm):
+            module.register_forward_hook(
+                lambda _, arguments, __, name=name: inputs[name][arguments[1]].append(arguments[0])
+            )
+            inputs[name] = [[], [], []]
+    for part in (low[:4], low[4:]):
+        twin(to_tensor(part), schedule)
+    ran = {
+        "a.norm": {0},
+        "b.norm": {0, 1, 2},
+        "layers.0.norm1": {1, 2},
+        "layers.1.norm1": set(),
+        "layers.3.norm2": {0, 1, 2},
+    }
+    for name, iterations in ran.items():
+        norm, old = result.get_submodule(name), twin.get_submodule(name)
+        means, variances = before[f"{name}.running_mean"].clone(), before[f"{name}.running_var"].clone()
+        for t in iterations:
+            both = [x.transpose(0, 1).flatten(1) for x in inputs[name][t]]
+            means[t] = (4 * both[0].mean(1) + 3 * both[1].mean(1)) / 7
+            variances[t] = (4 * both[0].var(1) + 3 * both[1].var(1)) / 7
+        if iterations:
+            means[-1], variances[-1] = (x[sorted(iterations)].mean(0) for x in (means, variances))
+        torch.testing.assert_close(norm.running_mean, means, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(norm.running_var, variances, rtol=1e-4, atol=1e-6)
+        assert norm.momentum == old.momentum == 0.1
+
+
+def test_validation_scores_of_every_candidate_are_kept(tmp_path: Path) -> None:
+    config = tiny(epochs=1, **ANY)
+    train(config, tmp_path, QUIET)
+    run = Run.read(tmp_path)
+    part, generator = data.splits(config.data).validation, run.generator()
+    assert set(run.summary["schedules"]) == {"shared", "iteration", "batch"}
+    for kind, rows in run.summary["schedules"].items():
+        assert set(rows) == set(map(str, candidates(3)))
+        for text, psnr in rows.items():
+            images = generator(to_tensor(part.low), text, kind)
+            difference = (images.clamp(0, 1) - to_tensor(part.high)).square().mean(dim=(2, 3, 4))
+            torch.testing.assert_close(torch.tensor(psnr), (-10 * difference.log10()).mean(dim=1), rtol=1e-4, atol=0)
+    train(config.replace(sampling="fixed"), tmp_path / "fixed", QUIET)
+    assert "schedules" not in Run.read(tmp_path / "fixed").summary

@@ -19,6 +19,7 @@ MODULES = {
 CORE = {
     *(
         "agm",
+        "agm.calibrate",
         "agm.checkpoint",
         "agm.code",
         "agm.config",

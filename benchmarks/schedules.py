@@ -1,0 +1,114 @@
+"""One network for every schedule? Training that samples schedules against training with one of them.
+
+At profile cpu's settings, each trained network is run under every candidate schedule on the test images, with the
+batch-norm statistics that training left behind (mixed) and with those of the schedule (calibrated). Training goes on
+where it was stopped; runs lie in build/runs.
+    python benchmarks/schedules.py --layers nnnr rrnr --out schedules.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agm import data, files, machine, profiles
+from agm.calibrate import calibrated
+from agm.config import RunConfig
+from agm.evaluate import METRICS, evaluate
+from agm.generator import Generator
+from agm.paths import runs_folder
+from agm.runs import Run, ensure, find
+from agm.schedule import Schedule, candidates
+from agm.step import Execution, build, train_step
+from agm.train import trained
+
+TRAININGS: tuple[dict[str, Any], ...] = (
+    {"sampling": "any"},
+    {"schedule": "NOAEL"},
+    {"schedule": "A"},
+    {"sampling": "any", "epochs": 4},  # a step with three schedules takes about twice as long
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--profile", default="cpu")
+    parser.add_argument("--layers", nargs="+", default=["nnnr", "rrnr"], help="ORL configurations")
+    parser.add_argument("--out", type=Path, default=Path("schedules.json"))
+    arguments = parser.parse_args()
+    result: dict[str, Any] = {"machine": machine.describe(torch.device("cpu")), "runs": [], "rows": []}
+    profile = profiles.load(arguments.profile)
+    for layers, residual, training in itertools.product(arguments.layers, (False, True), TRAININGS):
+        run = with_weights(profile.run("cars", layers=layers, residual=residual, **training))
+        about = describe(run.config)
+        seconds = {"seconds": run.summary["seconds"], "seconds_per_step": step_seconds(run.config)}
+        result["runs"].append(about | {"id": run.config.id} | seconds)
+        result["rows"] += [about | row for row in rows(run)]
+        files.write_json(arguments.out, files.finite(result))
+        show(result["rows"], about)
+
+
+def with_weights(config: RunConfig) -> Run:
+    """A finished run, recorded or made here; few recorded runs have their weights."""
+    run = find(config)
+    return run if run and run.has_weights else ensure([config], runs_folder(), Execution(device="cpu"))[0]
+
+
+def step_seconds(config: RunConfig, steps: int = 5) -> float:
+    """Processor time of a training step, the median, which other programs hardly change."""
+    networks = build(config, Execution(device="cpu"))
+    networks.generator.train()
+    size, batch = config.data.image_size, config.training.batch_size
+    low, high, mix = torch.rand(batch, 3, size // 2, size // 2), torch.rand(batch, 3, size, size), torch.rand(batch)
+    taken = []
+    for step in range(steps + 1):
+        begun = time.process_time()
+        train_step(networks, low, high, config.training, mix, trained(config, 0, step))
+        taken.append(time.process_time() - begun)
+    return statistics.median(taken[1:])
+
+
+def describe(config: RunConfig) -> dict[str, Any]:
+    trained = config.training.schedule if config.training.sampling == "fixed" else "any"
+    names = {"layers": config.generator.layers, "residual": config.generator.residual}
+    return names | {
+        "sampling": config.training.sampling,
+        "trained_schedule": trained,
+        "epochs": config.training.epochs,
+    }
+
+
+def rows(run: Run) -> list[dict[str, Any]]:
+    """One per schedule, origin of the statistics and iteration."""
+    parts, generator = data.splits(run.config.data), run.generator()
+    found = []
+    for schedule in candidates(run.config.generator.iterations):
+        for origin, network in (("mixed", generator), ("calibrated", calibrated(generator, parts.train.low, schedule))):
+            found += measured(network, parts.test, schedule, origin)
+    return found
+
+
+def measured(network: Generator, part: data.Part, schedule: Schedule, origin: str) -> list[dict[str, Any]]:
+    quality = evaluate(network, part, schedule, "iteration").per_iteration()
+    about = {"schedule": str(schedule), "statistics": origin}
+    return [about | {"iteration": t + 1} | {name: quality[name][t] for name in METRICS} for t in range(len(schedule))]
+
+
+def show(rows: list[dict[str, Any]], about: dict[str, Any]) -> None:
+    """PSNR of the first, the best and the last image of one run under every schedule."""
+    print(*about.values())
+    own = [row for row in rows if row.items() >= about.items()]
+    for (schedule, origin), group in itertools.groupby(own, lambda row: (row["schedule"], row["statistics"])):
+        psnr = [row["psnr"] for row in group]
+        best = max(range(len(psnr)), key=psnr.__getitem__)
+        print(f"  {schedule:44}{origin:12}{psnr[0]:8.2f}{psnr[best]:8.2f} ({best + 1:2}){psnr[-1]:8.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
