@@ -20,7 +20,13 @@ Model = Annotated[
     str | None,
     typer.Option(help="A weights file, a run folder or a run's id. [default: the best recorded run with weights]"),
 ]
-ScheduleText = Annotated[str | None, typer.Option(help="AEL schedule. [default: the one the model was trained with]")]
+ScheduleText = Annotated[
+    str | None,
+    typer.Option(
+        help="AEL schedule, or auto: for each picture the one that is expected to be best by the deadline. "
+        "[default: the one the model was trained with; auto if it was trained with any]"
+    ),
+]
 StatisticsName = Annotated[str, typer.Option(help="Batch-norm statistics: iteration or shared.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads. [default: torch's choice]")]
 DeviceName = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu or cuda.")]
@@ -86,15 +92,13 @@ def profile_machine(
     It counts for one model, number of threads and machine, while the machine is as busy as it is then.
     """
     with _out_of_memory():
-        from agm.anytime.times import FINISH, measure, profile_path, write_profile
+        from agm.anytime.times import FINISH, profile_path, write_profile
         from agm.anytime.upscaler import AnytimeUpscaler
         from agm.machine import choose
 
         _use_threads(threads)
         upscaler = AnytimeUpscaler.load(model, schedule=schedule, device=choose(device), timed=False)
-        table = measure(
-            upscaler.stepper, upscaler.schedule, sorted(sizes or (16, 32, 64, 128)), rounds, seconds, upscaler.device
-        )
+        table = upscaler.measure(sorted(sizes or (16, 32, 64, 128)), rounds, seconds)
     write_profile(profile_path(), table, upscaler.config, upscaler.stepper, upscaler.device)
     typer.echo(f"{'active layers':15}{'input':>11}{'p50/ms':>10}{'p95/ms':>10}{'p99/ms':>10}")
     for name, rows in table.items():
@@ -192,10 +196,13 @@ def _one(upscaler: AnytimeUpscaler, source: Path, out: Path, deadline: float | N
         text = str(error)
         raise UnreadableError(text if text.startswith((str(source), str(out))) else f"{source}: {text}") from None
     files.write_bytes(out, content)
-    return _sentence(result, len(upscaler.schedule))
+    return _sentence(result, upscaler)
 
 
-def _sentence(result: Result, most: int) -> str:
+def _sentence(result: Result, upscaler: AnytimeUpscaler) -> str:
+    most = f"{len(upscaler.schedule)}"
+    if upscaler.planner and result.schedule:
+        most = f"{len(result.schedule)} planned, {result.schedule}"
     reached = f"iteration {result.iteration} of {most}" if result.iteration else "bicubic"
     late = "" if result.met else f", later than {1000 * (result.deadline or 0):g} ms"
     return f"{reached}, {1000 * result.elapsed:.0f} ms{late}"

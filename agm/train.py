@@ -28,7 +28,7 @@ from agm.data import Part, Splits
 from agm.errors import AgmError
 from agm.evaluate import METRICS, bicubic_baseline, evaluate, time_iterations
 from agm.generator import Generator
-from agm.schedule import Schedule, sandwich
+from agm.schedule import Schedule, candidates, sandwich
 from agm.step import Execution, build, stepper
 
 CONFIG, SUMMARY, WEIGHTS, CHECKPOINT = "config.json", "summary.json", "generator.safetensors", "checkpoint.safetensors"
@@ -244,11 +244,24 @@ def _finish(
         "data": {"fingerprint": images.fingerprint, "stand_in": images.stand_in, "images": counts},
         "machine": machine.describe(device),
     }
+    if config.training.sampling == "any":
+        summary["schedules"] = _scores(generator, parts.validation, config)
     files.write_tensors(folder / TEST_FILE, {"mse": tests[config.generator.statistics].mse}, {"id": config.id})
     save_weights(folder / WEIGHTS, generator, config)
     files.write_json(folder / SUMMARY, files.finite(summary))
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return status
+
+
+def _scores(generator: Generator, part: Part, config: RunConfig) -> dict[str, dict[str, list[float]]]:
+    """PSNR by kind of batch statistics, schedule and iteration: what deadlines are planned by."""
+    return {
+        kind: {
+            str(schedule): evaluate(generator, part, schedule, kind, config.training.precision).per_iteration()["psnr"]
+            for schedule in candidates(config.generator.iterations)
+        }
+        for kind in STATISTICS
+    }
 
 
 def save_weights(path: Path, generator: Generator, config: RunConfig) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,10 +17,12 @@ from agm import files
 from agm.anytime import model, tiles
 from agm.anytime.pixels import AnyImage, Array, Pixels
 from agm.anytime.plain import Plain, Stepper, check_statistics, held_bytes
+from agm.anytime.planner import Planner
 from agm.anytime.tiles import Tile
 from agm.anytime.times import (
     FINISH,
     Clock,
+    Table,
     Times,
     activity,
     measure,
@@ -30,8 +32,9 @@ from agm.anytime.times import (
 from agm.config import GeneratorConfig, RunConfig, Statistics
 from agm.errors import AgmError
 from agm.machine import synchronize
+from agm.runs import Run
 from agm.runs import load as load_generator
-from agm.schedule import Schedule
+from agm.schedule import Mask, Schedule
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +52,7 @@ class Result:
 
     `iteration`: the last one that was finished in time, all over the image; 0 is bicubic upsampling. `elapsed` and
     `durations`: seconds since the call, and of each iteration. `met`: whether it was there by the deadline.
+    `schedule`: what was meant to be done, None if bicubic upsampling was.
     """
 
     image: AnyImage
@@ -56,6 +60,7 @@ class Result:
     elapsed: float
     deadline: float | None
     durations: tuple[float, ...]
+    schedule: Schedule | None = None
 
     @property
     def met(self) -> bool:
@@ -103,10 +108,12 @@ class AnytimeUpscaler:
         tile: int = TILE,
         device: torch.device | str = "cpu",
         clock: Clock = time.perf_counter,
+        planner: Planner | None = None,
     ) -> None:
+        """With a planner, every call gets a schedule of its own; `schedule` is then what `stream` shows."""
         tiles.check(tile)
         self.stepper, self.config, self.schedule, self.times = stepper, config, schedule, times
-        self.tile = tile
+        self.tile, self.planner = tile, planner
         self.device, self._clock = torch.device(device), clock
         self._group_pixels = GROUP_BYTES // held_bytes(config)
 
@@ -124,17 +131,22 @@ class AnytimeUpscaler:
         """A network by its weights file, run folder or run id; `agm.anytime.model.weights` says which by default.
 
         `statistics`: batch-norm statistics per iteration by default, without which the first images are spoilt (the
-        book's chapter on statistics). `schedule`: the one the network was trained with by default. `timed`: take this
-        machine's times from `agm profile-machine`, or else measure for about a second, so that deadlines can be kept.
-        Raises AgmError if weights, schedule or statistics do not fit.
+        book's chapter on statistics). `schedule`: the one the network was trained with by default; "auto" plans one
+        for every call by the run's validation scores, and is the default for networks trained with sampled schedules.
+        `timed`: take this machine's times from `agm profile-machine`, or else measure for about a second, so that
+        deadlines can be kept. Raises AgmError if weights, schedule or statistics do not fit.
         """
         check_statistics(statistics)
         tiles.check(tile)
         weights = model.weights(path)
         generator = load_generator(weights).to(device)
-        trained = RunConfig.from_dict(files.read_tensors(weights)[1]["config"]).training.schedule
-        plan = generator.resolve(trained if schedule is None else schedule)
-        upscaler = cls(engine(generator, statistics), generator.config, plan, Times({}), tile, device)
+        config = RunConfig.from_dict(files.read_tensors(weights)[1]["config"])
+        planner = _planner(weights, config, schedule, statistics)
+        if schedule is None:
+            schedule = config.training.schedule
+        plan = generator.resolve(planner.best if planner else schedule)
+        stepper = engine(generator, statistics)
+        upscaler = cls(stepper, generator.config, plan, Times({}), tile, device, planner=planner)
         if timed:
             upscaler._know_times()
         return upscaler
@@ -145,13 +157,27 @@ class AnytimeUpscaler:
                 self.times.add(read_profile(profile_path(), self.config, self.stepper, self.device))
             except AgmError as error:
                 logger.warning("%s; ignored", error)
-        if self.times.missing(self.schedule):
-            self.times.add(measure(self.stepper, self.schedule, WARM_UP, 10, 0.5, self.device))
+        if any(self.times.missing(schedule) for schedule in self.schedules):
+            self.times.add(self.measure(WARM_UP, 10, 0.5))
         else:
             measure(self.stepper, self.schedule, WARM_UP[:1], 0, 0, self.device)  # the first convolutions take longer
 
+    @property
+    def schedules(self) -> tuple[Schedule, ...]:
+        """All that may be run."""
+        return tuple(self.planner.scores) if self.planner else (self.schedule,)
+
+    def measure(self, sizes: Sequence[int], rounds: int, limit: float) -> Table:
+        """`agm.anytime.times.measure` for everything that the schedules do, once."""
+        found = Times({})
+        for schedule in self.schedules:
+            if found.missing(schedule):
+                found.add(measure(self.stepper, schedule, sizes, rounds, limit, self.device))
+        return found.table
+
     def upscale(self, image: AnyImage, deadline: float | None = None, iterations: int | None = None) -> Result:
-        """The best image by the deadline, or after so many iterations, or at the end of the schedule.
+        """The best image by the deadline, or after so many iterations, or at the end of the schedule; with a planner,
+        the best that is expected by the deadline and within so many iterations.
 
         `image`: a Pillow image or an array (H, W) or (H, W, C), uint8, uint16 or floats in [0, 1]; the result is of the
         same kind. `deadline`: seconds from this call to its return; reading and writing files is not included. What is
@@ -160,26 +186,27 @@ class AnytimeUpscaler:
         started = self._clock()
         self.check(deadline, iterations)
         end = math.inf if deadline is None else started + deadline
-        masks = self.schedule.masks[:iterations]
         pixels = Pixels.of(image)
         out = pixels.bicubic()
-        reached, durations = len(masks), [0.0] * len(masks)
         groups = self._groups(pixels)
+        schedule = self._plan(groups, end, iterations)
+        masks = schedule.masks if schedule else ()
+        reached, durations = len(masks), [0.0] * len(masks)
         left = sum(tile.pixels for group in groups for tile in group.tiles)
         for group in groups:
             size = sum(tile.pixels for tile in group.tiles)
             now = self._clock()
             limit = math.inf if deadline is None else now + (end - self.times.predict(FINISH, left) - now) * size / left
-            for t in range(len(masks)):
+            for t, mask in enumerate(masks):
                 begun = self._clock()
-                if not self._advance(group, pixels, t, limit):
+                if not self._advance(group, pixels, mask, t, limit):
                     break
                 durations[t] += self._clock() - begun
             self._place(group, pixels, out)
             group.release()
             reached, left = min(reached, group.iteration), left - size
         finished = pixels.restore(out)
-        return Result(finished, reached, self._clock() - started, deadline, tuple(durations[:reached]))
+        return Result(finished, reached, self._clock() - started, deadline, tuple(durations[:reached]), schedule)
 
     def stream(self, image: AnyImage, iterations: int | None = None) -> Iterator[Streamed]:
         """Yield every image with its iteration and the seconds since the call: bicubic as 0, then each iteration's.
@@ -198,8 +225,8 @@ class AnytimeUpscaler:
         yield streamed(0)
         groups = self._groups(pixels)
         for group in groups:
-            for t in range(len(masks)):
-                self._advance(group, pixels, t, math.inf)
+            for t, mask in enumerate(masks):
+                self._advance(group, pixels, mask, t, math.inf)
                 if len(groups) == 1 or t + 1 == len(masks):
                     self._place(group, pixels, out)
                 if len(groups) == 1 or (t + 1 == len(masks) and group is groups[-1]):
@@ -213,9 +240,18 @@ class AnytimeUpscaler:
         if iterations is not None and not 0 <= iterations <= len(self.schedule):
             raise AgmError(f"iterations={iterations}: must be from 0 to {len(self.schedule)}, the schedule's length")
 
-    def _advance(self, group: _Group, pixels: Pixels, t: int, limit: float) -> bool:
+    def _plan(self, groups: list[_Group], end: float, iterations: int | None) -> Schedule | None:
+        """What to do until `end`; None for nothing."""
+        if iterations == 0:
+            return None
+        if self.planner is None:
+            return self.schedule.take(len(self.schedule) if iterations is None else iterations)
+        pixels = [tile.pixels for group in groups for tile in group.tiles]
+        return self.planner.plan(self.times, pixels, end - self._clock(), iterations)
+
+    def _advance(self, group: _Group, pixels: Pixels, mask: Mask, t: int, limit: float) -> bool:
         """Bring all tiles of a group to iteration t + 1. False if that will not be done by `limit`: nothing changes."""
-        name = activity(self.schedule.masks[t], t)
+        name = activity(mask, t)
         images = []
         for i, tile in enumerate(group.tiles):
             begun = self._clock()
@@ -223,7 +259,7 @@ class AnytimeUpscaler:
                 return False
             if t == 0:
                 group.progress.append(self.stepper.start(pixels.tensor(tile).to(self.device)))
-            images.append(self.stepper.step(group.progress[i], self.schedule.masks[t]))
+            images.append(self.stepper.step(group.progress[i], mask))
             synchronize(self.device)
             self.times.observe(name, tile.pixels, self._clock() - begun)
         group.images, group.iteration = images, t + 1
@@ -237,3 +273,16 @@ class AnytimeUpscaler:
     def _groups(self, pixels: Pixels) -> list[_Group]:
         cut = tiles.cut(pixels.height, pixels.width, self.tile)
         return [_Group(group) for group in tiles.groups(cut, self._group_pixels)]
+
+
+def _planner(
+    weights: Path, config: RunConfig, schedule: str | Schedule | None, statistics: Statistics
+) -> Planner | None:
+    """Where a schedule is to be planned for every call: on request, or by default where that is possible."""
+    default = config.training.sampling == "any" and (weights.parent / "summary.json").is_file()
+    if schedule != "auto" and not (schedule is None and default):
+        return None
+    run = Run.read(weights.parent)
+    if run.config != config:
+        raise AgmError(f"{weights}: of another run than the files beside it; name a schedule")
+    return Planner.of(run, statistics)

@@ -1,0 +1,82 @@
+"""Which schedule, and how many of its iterations: the best expected picture that is there by a deadline."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from agm.anytime.times import FINISH, Times, activities, activity
+from agm.config import Statistics
+from agm.errors import AgmError
+from agm.runs import Run
+from agm.schedule import Schedule
+
+Scores = Mapping[Schedule, Sequence[float]]
+"""What each schedule's image is expected to be worth after each of its iterations, in dB of PSNR."""
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Chooses by scores. `bicubic`: the score of no iteration at all."""
+
+    scores: Scores
+    bicubic: float
+
+    @classmethod
+    def of(cls, run: Run, statistics: Statistics) -> Planner:
+        """Scores on the run's validation images: of all candidates if it was trained with sampled schedules, else of
+        its own schedule. Raises AgmError if it has none."""
+        try:
+            if run.config.training.sampling == "any":
+                stored = run.summary["schedules"][statistics]
+                scores = {Schedule.parse(text): [_number(score) for score in row] for text, row in stored.items()}
+            else:
+                rows = run.metrics[run.metrics.statistics == statistics]
+                last = rows[rows.epoch == rows.epoch.max()].sort_values("iteration")
+                scores = {Schedule.parse(run.config.training.schedule): last.psnr.fillna(-float("inf")).tolist()}
+            bicubic = run.bicubic("psnr", "validation")
+        except (KeyError, TypeError, ValueError, AttributeError):
+            scores, bicubic = {}, 0.0
+        if not any(scores.values()):
+            raise AgmError(f"{run.folder}: no validation scores to plan by; name a schedule")
+        return cls(scores, bicubic)
+
+    @property
+    def best(self) -> Schedule:
+        """The schedule with the best image of all."""
+        return max(self.scores, key=lambda schedule: max(self.scores[schedule]))
+
+    def plan(self, times: Times, tiles: Sequence[int], seconds: float, most: int | None = None) -> Schedule | None:
+        """The schedule, cut after the iteration with the best score of all that are done within so many seconds.
+
+        `tiles`: input pixels of each; `most`: the largest number of iterations. Of equal scores the one that is there
+        first is taken. None: nothing that fits is better than bicubic upsampling.
+        """
+        costs = _costs(self.scores, times, tiles)
+        best: tuple[float, float, Schedule | None] = (-self.bicubic, 0.0, None)
+        for schedule, scores in self.scores.items():
+            for n, (score, need) in enumerate(zip(scores[:most], needs(schedule, costs), strict=False), 1):
+                if need <= seconds and (-score, need) < best[:2]:
+                    best = (-score, need, schedule.take(n))
+        return best[2]
+
+
+def needs(schedule: Schedule, costs: Mapping[str, float]) -> list[float]:
+    """Seconds until the image of each iteration is there, from those of each activity."""
+    durations = (costs[activity(mask, t)] for t, mask in enumerate(schedule))
+    return list(accumulate(durations, initial=costs[FINISH]))[1:]
+
+
+def _costs(schedules: Iterable[Schedule], times: Times, tiles: Sequence[int]) -> dict[str, float]:
+    """Predicted seconds of every activity over all tiles; most tiles have the same size."""
+    sizes = Counter(tiles).items()
+    names = {name for schedule in schedules for name in activities(schedule)}
+    costs = {name: sum(count * times.predict(name, pixels) for pixels, count in sizes) for name in names}
+    return costs | {FINISH: times.predict(FINISH, sum(tiles))}
+
+
+def _number(score: float | None) -> float:
+    """JSON has no infinity: null is what was not finite."""
+    return -float("inf") if score is None else float(score)
