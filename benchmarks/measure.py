@@ -12,15 +12,28 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from agm import metrics
+from agm.anytime.plain import Stepper
 from agm.data import Part, to_tensor
 from agm.evaluate import BATCH, Quality
 from agm.generator import SCALE
+from agm.schedule import Schedule
 
 Iterate = Callable[[Tensor], Iterator[Tensor]]
 """x of (N, 3, H, W) -> the image of each iteration, (N, 3, 2H, 2W)."""
 
 LIMIT = 120.0
 """Seconds for the timing of one size: no further round begins after them."""
+
+
+def stepped(stepper: Stepper, schedule: Schedule) -> Iterate:
+    """A prepared network of ours as a function."""
+
+    def iterate(x: Tensor) -> Iterator[Tensor]:
+        progress = stepper.start(x)
+        for mask in schedule.masks:
+            yield stepper.step(progress, mask)
+
+    return iterate
 
 
 @torch.inference_mode()

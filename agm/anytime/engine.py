@@ -8,7 +8,7 @@ pixel, such as the cells of a ConvLSTM, stays in the strips of tiles that the co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from agm.anytime.plain import check_statistics
+from agm.anytime.plain import check_statistics, held_bytes
 from agm.anytime.winograd import TILE, Convolution, Scratch, Strip, place, tiles
 from agm.config import Statistics
 from agm.generator import Context, Generator
@@ -37,8 +37,8 @@ class Progress:
     context: Context
     previous: Tensor  # the last output, (N, 3, 2H, 2W)
     states: list[State] = field(default_factory=lambda: [None] * LAYERS)
-    shares: dict[int, tuple[slice, list[Tensor]]] = field(default_factory=dict)
-    """A's share of a layer's first convolution, of some outputs, in strips."""
+    share: tuple[Any, list[Tensor]] | None = None
+    """A's share of the lowest layer's first convolution, in strips; and of which layer and outputs it is."""
     t: int = 0
 
 
@@ -90,6 +90,12 @@ class Engine:
         progress.previous, progress.t = image, progress.t + 1
         return image
 
+    def held_bytes(self, schedules: Iterable[Schedule]) -> int:
+        """What `Progress` and one more image hold between iterations, in bytes per input pixel."""
+        lowest = {mask.index(True) for schedule in schedules for mask in schedule}
+        sizes = [self.layers[i].convolution.weight.shape[2] * (4 if i >= UPSAMPLED else 1) for i in lowest]
+        return held_bytes(self.config) + 4 * max(sizes)
+
     def iterate(self, x: Tensor, schedule: Schedule) -> Iterator[Tensor]:
         """Yield the image of each iteration, as `Generator.iterate` does."""
         progress = self.start(x)
@@ -135,13 +141,12 @@ class Engine:
 
     def _share(self, progress: Progress, i: int, up: bool) -> list[Tensor]:
         """A's part of what layer i's first convolution gives, and its bias: the same at every iteration."""
-        layer = self.layers[i]
-        outputs = layer.outputs(progress.states[i])
-        kept = progress.shares.get(i)
-        if kept is None or kept[0] != outputs:
-            parts = self._convolved(progress.context.features, i, slice(0, self.config.width), outputs, up)
-            kept = progress.shares[i] = outputs, parts
-        return kept[1]
+        outputs = self.layers[i].outputs(progress.states[i])
+        key = i, up, outputs
+        if progress.share is None or progress.share[0] != key:
+            inputs = slice(0, self.config.width)
+            progress.share = key, self._convolved(progress.context.features, i, inputs, outputs, up)
+        return progress.share[1]
 
     def _blank(self, progress: Progress, i: int, up: bool) -> list[Tensor]:
         """B's part at the first iteration: as what B sees is black, it is the same for all images of a size."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from agm.config import GeneratorConfig, Statistics
 from agm.errors import AgmError, unknown
 from agm.generator import Context, Generator, States
-from agm.schedule import LAYERS, Mask
+from agm.schedule import LAYERS, Mask, Schedule
 
 STATISTICS: tuple[Statistics, ...] = ("iteration", "shared")
 """Those that do not depend on what else is in the batch."""
@@ -25,6 +26,9 @@ class Stepper(Protocol):
 
     def step(self, progress: Any, mask: Mask) -> Tensor:
         """One iteration with the active layers of `mask` -> its image, (N, 3, 2H, 2W), not clamped."""
+
+    def held_bytes(self, schedules: Iterable[Schedule]) -> int:
+        """What progress and one more image hold between iterations, in bytes per input pixel."""
 
 
 @dataclass
@@ -58,6 +62,9 @@ class Plain:
         progress.t += 1
         return progress.previous
 
+    def held_bytes(self, schedules: Iterable[Schedule]) -> int:
+        return held_bytes(self.generator.config)
+
 
 def check_statistics(statistics: str) -> None:
     if statistics == "batch":
@@ -67,7 +74,7 @@ def check_statistics(statistics: str) -> None:
 
 
 def held_bytes(config: GeneratorConfig) -> int:
-    """What `Progress` and one more image hold between iterations, in bytes per input pixel."""
+    """Features, states, the last image and the new one, in bytes per input pixel."""
     floats = config.width + 3 * 4 * 2 + (3 * 4 if config.residual or config.feedback == "bicubic" else 0)
     sizes = (2, 2, 2 * 4, 4)  # (channels / width) x (pixels / input pixels) of the layers' outputs
     floats += sum(2 * config.width * size for letter, size in zip(config.layers, sizes, strict=True) if letter == "r")

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from agm import files
 from agm.anytime import model, tiles
+from agm.anytime.engine import Engine
 from agm.anytime.pixels import AnyImage, Array, Pixels
-from agm.anytime.plain import Plain, Stepper, check_statistics, held_bytes
+from agm.anytime.plain import Plain, Stepper, check_statistics
 from agm.anytime.planner import Planner
 from agm.anytime.tiles import Tile
 from agm.anytime.times import (
@@ -115,7 +116,7 @@ class AnytimeUpscaler:
         self.stepper, self.config, self.schedule, self.times = stepper, config, schedule, times
         self.tile, self.planner = tile, planner
         self.device, self._clock = torch.device(device), clock
-        self._group_pixels = GROUP_BYTES // held_bytes(config)
+        self._group_pixels = GROUP_BYTES // stepper.held_bytes(self.schedules)
 
     @classmethod
     def load(
@@ -126,7 +127,7 @@ class AnytimeUpscaler:
         tile: int = TILE,
         device: torch.device | str = "cpu",
         timed: bool = True,
-        engine: Callable[..., Stepper] = Plain,
+        engine: Callable[..., Stepper] | None = None,
     ) -> AnytimeUpscaler:
         """A network by its weights file, run folder or run id; `agm.anytime.model.weights` says which by default.
 
@@ -134,7 +135,8 @@ class AnytimeUpscaler:
         book's chapter on statistics). `schedule`: the one the network was trained with by default; "auto" plans one
         for every call by the run's validation scores, and is the default for networks trained with sampled schedules.
         `timed`: take this machine's times from `agm profile-machine`, or else measure for about a second, so that
-        deadlines can be kept. Raises AgmError if weights, schedule or statistics do not fit.
+        deadlines can be kept. `engine`: `Engine` on a processor, `Plain` on a GPU, whose own routines are faster by
+        default. Raises AgmError if weights, schedule or statistics do not fit.
         """
         check_statistics(statistics)
         tiles.check(tile)
@@ -145,6 +147,7 @@ class AnytimeUpscaler:
         if schedule is None:
             schedule = config.training.schedule
         plan = generator.resolve(planner.best if planner else schedule)
+        engine = engine or (Plain if torch.device(device).type == "cuda" else Engine)
         stepper = engine(generator, statistics)
         upscaler = cls(stepper, generator.config, plan, Times({}), tile, device, planner=planner)
         if timed:

@@ -1,0 +1,105 @@
+"""Are deadlines kept? A thousand calls on an idle machine, and a thousand while every core is busy with something else.
+
+    python -m benchmarks.deadlines --out results/benchmarks/deadlines.json
+
+The deadlines are drawn log-uniformly. Two figures each: misses, the share of calls that came back late, and the largest
+overrun in iterations: how late, over how long that call's longest iteration took (below 1: no iteration was begun that
+did not have to be). The JSON: `settings`, `machine`, and by condition (`idle`, `busy`) the lists `deadline_ms`,
+`elapsed_ms`, `iteration` (0 is bicubic) and `longest_ms`, one entry per call, with `misses` and `overrun`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from skimage import data as photographs
+from tqdm import tqdm
+
+from agm import files, machine
+from agm.anytime import model
+from agm.anytime.upscaler import AnytimeUpscaler
+
+BIN_EDGES = (5, 10, 20, 50, 100, 200, 500, 1000)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", help="weights, run folder or id [default: as agm upscale]")
+    parser.add_argument("--schedule", help="AEL schedule [default: as agm upscale]")
+    parser.add_argument("--size", type=int, default=32, help="side of the input")
+    parser.add_argument("--calls", type=int, default=1000)
+    parser.add_argument("--shortest", type=float, default=5, help="ms")
+    parser.add_argument("--longest", type=float, default=1000, help="ms")
+    parser.add_argument("--out", type=Path, help="write all calls as JSON here")
+    arguments = parser.parse_args()
+    upscaler = AnytimeUpscaler.load(arguments.model, schedule=arguments.schedule)
+    result: dict[str, Any] = {"settings": {k: v for k, v in vars(arguments).items() if k != "out"}}
+    result["settings"]["model"] = model.weights(arguments.model).parent.name
+    result["machine"] = machine.describe(torch.device("cpu"))
+    for condition, burners in (("idle", 0), ("busy", os.cpu_count() or 1)):
+        with busy(burners):
+            result[condition] = measure(upscaler, arguments, condition)
+        show(condition, result[condition])
+    if arguments.out:
+        files.write_json(arguments.out, result)
+
+
+@contextlib.contextmanager
+def busy(processes: int) -> Iterator[None]:
+    """So many processes that count and count."""
+    burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+    try:
+        yield
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.wait()
+
+
+def measure(upscaler: AnytimeUpscaler, arguments: argparse.Namespace, label: str) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    deadlines = np.exp(rng.uniform(np.log(arguments.shortest), np.log(arguments.longest), arguments.calls)) / 1000
+    photograph, side = photographs.astronaut(), arguments.size  # type: ignore[no-untyped-call]
+    columns: dict[str, list[float]] = {"deadline_ms": [], "elapsed_ms": [], "iteration": [], "longest_ms": []}
+    for deadline in tqdm(deadlines, desc=label, unit="call", disable=None):
+        row, column = rng.integers(0, 512 - side, 2)
+        result = upscaler.upscale(photograph[row : row + side, column : column + side], deadline=float(deadline))
+        values = (1000 * deadline, 1000 * result.elapsed, result.iteration, 1000 * max(result.durations, default=0))
+        for name, value in zip(columns, values, strict=True):
+            columns[name].append(round(float(value), 3))
+    return {**columns, **figures(columns)}
+
+
+def figures(columns: dict[str, list[float]]) -> dict[str, float]:
+    """Share of late calls, and the largest lateness in iterations (of that call, or of the mean one if it had none)."""
+    deadline, elapsed, longest = (np.array(columns[key]) for key in ("deadline_ms", "elapsed_ms", "longest_ms"))
+    usual = longest[longest > 0].mean() if (longest > 0).any() else np.inf
+    late = np.clip(elapsed - deadline, 0, None) / np.where(longest > 0, longest, usual)
+    return {"misses": float((elapsed > deadline).mean()), "overrun": float(late.max())}
+
+
+def show(condition: str, found: dict[str, Any]) -> None:
+    print(f"{condition}: {found['misses']:.2%} late, by at most {found['overrun']:.2f} of an iteration")
+    deadline, elapsed, iteration = (np.array(found[key]) for key in ("deadline_ms", "elapsed_ms", "iteration"))
+    for low, high in itertools.pairwise(BIN_EDGES):
+        chosen = (deadline >= low) & (deadline < high)
+        if chosen.any():
+            late = (elapsed > deadline)[chosen]
+            used = np.median((elapsed / deadline)[chosen])
+            median = np.median(iteration[chosen])
+            print(f"  {low:4}-{high:4} ms: {chosen.sum():4} calls, {late.sum():3} late; iteration {median:.0f}", end="")
+            print(f", {used:.0%} of the time used")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""Inference: the straightforward implementation, the library's plain one, and its engine, on the same weights.
+
+    python -m benchmarks.inference --out results/benchmarks/inference.json
+
+They take turns, once with the whole schedule and once with its first iteration alone. The JSON: `settings`, `machine`,
+and `rows`, one per ORL configuration, schedule and implementation:
+- layers, schedule, implementation
+- first_ms: milliseconds until the first image, where nothing else is asked for
+- total_ms: until the last image; ms: until each
+- first_ratio, total_ratio: how many times faster than the straightforward implementation
+- db: PSNR of the last image against the straightforward one's, for the weights at hand (random ones if none are given)
+"""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from agm import files, machine
+from agm.anytime.engine import Engine
+from agm.anytime.plain import Plain
+from agm.config import GeneratorConfig
+from agm.experiments import TABLE_1
+from agm.generator import Generator
+from agm.metrics import psnr
+from agm.schedule import Schedule
+from benchmarks.measure import Iterate, stepped, take_turns
+from benchmarks.straightforward import images, straightforward
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--layers", nargs="+", default=list(TABLE_1), help="ORL configurations")
+    parser.add_argument("--schedules", nargs="+", default=["NOAEL", "A", "B"], help="AEL schedules")
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--size", type=int, default=32, help="side of the input")
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="write the rows as JSON here")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    print(f"{'layers':8}{'schedule':10}{'':18}{'first/ms':>10}{'all/ms':>10}{'first':>9}{'all':>9}{'dB':>8}")
+    rows: list[dict[str, Any]] = []
+    for layers in arguments.layers:
+        torch.manual_seed(0)
+        generator = Generator(GeneratorConfig(layers=layers, width=arguments.width)).eval()
+        for name in arguments.schedules:
+            rows += compare(generator, name, arguments.size, arguments.rounds)
+    if arguments.out:
+        settings = {key: value for key, value in vars(arguments).items() if key != "out"}
+        about = {"settings": settings, "machine": machine.describe(torch.device("cpu"))}
+        files.write_json(arguments.out, {**about, "rows": rows})
+
+
+def implementations(generator: Generator, schedule: Schedule) -> dict[str, Iterate]:
+    """The straightforward one first."""
+    return {
+        "straightforward": partial(images, straightforward(generator), schedule=schedule, statistics="iteration"),
+        "plain": stepped(Plain(generator), schedule),
+        "engine": stepped(Engine(generator), schedule),
+    }
+
+
+def compare(generator: Generator, name: str, size: int, rounds: int) -> list[dict[str, Any]]:
+    """One row per implementation."""
+    schedule = Schedule.parse(name)
+    models = implementations(generator, schedule)
+    whole, _ = take_turns(models, size, rounds)
+    alone, _ = take_turns(implementations(generator, schedule.take(1)), size, 3 * rounds)
+    x = torch.rand(1, 3, size, size)
+    last = {key: list(iterate(x))[-1].clamp(0, 1) for key, iterate in models.items()}
+    rows = []
+    for key, seconds in whole.items():
+        first, total = 1000 * alone[key][0], 1000 * seconds[-1]
+        row: dict[str, Any] = {"layers": generator.config.layers, "schedule": name, "implementation": key}
+        row |= {"first_ms": first, "total_ms": total, "ms": [1000 * s for s in seconds]}
+        row |= {"first_ratio": 1000 * alone["straightforward"][0] / first}
+        row |= {"total_ratio": 1000 * whole["straightforward"][-1] / total}
+        row["db"] = min(float(psnr(last[key], last["straightforward"]).mean()), 200.0)
+        rows.append(row)
+        ratios = f"{row['first_ratio']:8.2f}x{row['total_ratio']:8.2f}x"
+        print(f"{row['layers']:8}{name:10}{key:18}{first:10.1f}{total:10.1f}{ratios}{row['db']:8.0f}", flush=True)
+    return rows
+
+
+if __name__ == "__main__":
+    main()
