@@ -18,13 +18,14 @@ PYTHON := $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 	$$name -c "$(NEW_ENOUGH)" 2>/dev/null && { echo $$name; break; }; done)
 endif
 
-.PHONY: help book test lint lab clean unlock
+.PHONY: help book test lint lab bench clean unlock
 
 help:
 	@echo "make book   the whole book from scratch: environment, training, notebooks, HTML (PROFILE=$(PROFILE))"
 	@echo "            PROFILE is one of $(PROFILES)"
 	@echo "make lab    JupyterLab, to explore the notebooks"
 	@echo "make test   lint, then all tests: unit, notebooks, workflow, book"
+	@echo "make bench  measure speed and deadlines on this machine, into build/benchmarks"
 	@echo "make lint   ruff, mypy, nbstripout"
 	@echo "make clean  delete what was made (runs, figures, book), keep the environment and the data"
 	@echo "make unlock after a power cut, when Snakemake says that the folder is locked"
@@ -48,6 +49,14 @@ lint: $(VENV)/.installed
 
 lab: $(VENV)/.installed
 	$(BIN)/jupyter lab --notebook-dir=notebooks
+
+bench: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.inference --out build/benchmarks/inference.json
+	$(BIN)/python -m benchmarks.deadlines --out build/benchmarks/deadlines.json
+	$(BIN)/python -m benchmarks.runtimes --out build/benchmarks/runtimes.json
+	$(BIN)/python -m benchmarks.training --variants straightforward channels_last --layers nnnr rrrr --batch-size 4 \
+		--repeats 3 --steps 1 --device cpu --out build/benchmarks/training.json
+	@echo "See them in notebooks/anytime.ipynb with own = True"
 
 clean:
 	rm -rf build book/notebooks book/figures .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis

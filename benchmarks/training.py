@@ -1,7 +1,7 @@
 """Training speed per ORL configuration: images per second, share of the machine's measured ceiling, peak memory.
 
 The step is the library's own (`agm.step.train_step`). Variants take turns; figures are medians.
-    python benchmarks/training.py --width 64 --precision bf16 --out training.json
+    python -m benchmarks.training --width 64 --precision bf16 --out training.json
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from agm.counting import macs_per_iteration
 from agm.experiments import TABLE_1
 from agm.schedule import Schedule
 from agm.step import Execution, GraphedStep, Networks, Update, build, stepper
+from benchmarks.straightforward import Straightforward
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "eager": {},
@@ -57,6 +58,8 @@ def main() -> None:
             execution = Execution(device=arguments.device, **VARIANTS[variant])
             before = _allocated()
             networks = build(config, execution)
+            if variant == "straightforward":
+                networks.generator.__class__ = Straightforward  # it differs in nothing but `iterate`
             device = networks.fabric.device
             update = stepper(networks, config.training, execution)
             ceiling = ceiling or matmul_ceiling(device, arguments.precision)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -154,10 +155,11 @@ def test_plan_takes_seeds_and_fields() -> None:
 
 
 def test_seeds_go_by_role() -> None:
-    runs = plan("fig5", profiles.load("cpu"))
+    profile = dataclasses.replace(profiles.load("cpu"), seeds={"cars": [0, 1], "faces": [0], "geo": [0]})
+    runs = plan("fig5", profile)
     seeds = {name: {run.seed for run in runs if run.data.dataset == name} for name in ("cars", "faces")}
     assert seeds == {"cars": {0, 1}, "faces": {0}}
-    assert {run.seed for run in plan("fig5", profiles.load("cpu"), seeds=3)} == {3}
+    assert {run.seed for run in plan("fig5", profile, seeds=3)} == {3}
 
 
 def test_a_profile_may_compare_fewer_models_on_a_role() -> None:

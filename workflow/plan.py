@@ -19,11 +19,15 @@ PACKAGE = Path(agm.__file__).parent
 
 SHOWN: dict[str, dict[str, dict[str, str]]] = {
     "cpu": {
-        "table1": {},
-        "fig4": {"seeds": "0"},
-        "fig5": {"seeds": "0", "dataset": "cars"},
-        "fig8": {"seeds": "0", "measure": "False"},
-        "statistics": {"seeds": "0"},
+        "table1": {"seeds": "0,1"},
+        "fig4": {},
+        "fig5": {},
+        "fig6": {},
+        "fig7": {},
+        "fig8": {"measure": "False"},
+        "fig9": {"measure": "False"},
+        "order": {},
+        "statistics": {},
     },
     "reduced": {"table1": {}, "fig8": {"measure": "False"}, "fig9": {"measure": "False"}, "order": {}},
 }

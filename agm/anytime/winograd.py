@@ -1,7 +1,7 @@
 """Zero-padded 3x3 convolutions by Winograd's minimal filtering: 36 instead of 144 products per 4x4 pixels and channel.
 
 F(4x4, 3x3) of Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016), with the interpolation points
-of Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution" (2018), which lose the fewest
+of Barabasz et al., "Error Analysis and Improving the Accuracy of Winograd Convolution" (2020), which lose the fewest
 digits. All of it is products of matrices and copies, which torch does well on any machine.
 
 Images are (N, H, W, C) here, so that cutting them into tiles and putting them together moves whole rows of channels.

@@ -1,0 +1,88 @@
+"""Recorded measurements, as tables and numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agm import files, measured
+from agm.errors import AgmError
+from agm.figures import anytime, style
+
+MACHINE = {"device": "Some processor", "threads": 2, "versions": {"torch": "2.0"}, "code": "abc"}
+
+
+def row(layers: str, implementation: str, first: float, total: float, base: tuple[float, float]) -> dict[str, Any]:
+    ratios = {"first_ratio": base[0] / first, "total_ratio": base[1] / total}
+    times = {"first_ms": first, "total_ms": total, "ms": [first, total], "db": 140.0 if first < 8 else 120.0}
+    return {"layers": layers, "schedule": "A", "implementation": implementation, **times, **ratios}
+
+
+INFERENCE: dict[str, Any] = {
+    "machine": MACHINE,
+    "rows": [
+        *(
+            row("nnnr", name, 12 / by, 60 / by, (12, 60))
+            for name, by in [("straightforward", 1), ("plain", 2), ("engine", 3)]
+        ),
+        *(
+            row("rrrr", name, 40 / by, 80 / by, (40, 80))
+            for name, by in [("straightforward", 1), ("plain", 1), ("engine", 4)]
+        ),
+    ],
+}
+
+CALLS: dict[str, Any] = {
+    "machine": MACHINE,
+    "settings": {"model": "1234"},
+    "idle": {
+        "deadline_ms": [6, 7, 60, 400.0],
+        "elapsed_ms": [2, 8, 50, 300.0],
+        "iteration": [0, 0, 4, 10],
+        "longest_ms": [0, 0, 9, 30.0],
+        "misses": 0.25,
+        "overrun": 0.05,
+    },
+}
+CALLS["busy"] = CALLS["idle"] | {"misses": 0.5}
+
+
+def test_speed() -> None:
+    table = measured.inference_table(INFERENCE)
+    assert table.loc[("rrrr", "A"), "all ten, ms: engine"] == 20
+    assert table.loc[("nnnr", "A"), "first picture: ratio"] == 3
+    numbers = measured.inference_numbers(INFERENCE)
+    assert numbers["rrrr_a_total_ratio"] == numbers["most_total_ratio"] == 4
+    assert numbers["least_first_ratio"] == 3
+    assert numbers["least_db"] == 120
+    assert numbers["stamp"] == "Some processor, 2 threads · torch 2.0 · code abc"
+
+
+def test_deadlines() -> None:
+    numbers = measured.deadline_numbers(CALLS)
+    assert (numbers["idle_calls"], numbers["idle_misses"], numbers["busy_misses"]) == (4, 25.0, 50.0)
+    assert numbers["model"] == "1234"
+    table = measured.deadlines_table(CALLS)["idle"]
+    assert table.loc["5 to 10 ms"].tolist() == [2, 1, 0]
+    assert table.loc["50 to 100 ms"].tolist() == [1, 0, 4]
+    assert table["calls"].sum() == 4
+
+
+def test_figures() -> None:
+    fig = anytime.speed(INFERENCE)
+    assert [label.get_text() for label in fig.axes[0].get_yticklabels()] == ["nnnr A", "rrrr A"]
+    engine = next(line for line in fig.axes[1].lines if line.get_label() == "engine")
+    assert list(engine.get_xdata()) == [20, 20]
+    late = next(line for line in anytime.deadlines(CALLS).axes[0].lines if line.get_label() == "late")
+    assert (list(late.get_xdata()), list(late.get_ydata())) == ([7], [8])
+    assert style.render(fig).startswith(b"<?xml")
+
+
+def test_recorded_or_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGM_HOME", str(tmp_path))
+    files.write_json(tmp_path / "build" / "benchmarks" / "inference.json", INFERENCE)
+    assert measured.read("inference", own=True) == INFERENCE
+    with pytest.raises(AgmError, match="make bench measures it here"):
+        measured.read("inference")
