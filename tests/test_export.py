@@ -193,6 +193,16 @@ def test_the_upscaler_runs_an_export(tmp_path: Path) -> None:
     assert np.abs(found - wanted).max() <= 1
 
 
+def test_what_is_held_between_iterations(tmp_path: Path) -> None:
+    for layers in ("rrrr", "nnnr"):
+        export(shaken(layers=layers, residual=True), tmp_path / layers, Schedule.parse("xxxx (2)"))
+        stepper = OnnxStepper(tmp_path / layers)
+        progress = stepper.start(torch.rand(1, 3, 4, 6))
+        images = [stepper.step(progress, mask) for mask in stepper.schedule]
+        held = images[-1].nbytes + sum(array.nbytes for array in progress.tensors.values())
+        assert stepper.held_bytes([stepper.schedule]) * 4 * 6 == held
+
+
 def test_a_damaged_export(tmp_path: Path) -> None:
     out = tmp_path / "out"
     for name in ("weights.bin", "step_xxx0.onnx", "start.onnx"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from agm import files
-from agm.anytime.plain import check_statistics
+from agm.anytime.plain import check_statistics, held_bytes
 from agm.config import GeneratorConfig, Statistics, from_dict
 from agm.errors import AgmError
 from agm.generator import Generator
@@ -174,20 +174,33 @@ class OnnxStepper:
     def __init__(self, folder: str | Path, threads: int | None = None) -> None:
         """`threads`: as many as torch uses by default. Raises AgmError if onnxruntime is missing or the export is
         damaged."""
-        chain, contents = read(Path(folder))
+        self.folder, self.threads = Path(folder), threads or torch.get_num_threads()
+        chain, contents = read(self.folder)
         self.config = from_dict(GeneratorConfig, chain["generator"])
         self.schedule, self.statistics = Schedule.parse(chain["schedule"]), chain["statistics"]
         self.inputs: dict[str, dict[str, list[Any]]] = {name: part["inputs"] for name, part in chain["steps"].items()}
-        threads = threads or torch.get_num_threads()
-        self._sessions = {
-            name: _session(contents[file_name(name)], contents[WEIGHTS], threads) for name in [START, *self.inputs]
-        }
+        self._parts = {name: self.load(file_name(name), contents) for name in [START, *self.inputs]}
+
+    def load(self, name: str, contents: dict[str, bytes]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        """A file, ready to be run: inputs by name -> outputs by name."""
+        try:
+            import onnxruntime
+        except ModuleNotFoundError:
+            raise AgmError("running an export needs the package onnxruntime: pip install 'agm[export]'") from None
+        options, weights = onnxruntime.SessionOptions(), contents[WEIGHTS]
+        options.intra_op_num_threads, options.log_severity_level = self.threads, 3
+        # Each file has its own threads; those that have just been used must not spin while the next one's work.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])
+        session = onnxruntime.InferenceSession(contents[name], options, providers=["CPUExecutionProvider"])
+        outputs = [output.name for output in session.get_outputs()]
+        return lambda inputs: dict(zip(outputs, session.run(outputs, inputs), strict=True))
 
     def start(self, x: Tensor) -> Progress:
         """x: (N, 3, H, W) in [0, 1] -> progress before the first iteration."""
         n, _, height, width = x.shape
         size = {"N": n, "H": height, "W": width, "2H": 2 * height, "2W": 2 * width}
-        tensors = self._run(START, {"x": np.ascontiguousarray(x.numpy(), np.float32)})
+        tensors = self._parts[START]({"x": np.ascontiguousarray(x.numpy(), np.float32)})
         tensors["previous"] = (
             tensors["base"] if self.config.feedback == "bicubic" else _zeros(["N", 3, "2H", "2W"], size)
         )
@@ -206,16 +219,16 @@ class OnnxStepper:
         row = np.array(_row(self.config, self.statistics, progress.t))
         given = {"t": row} | {end: progress.tensors[end] for end in self.inputs[name] if end in progress.tensors}
         given |= {end: _zeros(shape, progress.size) for end, shape in self.inputs[name].items() if end not in given}
-        made = self._run(name, given)
+        made = self._parts[name](given)
         image = made.pop("image")
         progress.tensors |= {end.removesuffix("_next"): array for end, array in made.items()} | {"previous": image}
         progress.used |= _active(mask)
         progress.t += 1
         return torch.from_numpy(image)
 
-    def _run(self, name: str, inputs: dict[str, Any]) -> dict[str, Any]:
-        session = self._sessions[name]
-        return dict(zip((end.name for end in session.get_outputs()), session.run(None, inputs), strict=True))
+    def held_bytes(self, schedules: Iterable[Schedule]) -> int:
+        """What `Progress` and one more image hold between iterations, in bytes per input pixel."""
+        return held_bytes(self.config)
 
 
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -232,17 +245,6 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         if hashlib.sha256(contents[name]).hexdigest() != entry["sha256"]:
             raise AgmError(f"{folder / name}: damaged, it is not what {CHAIN} says; export again")
     return chain, contents
-
-
-def _session(content: bytes, weights: bytes, threads: int) -> Any:
-    try:
-        import onnxruntime
-    except ModuleNotFoundError:
-        raise AgmError("running an export needs the package onnxruntime: pip install 'agm[export]'") from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = threads, 3
-    options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def _zeros(shape: list[Any], size: dict[str, int]) -> Any:

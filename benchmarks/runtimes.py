@@ -1,0 +1,184 @@
+"""What runs a trained network fastest here: ms to the first image and to each one after it, per runtime.
+
+    python -m benchmarks.runtimes --models rrrr nnnr --schedule A --out runtimes.json
+
+A model is an ORL configuration, which gets random weights of --width, or what `agm export --model` takes. Runtimes take
+turns; times are sums of each iteration's median, batch 1. Deviations are from `plain`, of all images clamped to [0, 1]:
+`psnr` (dB, None where nothing differs) of the image that differs most, `largest` of any value. OpenVINO is measured
+where it is installed. What cannot run here is left out with a line that says why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from agm import files, machine, metrics, runs
+from agm.anytime import model as models
+from agm.anytime.engine import Engine
+from agm.anytime.export import OnnxStepper, export
+from agm.anytime.plain import Plain, Progress, Stepper
+from agm.config import ORL_CONFIGURATIONS, GeneratorConfig
+from agm.errors import AgmError
+from agm.generator import Generator
+from agm.schedule import Schedule
+from benchmarks.measure import Iterate, take_turns
+
+
+class ChannelsLast(Plain):
+    """Weights and activations with the channels last in memory."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__(copy.deepcopy(generator).to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+
+    def start(self, x: Tensor) -> Progress:
+        return super().start(x.contiguous(memory_format=torch.channels_last))
+
+
+class BFloat16(Plain):
+    """Weights and activations of 16 bits."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__(copy.deepcopy(generator).bfloat16())
+
+    def start(self, x: Tensor) -> Progress:
+        return super().start(x.bfloat16())
+
+
+class Compiled(Plain):
+    """The step through torch.compile, which makes one of its own for every mask and set of states."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__(copy.deepcopy(generator))
+        torch._dynamo.config.recompile_limit = 64
+        self.generator.step = torch.compile(self.generator.step)  # type: ignore[method-assign]
+
+
+class OpenVino(OnnxStepper):
+    """An export, run by OpenVINO."""
+
+    def __init__(self, folder: Path, precision: str) -> None:
+        import openvino
+
+        self.core = openvino.Core()
+        self.settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
+        super().__init__(folder)
+
+    def load(self, name: str, contents: dict[str, bytes]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        settings = self.settings | {"INFERENCE_NUM_THREADS": self.threads}
+        network = self.core.compile_model(self.core.read_model(self.folder / name), "CPU", settings)
+        outputs = [output.any_name for output in network.outputs]
+        return lambda inputs: {end: array.copy() for end, array in zip(outputs, network(inputs).values(), strict=True)}
+
+
+Make = Callable[[Generator, Path], Stepper]
+RUNTIMES: dict[str, Make] = {
+    "plain": lambda generator, folder: Plain(generator),
+    "channels_last": lambda generator, folder: ChannelsLast(generator),
+    "bf16": lambda generator, folder: BFloat16(generator),
+    "compile": lambda generator, folder: Compiled(generator),
+    "onnxruntime": lambda generator, folder: OnnxStepper(folder),
+    "openvino": lambda generator, folder: OpenVino(folder, "f32"),
+    "openvino_bf16": lambda generator, folder: OpenVino(folder, "bf16"),
+    "engine": lambda generator, folder: Engine(generator),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", default=["rrrr", "nnnr"])
+    parser.add_argument("--runtimes", nargs="+", default=list(RUNTIMES), choices=RUNTIMES)
+    parser.add_argument("--schedule", default="A", help="AEL schedule")
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--size", type=int, default=32, help="side of the input")
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--threads", type=int, help="[default: torch's choice]")
+    parser.add_argument("--out", type=Path, help="write the rows as JSON here")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    try:
+        rows = [row for name in arguments.models for row in _rows(name, arguments)]
+    except AgmError as error:
+        print(error, file=sys.stderr)
+        return 1
+    settings = {key: value for key, value in vars(arguments).items() if key != "out"}
+    result = {"settings": settings, "machine": machine.describe(torch.device("cpu")), "rows": rows}
+    if arguments.out:
+        files.write_json(arguments.out, files.finite(result))
+    return 0
+
+
+def _rows(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measure all runtimes with one model."""
+    generator, schedule = _generator(name, arguments.width), Schedule.parse(arguments.schedule)
+    x = torch.rand(1, 3, arguments.size, arguments.size, generator=torch.Generator().manual_seed(0))
+    with tempfile.TemporaryDirectory() as folder:
+        export(generator, Path(folder, "export"), schedule)
+        steppers = dict(_steppers(generator, Path(folder, "export"), arguments.runtimes))
+    iterates: dict[str, Iterate] = {key: partial(_iterate, stepper, schedule) for key, stepper in steppers.items()}
+    wanted = torch.stack(list(_iterate(Plain(generator), schedule, x)))
+    images, warm_up = {}, {}
+    for key, iterate in iterates.items():
+        begun = time.perf_counter()
+        images[key] = torch.stack(list(iterate(x))).float()
+        warm_up[key] = time.perf_counter() - begun
+        print(f"{key}: ready after {warm_up[key]:.1f} s", file=sys.stderr, flush=True)
+    seconds, rounds = take_turns(iterates, arguments.size, arguments.rounds)
+    print(f"{'model':14}{'runtime':16}{'first/ms':>10}{'all/ms':>10}{'faster':>9}{'':>9}{'PSNR/dB':>10}{'largest':>10}")
+    rows = []
+    for key, taken in seconds.items():
+        row: dict[str, Any] = {"model": name, "layers": generator.config.layers, "width": generator.config.width}
+        row |= {"runtime": key, "ms": [1000 * moment for moment in taken], "rounds": rounds}
+        row |= {"warm_up_seconds": warm_up[key], **_deviation(images[key], wanted)}
+        rows.append(row)
+        base = seconds.get("plain", taken)
+        faster = f"{base[0] / taken[0]:>8.2f}x{base[-1] / taken[-1]:>8.2f}x"
+        times = f"{row['ms'][0]:>10.1f}{row['ms'][-1]:>10.1f}"
+        print(f"{name:14}{key:16}{times}{faster}{row['psnr']:>10.1f}{row['largest']:>10.1e}", flush=True)
+    return rows
+
+
+def _steppers(generator: Generator, folder: Path, names: list[str]) -> Iterator[tuple[str, Stepper]]:
+    for name in names:
+        try:
+            yield name, RUNTIMES[name](generator, folder)
+        except ModuleNotFoundError as error:
+            print(f"{name}: left out, {error.name} is not installed", file=sys.stderr)
+
+
+@torch.inference_mode()
+def _iterate(stepper: Stepper, schedule: Schedule, x: Tensor) -> Iterator[Tensor]:
+    progress = stepper.start(x)
+    for mask in schedule.masks:
+        yield stepper.step(progress, mask)
+
+
+def _generator(name: str, width: int) -> Generator:
+    if name not in ORL_CONFIGURATIONS:
+        return runs.load(models.weights(name))
+    torch.manual_seed(0)
+    return Generator(GeneratorConfig(layers=name, width=width)).eval()
+
+
+def _deviation(images: Tensor, wanted: Tensor) -> dict[str, float]:
+    """(T, N, 3, 2H, 2W) each -> the smallest PSNR of an image in dB, and the largest difference of a value."""
+    images, wanted = images.clamp(0, 1), wanted.clamp(0, 1)
+    return {
+        "psnr": float(metrics.psnr(images, wanted).min()),
+        "largest": float((images - wanted).abs().max()),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""benchmarks/runtimes.py measures what it says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from support.anytime import weights
+
+from agm import Schedule, runs
+from agm.anytime.plain import Plain
+from benchmarks import runtimes
+
+
+def test_rows(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    weights(home / "w.safetensors")
+    monkeypatch.setitem(runtimes.RUNTIMES, "openvino", lambda generator, folder: __import__("not_there"))
+    names = ("plain", "channels_last", "bf16", "onnxruntime", "openvino", "engine")
+    arguments = [
+        "--models",
+        str(home / "w.safetensors"),
+        "--size",
+        "5",
+        "--rounds",
+        "1",
+        "--out",
+        str(home / "out.json"),
+    ]
+    monkeypatch.setattr("sys.argv", ["runtimes", *arguments, "--schedule", "x--x (1) - xxxx (1)", "--runtimes", *names])
+    assert runtimes.main() == 0
+    assert "openvino: left out, not_there is not installed\n" in capsys.readouterr().err
+    rows = {row["runtime"]: row for row in json.loads((home / "out.json").read_text())["rows"]}
+    assert list(rows) == [name for name in names if name != "openvino"]
+    assert all(0 < row["ms"][0] < row["ms"][1] for row in rows.values())
+    assert (rows["plain"]["psnr"], rows["plain"]["largest"]) == (None, 0)
+    for name in ("channels_last", "onnxruntime", "engine"):
+        assert rows[name]["largest"] < 1e-5
+    assert 1e-4 < rows["bf16"]["largest"] < 0.2
+
+
+def test_the_compiled_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That it is the step which is compiled, and in place of the plain one; not what a compiler makes of it."""
+    compiled = []
+
+    def compile_(function: object) -> object:
+        compiled.append(function)
+        return function
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    generator = runs.load(weights(tmp_path / "w.safetensors"))
+    schedule, x = Schedule.parse("xxxx (2)"), torch.rand(1, 3, 4, 4)
+    found, wanted = (
+        torch.stack(list(runtimes._iterate(stepper, schedule, x)))
+        for stepper in (runtimes.Compiled(generator), Plain(generator))
+    )
+    assert torch.equal(found, wanted)
+    assert [function.__name__ for function in compiled] == ["step"]  # type: ignore[attr-defined]
