@@ -108,18 +108,23 @@ def fig5_numbers(finished: Sequence[Run]) -> Numbers:
 
 
 def fig6_numbers(finished: Sequence[Run]) -> Numbers:
-    """The numbers of both panels, and what less data costs: test MSE with the smallest share over that with most."""
+    """The numbers of both panels, and what less data costs; `own`: with batch statistics per iteration."""
     numbers: Numbers = {}
     for share, name in ((1.0, "full"), (0.25, "quarter")):
         if group := select(finished, fraction=share):
             numbers |= analysis.prefixed(name, curve_numbers(group))
+    numbers |= _cost_of_less(finished)
+    return numbers | analysis.prefixed("own", _cost_of_less(finished, "iteration"))
+
+
+def _cost_of_less(finished: Sequence[Run], statistics: Statistics | None = None) -> Numbers:
+    """Test MSE with the smallest share of the data over that with the largest, and for how many models it is worse."""
     fractions = sorted(by(finished, "fraction"))
     ratios = {}
     for layers, group in by(finished, "layers").items():
-        less, more = (score(select(group, fraction=share)) for share in (fractions[0], fractions[-1]))
-        ratios[layers] = less / more
-    numbers |= {f"{layers}_ratio": ratio for layers, ratio in ratios.items()}
-    return numbers | {"worse_with_less": sum(ratio > 1 for ratio in ratios.values())}
+        less, more = (score(select(group, fraction=f), statistics=statistics) for f in (fractions[0], fractions[-1]))
+        ratios[f"{layers}_ratio"] = less / more
+    return {**ratios, "worse_with_less": sum(ratio > 1 for ratio in ratios.values())}
 
 
 def fig7_numbers(finished: Sequence[Run]) -> Numbers:
@@ -168,10 +173,10 @@ def statistics_numbers(finished: Sequence[Run]) -> Numbers:
                 )
         for layers in rows.index:
             numbers |= {f"{layers}_{kind}_{measure}": float(rows.loc[layers, measure]) for measure in table.columns}
-    return numbers | _ranking_numbers(finished)
+    return numbers | ranking_numbers(finished)
 
 
-def _ranking_numbers(finished: Sequence[Run]) -> Numbers:
+def ranking_numbers(finished: Sequence[Run]) -> Numbers:
     """Who is best by test MSE under each kind of batch statistics, and how far two of these orders agree."""
     mse = analysis.mse_by_statistics(finished)
     numbers: Numbers = {"models": len(mse)}

@@ -15,7 +15,7 @@ from support.made_up import BICUBIC, make
 from agm import analysis, facts, findings, profiles, tables
 from agm.analysis import spikiness
 from agm.errors import AgmError
-from agm.experiments import plan
+from agm.experiments import TABLE_1, plan
 
 SMOKE = profiles.load("smoke")
 
@@ -128,6 +128,7 @@ def test_numbers_of_the_figures(home: Path) -> None:
     assert fig4 == {"single_n_better": 4, "single_r_best": "rnnn", "a_spikiest": "none"}
     fig6 = findings.fig6_numbers(make(home, plan("fig6", SMOKE)))
     assert (fig6["nnnr_ratio"], fig6["worse_with_less"], fig6["full_best"]) == (4.0, 4, "nnnr")
+    assert fig6["own_worse_with_less"] == sum(fig6[f"own_{layers}_ratio"] > 1 for layers in TABLE_1) == 4
     runs = make(home, plan("fig7", SMOKE))
     fig7 = findings.by_role_numbers(runs, SMOKE, findings.fig7_numbers)
     assert (fig7["geo_best_1"], fig7["geo_best_2"], fig7["geo_best_3"], fig7["geo_rrrr_rank"]) == (
@@ -136,6 +137,8 @@ def test_numbers_of_the_figures(home: Path) -> None:
         "rrnr",
         4,
     )
+    places = findings.by_role_numbers(runs, SMOKE, findings.ranking_numbers)
+    assert (places["geo_models"], places["geo_shared_best"], places["geo_rrrr_shared_rank"]) == (4, "nnnr", 4)
     statistics = findings.statistics_numbers(make(home, plan("statistics", SMOKE)))
     assert statistics["shared_n_validation_mse"] == pytest.approx(
         1.5 * 0.01 * 2.5
