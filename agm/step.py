@@ -93,7 +93,8 @@ def train_step(
     Returns the visual and the critic loss, (2,), without waiting for the device.
     """
     fabric, generator, critic = networks.fabric, networks.wrapped_generator, networks.wrapped_critic
-    first, *others = schedules or (settings.schedule,)
+    # As text: with 16-bit precision Fabric looks into all arguments, and refuses frozen dataclasses.
+    first, *others = map(str, schedules or (settings.schedule,))
     images = generator(low, first)  # (T, N, 3, 2H, 2W)
 
     # L_D, on the last iteration's image (II-E)
