@@ -44,7 +44,8 @@ def test_one_cell_holds_the_parameters(path: Path) -> None:
 @each
 def test_the_parameters_bear_the_names_of_the_configuration(path: Path) -> None:
     known = papermill.inspect_notebook(str(path))
-    assert set(known) - field_owners().keys() <= {"profile", "seeds", "out", "measure", "folder", "image", "recorded"}
+    others = {"profile", "seeds", "out", "measure", "folder", "image", "recorded", "own"}
+    assert set(known) - field_owners().keys() <= others
     assert known["profile"]["default"] == '"quick"'
 
 

@@ -120,7 +120,7 @@ def test_a_misspelt_profile_is_refused_by_name(checkout: Checkout, profile: str)
 
 
 def test_data_that_are_missing_are_asked_for_at_once(checkout: Checkout) -> None:
-    done = checkout.snakemake("--dry-run", profile="cpu")
+    done = checkout.snakemake("--dry-run", profile="paper")
     assert done.returncode != 0
     assert "is not prepared" in done.stdout
     assert "see data/" in done.stdout
