@@ -29,12 +29,11 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from agm import data, files, machine, metrics, profiles, runs
@@ -50,7 +49,7 @@ from agm.schedule import NAMED, Schedule
 from agm.step import Execution
 from agm.train import batches, to_device, train
 from benchmarks.baselines import RIVALS, Network
-from benchmarks.measure import Iterate, macs_per_pixel, parameters, quality, take_turns
+from benchmarks.measure import Iterate, macs_per_pixel, parameters, quality, stepped, take_turns
 
 STEPPERS: dict[str, Callable[[Generator], Stepper]] = {"plain": Plain, "engine": Engine}
 NAMES = {str(Schedule.parse(text)): name for name, text in NAMED.items()}
@@ -192,17 +191,6 @@ def label_of(config: RunConfig) -> str:
     schedule = NAMES.get(config.training.schedule, config.training.schedule)
     residual = ["residual"] if config.generator.residual else []
     return "-".join([config.generator.layers, str(config.generator.width), schedule, *residual])
-
-
-def stepped(stepper: Stepper, schedule: Schedule) -> Iterate:
-    """A prepared network of ours as a function."""
-
-    def iterate(x: Tensor) -> Iterator[Tensor]:
-        progress = stepper.start(x)
-        for mask in schedule.masks:
-            yield stepper.step(progress, mask)
-
-    return iterate
 
 
 def generator_of(config: RunConfig, run: runs.Run | None) -> Generator:

@@ -16,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ from agm.config import ORL_CONFIGURATIONS, GeneratorConfig
 from agm.errors import AgmError
 from agm.generator import Generator
 from agm.schedule import Schedule
-from benchmarks.measure import Iterate, take_turns
+from benchmarks.measure import stepped, take_turns
 
 
 class ChannelsLast(Plain):
@@ -126,8 +125,8 @@ def _rows(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         export(generator, Path(folder, "export"), schedule)
         steppers = dict(_steppers(generator, Path(folder, "export"), arguments.runtimes))
-    iterates: dict[str, Iterate] = {key: partial(_iterate, stepper, schedule) for key, stepper in steppers.items()}
-    wanted = torch.stack(list(_iterate(Plain(generator), schedule, x)))
+    iterates = {key: stepped(stepper, schedule) for key, stepper in steppers.items()}
+    wanted = torch.stack(list(stepped(Plain(generator), schedule)(x)))
     images, warm_up = {}, {}
     for key, iterate in iterates.items():
         begun = time.perf_counter()
@@ -155,13 +154,6 @@ def _steppers(generator: Generator, folder: Path, names: list[str]) -> Iterator[
             yield name, RUNTIMES[name](generator, folder)
         except ModuleNotFoundError as error:
             print(f"{name}: left out, {error.name} is not installed", file=sys.stderr)
-
-
-@torch.inference_mode()
-def _iterate(stepper: Stepper, schedule: Schedule, x: Tensor) -> Iterator[Tensor]:
-    progress = stepper.start(x)
-    for mask in schedule.masks:
-        yield stepper.step(progress, mask)
 
 
 def _generator(name: str, width: int) -> Generator:

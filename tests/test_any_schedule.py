@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from support.modules import shake
-from support.runs import tiny
+from support.runs import one_step_at_a_time, tiny
 
 from agm import calibrate, data
 from agm import train as training
@@ -150,19 +150,7 @@ def test_training_really_takes_the_sampled_schedules(tmp_path: Path, monkeypatch
 def test_stopping_at_every_step_gives_the_same_bytes(tmp_path: Path) -> None:
     config = tiny(epochs=2, batch_size=7, **ANY)
     assert train(config, tmp_path / "whole", QUIET) == "finished"
-    stop = training.Stop
-
-    class AfterOneStep(stop):  # type: ignore[misc, valid-type]
-        asked = 0
-
-        def __bool__(self) -> bool:
-            self.asked += 1
-            return self.asked > 1
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "Stop", AfterOneStep)
-        while train(config, tmp_path / "steps", QUIET) == "interrupted":
-            pass
+    one_step_at_a_time(config, tmp_path / "steps", QUIET)
     for name in ("generator.safetensors", "metrics.csv", "test.safetensors", "config.json"):
         assert (tmp_path / "steps" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 

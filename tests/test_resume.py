@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 from support.images import made_up
-from support.runs import tiny, train_in_child
+from support.runs import one_step_at_a_time, tiny, train_in_child
 
 from agm import RunConfig, files, step
 from agm import train as training
@@ -72,20 +72,7 @@ def test_stopping_at_every_single_step(tmp_path: Path) -> None:
     """Within epochs, at their ends, in the last one: each step in a sitting of its own."""
     config = tiny(epochs=2, batch_size=7)
     assert train(config, tmp_path / "whole", QUIET) == "finished"
-    stop = training.Stop
-
-    class AfterOneStep(stop):  # type: ignore[misc, valid-type]
-        asked = 0
-
-        def __bool__(self) -> bool:
-            self.asked += 1
-            return self.asked > 1
-
-    sittings = 0
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "Stop", AfterOneStep)
-        while train(config, tmp_path / "steps", QUIET) == "interrupted":
-            sittings += 1
+    sittings = one_step_at_a_time(config, tmp_path / "steps", QUIET)
     assert sittings == 6  # one of them between the last step and the tests
     assert results(tmp_path / "steps") == results(tmp_path / "whole")
 

@@ -7,7 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agm import RunConfig, profiles
+from agm import train as training
+from agm.step import Execution
 
 
 def tiny(**fields: Any) -> RunConfig:
@@ -22,8 +26,24 @@ def train_in_child(config: RunConfig, folder: Path, interval: float) -> None:
         sys.stderr = silent
         import torch
 
-        from agm.step import Execution
-        from agm.train import train
-
         torch.set_num_threads(1)
-        train(config, folder, Execution(device="cpu", progress=False, checkpoint_interval=interval))
+        training.train(config, folder, Execution(device="cpu", progress=False, checkpoint_interval=interval))
+
+
+def one_step_at_a_time(config: RunConfig, folder: Path, execution: Execution) -> int:
+    """Train with a stop after every single step; returns how often it was interrupted."""
+    stop = training.Stop
+
+    class AfterOneStep(stop):  # type: ignore[misc, valid-type]
+        asked = 0
+
+        def __bool__(self) -> bool:
+            self.asked += 1
+            return self.asked > 1
+
+    sittings = 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "Stop", AfterOneStep)
+        while training.train(config, folder, execution) == "interrupted":
+            sittings += 1
+    return sittings
