@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import os
 import subprocess
 import sys
@@ -25,11 +24,9 @@ import torch
 from skimage import data as photographs
 from tqdm import tqdm
 
-from agm import files, machine
+from agm import files, machine, measured
 from agm.anytime import model
 from agm.anytime.upscaler import AnytimeUpscaler
-
-BIN_EDGES = (5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 def main() -> None:
@@ -49,7 +46,9 @@ def main() -> None:
     for condition, burners in (("idle", 0), ("busy", os.cpu_count() or 1)):
         with busy(burners):
             result[condition] = measure(upscaler, arguments, condition)
-        show(condition, result[condition])
+        found = result[condition]
+        print(f"{condition}: {found['misses']:.2%} late, by at most {found['overrun']:.2f} of an iteration")
+    print(measured.deadlines_table(result).to_string())
     if arguments.out:
         files.write_json(arguments.out, result)
 
@@ -86,19 +85,6 @@ def figures(columns: dict[str, list[float]]) -> dict[str, float]:
     usual = longest[longest > 0].mean() if (longest > 0).any() else np.inf
     late = np.clip(elapsed - deadline, 0, None) / np.where(longest > 0, longest, usual)
     return {"misses": float((elapsed > deadline).mean()), "overrun": float(late.max())}
-
-
-def show(condition: str, found: dict[str, Any]) -> None:
-    print(f"{condition}: {found['misses']:.2%} late, by at most {found['overrun']:.2f} of an iteration")
-    deadline, elapsed, iteration = (np.array(found[key]) for key in ("deadline_ms", "elapsed_ms", "iteration"))
-    for low, high in itertools.pairwise(BIN_EDGES):
-        chosen = (deadline >= low) & (deadline < high)
-        if chosen.any():
-            late = (elapsed > deadline)[chosen]
-            used = np.median((elapsed / deadline)[chosen])
-            median = np.median(iteration[chosen])
-            print(f"  {low:4}-{high:4} ms: {chosen.sum():4} calls, {late.sum():3} late; iteration {median:.0f}", end="")
-            print(f", {used:.0%} of the time used")
 
 
 if __name__ == "__main__":

@@ -107,7 +107,6 @@ class Engine:
 
         `up`: its input is still to be upsampled.
         """
-        layer, state = self.layers[i], progress.states[i]
         shares = self._share(progress, i, up)
         if progress.t == 0 and self.config.feedback == "zeros":
             first = 0
@@ -115,24 +114,26 @@ class Engine:
                 yield Strip(first, share + blank)
                 first += share.shape[3]
             return
-        z, up = self._upsampled(self._b(progress.previous, t), up)
-        parts = [z] if state is None else [z, state[0]]
-        inputs = slice(self.config.width, layer.inputs if state is None else None)
-        strips = layer.convolution(parts, inputs, layer.outputs(state), up)
+        strips = self._with_state(progress, i, self._b(progress.previous, t), up, skipped=self.config.width)
         for strip, share in zip(strips, shares, strict=True):
             strip.y.add_(share)
             yield strip
 
     def _entered(self, progress: Progress, i: int, z: Tensor, up: bool) -> Iterator[Strip]:
         """The first convolution of layer i on z, what the layers below gave."""
-        layer, state = self.layers[i], progress.states[i]
-        z, up = self._upsampled(z, up)
-        parts = [z] if state is None else [z, state[0]]
-        inputs, outputs = slice(0, layer.inputs if state is None else None), layer.outputs(state)
-        for strip in layer.convolution(parts, inputs, outputs, up):
+        layer, outputs = self.layers[i], self.layers[i].outputs(progress.states[i])
+        for strip in self._with_state(progress, i, z, up):
             if layer.bias is not None:
                 strip.y.add_(layer.bias[outputs])
             yield strip
+
+    def _with_state(self, progress: Progress, i: int, z: Tensor, up: bool, skipped: int = 0) -> Iterator[Strip]:
+        """What layer i's first convolution makes of its inputs from `skipped` on, z, and of its hidden state."""
+        layer, state = self.layers[i], progress.states[i]
+        z, up = self._upsampled(z, up)
+        parts = [z] if state is None else [z, state[0]]
+        inputs = slice(skipped, layer.inputs if state is None else None)
+        return layer.convolution(parts, inputs, layer.outputs(state), up)
 
     def _b(self, previous: Tensor, t: int) -> Tensor:
         """Part B: (N, 3, 2H, 2W) -> (N, H, W, width)."""

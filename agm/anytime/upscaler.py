@@ -135,8 +135,8 @@ class AnytimeUpscaler:
         book's chapter on statistics). `schedule`: the one the network was trained with by default; "auto" plans one
         for every call by the run's validation scores, and is the default for networks trained with sampled schedules.
         `timed`: take this machine's times from `agm profile-machine`, or else measure for about a second, so that
-        deadlines can be kept. `engine`: `Engine` on a processor, `Plain` on a GPU, whose own routines are faster by
-        default. Raises AgmError if weights, schedule or statistics do not fit.
+        deadlines can be kept. `engine`: `Engine` on a processor, `Plain` on a GPU, where the other was not
+        measured. Raises AgmError if weights, schedule or statistics do not fit.
         """
         check_statistics(statistics)
         tiles.check(tile)
