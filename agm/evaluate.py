@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,6 +23,9 @@ BATCH = 50
 
 METRICS = ("mse", "psnr", "ssim")
 
+Iterate = Callable[[Tensor], Iterable[Tensor]]
+"""x of (N, 3, H, W) -> the image of each iteration, (N, 3, 2H, 2W), as soon as it is computed."""
+
 
 @dataclass(frozen=True)
 class Quality:
@@ -36,6 +40,16 @@ class Quality:
         return {name: getattr(self, name).double().mean(dim=1).tolist() for name in METRICS}
 
 
+def quality(iterate: Iterate, part: Part, device: torch.device | str = "cpu") -> Quality:
+    """Metrics of what a function makes of the images of a part, on its device."""
+    chunks: list[Quality] = []
+    for start in range(0, len(part), BATCH):
+        low = to_tensor(part.low[start : start + BATCH]).to(device)
+        high = to_tensor(part.high[start : start + BATCH]).to(device)
+        chunks.append(_measure(torch.stack(list(iterate(low))).float(), high))  # (T, N, 3, H, W)
+    return Quality(*(torch.cat([getattr(c, name) for c in chunks], dim=1).cpu() for name in METRICS))
+
+
 @torch.no_grad()
 def evaluate(
     generator: Generator, part: Part, schedule: Schedule, statistics: Statistics | None = None, precision: str = "32"
@@ -44,15 +58,14 @@ def evaluate(
     device = next(generator.parameters()).device
     was_training = generator.training
     generator.eval()
-    chunks: list[Quality] = []
-    for start in range(0, len(part), BATCH):
-        low = to_tensor(part.low[start : start + BATCH]).to(device)
-        high = to_tensor(part.high[start : start + BATCH]).to(device)
+
+    def iterate(low: Tensor) -> list[Tensor]:
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            images = torch.stack(list(generator.iterate(low, schedule, statistics)))  # (T, N, 3, H, W)
-        chunks.append(_measure(images.float(), high))
+            return list(generator.iterate(low, schedule, statistics))
+
+    found = quality(iterate, part, device)
     generator.train(was_training)
-    return Quality(*(torch.cat([getattr(c, name) for c in chunks], dim=1).cpu() for name in METRICS))
+    return found
 
 
 def bicubic_baseline(part: Part) -> dict[str, float]:
@@ -73,32 +86,39 @@ def _measure(images: Tensor, high: Tensor) -> Quality:
 def time_iterations(
     models: Mapping[str, tuple[Generator, Schedule]], image_size: int, repeats: int = 20, limit: float = 30.0
 ) -> dict[str, list[float]]:
-    """Seconds until each iteration's image is there, for one image: T numbers by name.
+    """Seconds until each iteration's image is there, for one image: `take_turns` for generators on one device."""
+    device = next(next(iter(models.values()))[0].parameters()).device
+    x = to_tensor(np.full((1, image_size // 2, image_size // 2, 3), 128, dtype=np.uint8)).to(device)
+    iterates = {name: partial(generator.eval().iterate, schedule=plan) for name, (generator, plan) in models.items()}
+    return take_turns(iterates, x, range(repeats + 1), limit)[0]
 
-    Every iteration's duration is its median over `repeats` rounds, and these are summed up: where other programs want
+
+def take_turns(
+    models: Mapping[str, Iterate], x: Tensor, rounds: Iterable[int], limit: float, least: int = 3
+) -> tuple[dict[str, list[float]], int]:
+    """Seconds until each iteration's image of x is there, T numbers by name; and after how many rounds.
+
+    Every iteration's duration is its median over the rounds, and these are summed up: where other programs want
     the processor, too, a pause then touches one iteration of one round, not all that follow. The models take turns, so
-    that a change in the machine's speed touches all of them alike. One round of warm-up; stops early, but not before
-    three rounds, when `limit` seconds are over.
+    that a change in the machine's speed touches all of them alike. Round 0 is for warming up; it stops early, but not
+    before so many rounds at `least`, when `limit` seconds are over.
     """
     taken: dict[str, list[list[float]]] = {name: [] for name in models}
-    started = time.perf_counter()
-    for round_ in range(repeats + 1):
-        for name, (generator, schedule) in models.items():
-            durations = _durations(generator, schedule, image_size)
+    started, round_ = time.perf_counter(), 0
+    for round_ in rounds:
+        for name, iterate in models.items():
+            durations = _durations(iterate, x)
             if round_ > 0:
                 taken[name].append(durations)
-        if round_ >= 3 and time.perf_counter() - started > limit:
+        if round_ >= least and time.perf_counter() - started > limit:
             break
-    return {name: np.median(rounds, axis=0).cumsum().tolist() for name, rounds in taken.items()}
+    return {name: np.median(rows, axis=0).cumsum().tolist() for name, rows in taken.items()}, round_
 
 
-def _durations(generator: Generator, schedule: Schedule, image_size: int) -> list[float]:
-    device = next(generator.parameters()).device
-    x = to_tensor(np.full((1, image_size // 2, image_size // 2, 3), 128, dtype=np.uint8)).to(device)
-    generator.eval()
-    synchronize(device)
+def _durations(iterate: Iterate, x: Tensor) -> list[float]:
+    synchronize(x.device)
     moments = [time.perf_counter()]
-    for _ in generator.iterate(x, schedule):
-        synchronize(device)
+    for _ in iterate(x):
+        synchronize(x.device)
         moments.append(time.perf_counter())
     return np.diff(moments).tolist()

@@ -30,6 +30,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +39,19 @@ from tqdm import tqdm
 
 from agm import data, files, machine, metrics, profiles, runs
 from agm.anytime.engine import Engine
-from agm.anytime.plain import Plain, Stepper
+from agm.anytime.plain import Plain, Stepper, iterate
 from agm.code import code_hash
 from agm.config import RunConfig
 from agm.data import Part
 from agm.errors import AgmError
+from agm.evaluate import Iterate
 from agm.generator import SCALE, Generator
 from agm.paths import home, runs_folder
 from agm.schedule import NAMED, Schedule
 from agm.step import Execution
 from agm.train import batches, to_device, train
 from benchmarks.baselines import RIVALS, Network
-from benchmarks.measure import Iterate, macs_per_pixel, parameters, quality, stepped, take_turns
+from benchmarks.measure import macs_per_pixel, parameters, quality, take_turns
 
 STEPPERS: dict[str, Callable[[Generator], Stepper]] = {"plain": Plain, "engine": Engine}
 NAMES = {str(Schedule.parse(text)): name for name, text in NAMED.items()}
@@ -207,7 +209,7 @@ def time_all(arguments: argparse.Namespace) -> None:
     for name, entries in ours(arguments).items():
         config, run = entries[0]
         stepper = STEPPERS[arguments.engine](generator_of(config, run))
-        models[name] = stepped(stepper, Schedule.parse(config.training.schedule))
+        models[name] = partial(iterate, stepper, Schedule.parse(config.training.schedule))
     for size in arguments.sizes:
         path = _times(arguments, size)
         if path.exists() and _covers(files.read_json(path), models):
@@ -261,7 +263,7 @@ def our_rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
             if run is None:
                 continue
             network = Generator(config.generator).eval()
-            macs = macs_per_pixel(stepped(Plain(network), Schedule.parse(config.training.schedule)), size)
+            macs = macs_per_pixel(partial(iterate, Plain(network), Schedule.parse(config.training.schedule)), size)
             about = {"name": name, "ours": True, "run": config.id, "seed": config.seed}
             about |= {"learning_rate": config.training.learning_rate, "parameters": parameters(network)}
             about |= {"training_seconds": run.summary["seconds"]}

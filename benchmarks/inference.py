@@ -22,13 +22,14 @@ import torch
 
 from agm import files, machine
 from agm.anytime.engine import Engine
-from agm.anytime.plain import Plain
+from agm.anytime.plain import Plain, iterate
 from agm.config import GeneratorConfig
+from agm.evaluate import Iterate
 from agm.experiments import TABLE_1
 from agm.generator import Generator
 from agm.metrics import psnr
 from agm.schedule import Schedule
-from benchmarks.measure import Iterate, stepped, take_turns
+from benchmarks.measure import take_turns
 from benchmarks.straightforward import images, straightforward
 
 
@@ -60,8 +61,8 @@ def implementations(generator: Generator, schedule: Schedule) -> dict[str, Itera
     """The straightforward one first."""
     return {
         "straightforward": partial(images, straightforward(generator), schedule=schedule, statistics="iteration"),
-        "plain": stepped(Plain(generator), schedule),
-        "engine": stepped(Engine(generator), schedule),
+        "plain": partial(iterate, Plain(generator), schedule),
+        "engine": partial(iterate, Engine(generator), schedule),
     }
 
 
@@ -72,7 +73,7 @@ def compare(generator: Generator, name: str, size: int, rounds: int) -> list[dic
     whole, _ = take_turns(models, size, rounds)
     alone, _ = take_turns(implementations(generator, schedule.take(1)), size, 3 * rounds)
     x = torch.rand(1, 3, size, size)
-    last = {key: list(iterate(x))[-1].clamp(0, 1) for key, iterate in models.items()}
+    last = {key: list(model(x))[-1].clamp(0, 1) for key, model in models.items()}
     rows = []
     for key, seconds in whole.items():
         first, total = 1000 * alone[key][0], 1000 * seconds[-1]

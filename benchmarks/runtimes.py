@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,12 @@ from agm import files, machine, metrics, runs
 from agm.anytime import model as models
 from agm.anytime.engine import Engine
 from agm.anytime.export import OnnxStepper, export
-from agm.anytime.plain import Plain, Progress, Stepper
+from agm.anytime.plain import Plain, Progress, Stepper, iterate
 from agm.config import ORL_CONFIGURATIONS, GeneratorConfig
 from agm.errors import AgmError
 from agm.generator import Generator
 from agm.schedule import Schedule
-from benchmarks.measure import stepped, take_turns
+from benchmarks.measure import take_turns
 
 
 class ChannelsLast(Plain):
@@ -125,12 +126,12 @@ def _rows(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         export(generator, Path(folder, "export"), schedule)
         steppers = dict(_steppers(generator, Path(folder, "export"), arguments.runtimes))
-    iterates = {key: stepped(stepper, schedule) for key, stepper in steppers.items()}
-    wanted = torch.stack(list(stepped(Plain(generator), schedule)(x)))
+    iterates = {key: partial(iterate, stepper, schedule) for key, stepper in steppers.items()}
+    wanted = torch.stack(list(iterate(Plain(generator), schedule, x)))
     images, warm_up = {}, {}
-    for key, iterate in iterates.items():
+    for key, model in iterates.items():
         begun = time.perf_counter()
-        images[key] = torch.stack(list(iterate(x))).float()
+        images[key] = torch.stack(list(model(x))).float()
         warm_up[key] = time.perf_counter() - begun
         print(f"{key}: ready after {warm_up[key]:.1f} s", file=sys.stderr, flush=True)
     seconds, rounds = take_turns(iterates, arguments.size, arguments.rounds)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from agm import Generator, GeneratorConfig, Schedule
 from agm.anytime.engine import Engine
+from agm.anytime.plain import iterate
 from agm.config import ORL_CONFIGURATIONS, Statistics
 from agm.errors import AgmError
 from agm.layers import IterationNorm
@@ -40,7 +41,7 @@ def used(seed: int = 0, **fields: Any) -> Generator:
 def images(generator: Generator, x: Tensor, schedule: Schedule, statistics: Statistics) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         expected = torch.stack(list(generator.iterate(x, schedule, statistics)))
-    return torch.stack(list(Engine(generator, statistics).iterate(x, schedule))), expected
+    return torch.stack(list(iterate(Engine(generator, statistics), schedule, x))), expected
 
 
 SCHEDULES = ("A", "B", "NOAEL", "-x-x (2) - --xx (2) - xxxx (2)", "---x (3) - -xxx (1) - x-xx (3)")
@@ -91,9 +92,9 @@ def test_the_generator_and_the_input_stay_as_they_are() -> None:
     before = {name: tensor.clone() for name, tensor in generator.state_dict().items()}
     x = torch.rand(1, 3, 5, 5)
     kept = x.clone()
-    first = torch.stack(list(Engine(generator).iterate(x, Schedule.parse("A"))))
+    first = torch.stack(list(iterate(Engine(generator), Schedule.parse("A"), x)))
     engine = Engine(generator)
-    again = [torch.stack(list(engine.iterate(x, Schedule.parse("A")))) for _ in range(2)]
+    again = [torch.stack(list(iterate(engine, Schedule.parse("A"), x))) for _ in range(2)]
     assert torch.equal(x, kept)
     assert all(torch.equal(tensor, before[name]) for name, tensor in generator.state_dict().items())
     assert torch.equal(again[0], first)
@@ -102,7 +103,7 @@ def test_the_generator_and_the_input_stay_as_they_are() -> None:
 
 def test_an_image_once_given_does_not_change() -> None:
     given_, kept = [], []
-    for image in Engine(used(layers="rrrr")).iterate(torch.rand(1, 3, 4, 4), Schedule.parse("xxxx (4)")):
+    for image in iterate(Engine(used(layers="rrrr")), Schedule.parse("xxxx (4)"), torch.rand(1, 3, 4, 4)):
         given_.append(image)
         kept.append(image.clone())
     assert all(torch.equal(one, other) for one, other in zip(given_, kept, strict=True))

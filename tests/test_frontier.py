@@ -12,6 +12,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 
 from agm import data, files, profiles, runs
+from agm.anytime.plain import iterate
 from agm.data import to_tensor
 from agm.generator import Generator, bicubic
 from agm.schedule import Schedule
@@ -116,6 +117,6 @@ def test_a_stepped_network_is_our_network(engine: str) -> None:
     network, schedule = Generator(config).eval(), Schedule.parse(SMOKE.training.schedule)
     with torch.inference_mode():
         expected = list(network.iterate(x, schedule, "iteration"))
-    images = frontier.stepped(frontier.STEPPERS[engine](network), schedule)(x)
+    images = iterate(frontier.STEPPERS[engine](network), schedule, x)
     for image, wanted in zip(images, expected, strict=True):
         torch.testing.assert_close(image, wanted, atol=1e-5, rtol=1e-4)

@@ -10,9 +10,8 @@ import torch
 from support.anytime import weights
 
 from agm import Schedule, runs
-from agm.anytime.plain import Plain
+from agm.anytime.plain import Plain, iterate
 from benchmarks import runtimes
-from benchmarks.measure import stepped
 
 
 def test_rows(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,7 +52,7 @@ def test_the_compiled_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     generator = runs.load(weights(tmp_path / "w.safetensors"))
     schedule, x = Schedule.parse("xxxx (2)"), torch.rand(1, 3, 4, 4)
     found, wanted = (
-        torch.stack(list(stepped(stepper, schedule)(x))) for stepper in (runtimes.Compiled(generator), Plain(generator))
+        torch.stack(list(iterate(stepper, schedule, x))) for stepper in (runtimes.Compiled(generator), Plain(generator))
     )
     assert torch.equal(found, wanted)
     assert [function.__name__ for function in compiled] == ["step"]  # type: ignore[attr-defined]

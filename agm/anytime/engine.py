@@ -96,12 +96,6 @@ class Engine:
         sizes = [self.layers[i].convolution.weight.shape[2] * (4 if i >= UPSAMPLED else 1) for i in lowest]
         return held_bytes(self.config) + 4 * max(sizes)
 
-    def iterate(self, x: Tensor, schedule: Schedule) -> Iterator[Tensor]:
-        """Yield the image of each iteration, as `Generator.iterate` does."""
-        progress = self.start(x)
-        for mask in schedule.masks:
-            yield self.step(progress, mask)
-
     def _lowest(self, progress: Progress, i: int, t: int, up: bool) -> Iterator[Strip]:
         """The first convolution of layer i, where that is the lowest active one, on [A(x), B(previous)].
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -29,6 +29,13 @@ class Stepper(Protocol):
 
     def held_bytes(self, schedules: Iterable[Schedule]) -> int:
         """What progress and one more image hold between iterations, in bytes per input pixel."""
+
+
+def iterate(stepper: Stepper, schedule: Schedule, x: Tensor) -> Iterator[Tensor]:
+    """Yield the image of each iteration, as `Generator.iterate` does. x: (N, 3, H, W) in [0, 1]."""
+    progress = stepper.start(x)
+    for mask in schedule.masks:
+        yield stepper.step(progress, mask)
 
 
 @dataclass
