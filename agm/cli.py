@@ -188,15 +188,13 @@ def evaluate(
     from agm import data
     from agm.evaluate import METRICS, bicubic_baseline
     from agm.evaluate import evaluate as measure
-    from agm.files import read_tensors
-    from agm.runs import load
+    from agm.runs import load_trained
     from agm.schedule import Schedule
 
     path = weights / "generator.safetensors" if weights.is_dir() else weights
-    generator = load(path)
+    generator, config = load_trained(path)
     if statistics is not None and statistics not in STATISTICS:
         raise unknown("statistics", statistics, STATISTICS)
-    config = RunConfig.from_dict(read_tensors(path)[1]["config"])
     part = data.splits(dataclasses.replace(config.data, dataset=dataset or config.data.dataset)).test
     plan = Schedule.parse(schedule or config.training.schedule)
     quality = measure(generator, part, plan, typing.cast(Any, statistics)).per_iteration()

@@ -22,15 +22,11 @@ def export(
 
     Needs the package onnx: pip install 'agm[export]'.
     """
-    from agm import files
     from agm.anytime.export import CHAIN, export
     from agm.anytime.model import weights
-    from agm.config import RunConfig
-    from agm.runs import load
+    from agm.runs import load_trained
 
-    path = weights(model)
-    generator = load(path)
-    config = RunConfig.from_dict(files.read_tensors(path)[1]["config"])
+    generator, config = load_trained(weights(model))
     plan = generator.resolve(schedule or config.training.schedule)
     chain = export(generator, out, plan, cast(Any, statistics), precision, config.id, force)
     sizes = {name: entry["bytes"] for name, entry in chain["files"].items()} | {CHAIN: (out / CHAIN).stat().st_size}

@@ -21,6 +21,12 @@ from torch import Tensor
 from agm.errors import AgmError
 
 
+def unwritable(path: Path, error: OSError) -> AgmError:
+    """What to tell people where the system would not let us write."""
+    hint = "free some space and run again" if error.errno == errno.ENOSPC else "check the folder and run again"
+    return AgmError(f"{path}: cannot be written ({error.strerror or error}); {hint}")
+
+
 @contextmanager
 def locked(path: Path, seconds: float) -> Iterator[None]:
     """Hold a lock file that only one process can hold, and that is free again when its holder dies.
@@ -34,7 +40,7 @@ def locked(path: Path, seconds: float) -> Iterator[None]:
     except Timeout:
         raise TimeoutError(path) from None
     except OSError as error:
-        raise AgmError(f"{path}: cannot be written ({error.strerror}); check the folder and run again") from None
+        raise unwritable(path, error) from None
     try:
         yield
     finally:
@@ -57,8 +63,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     except OSError as error:
         if partial is not None:
             partial.unlink(missing_ok=True)
-        hint = "free some space and run again" if error.errno == errno.ENOSPC else "check the folder and run again"
-        raise AgmError(f"{path}: cannot be written ({error.strerror}); {hint}") from None
+        raise unwritable(path, error) from None
 
 
 def write_text(path: Path, content: str) -> None:

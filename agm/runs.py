@@ -89,18 +89,24 @@ def load(path: str | Path) -> Generator:
 
     Raises AgmError if the file is missing, damaged, or holds something else.
     """
+    return load_trained(path)[0]
+
+
+def load_trained(path: str | Path) -> tuple[Generator, RunConfig]:
+    """`load`, and the configuration of the run that trained it."""
     from agm.generator import Generator  # torch takes seconds to import; reading results should not
 
     tensors, meta = files.read_tensors(Path(path))
     if meta.get("kind") != "generator":
         raise AgmError(f"{path}: holds a {meta.get('kind', 'foreign file')}, not a generator's weights")
-    generator = Generator(RunConfig.from_dict(meta["config"]).generator)
+    config = RunConfig.from_dict(meta["config"])
+    generator = Generator(config.generator)
     try:
         generator.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()  # torch lists every mismatch on a line of its own
         raise AgmError(f"{path}: the weights do not fit the configuration inside ({reason})") from None
-    return generator.eval()
+    return generator.eval(), config
 
 
 def find(config: RunConfig, root: Path | None = None) -> Run | None:

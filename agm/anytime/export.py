@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -265,7 +264,7 @@ def _check_free(out: Path, force: bool) -> None:
 
 def _put(contents: dict[str, bytes], out: Path) -> None:
     """Write a folder beside its place, then rename it: there is all of it, or nothing."""
-    with _one_line(out):
+    try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as partial:
             new, old = Path(partial, "new"), Path(partial, "old")
@@ -274,11 +273,5 @@ def _put(contents: dict[str, bytes], out: Path) -> None:
             if out.is_dir():
                 out.rename(old)
             new.rename(out)
-
-
-@contextmanager
-def _one_line(out: Path) -> Iterator[None]:
-    try:
-        yield
     except OSError as error:
-        raise AgmError(f"{out}: cannot be written ({error.strerror}); check the folder and run again") from None
+        raise files.unwritable(out, error) from None

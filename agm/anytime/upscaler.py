@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from agm import files
 from agm.anytime import model, tiles
 from agm.anytime.engine import Engine
 from agm.anytime.pixels import AnyImage, Array, Pixels
@@ -33,8 +32,7 @@ from agm.anytime.times import (
 from agm.config import GeneratorConfig, RunConfig, Statistics
 from agm.errors import AgmError
 from agm.machine import synchronize
-from agm.runs import Run
-from agm.runs import load as load_generator
+from agm.runs import Run, load_trained
 from agm.schedule import Mask, Schedule
 
 logger = logging.getLogger(__name__)
@@ -141,8 +139,8 @@ class AnytimeUpscaler:
         check_statistics(statistics)
         tiles.check(tile)
         weights = model.weights(path)
-        generator = load_generator(weights).to(device)
-        config = RunConfig.from_dict(files.read_tensors(weights)[1]["config"])
+        generator, config = load_trained(weights)
+        generator.to(device)
         planner = _planner(weights, config, schedule, statistics)
         if schedule is None:
             schedule = config.training.schedule

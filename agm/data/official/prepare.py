@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import errno
 import filecmp
 import hashlib
 import importlib
@@ -24,6 +23,7 @@ import yaml
 from PIL import Image, features
 from tqdm import tqdm
 
+from agm import files
 from agm.data import prepared
 from agm.data.images import Pixels, read_image
 from agm.data.official import Cut, Plan
@@ -220,5 +220,4 @@ def _one_line(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = "free some space and run again" if error.errno == errno.ENOSPC else "check the folder and run again"
-        raise AgmError(f"{out}: cannot be written ({error.strerror or error}); {hint}") from None
+        raise files.unwritable(out, error) from None
