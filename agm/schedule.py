@@ -11,10 +11,12 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from agm.errors import AgmError
+
+if TYPE_CHECKING:
+    import numpy as np  # planning does without
 
 LAYERS = 4
 Mask = tuple[bool, ...]
@@ -116,9 +118,10 @@ def sandwich(iterations: int, random: np.random.Generator) -> tuple[Schedule, Sc
     """
     steps = len(NESTED) - 1
     # Stars and bars: choose where, among the iterations, the walk goes one group further.
-    bars = np.sort(random.choice(iterations + steps, steps, replace=False)) - np.arange(steps)
-    lengths = np.diff([0, *bars, iterations])
-    groups = (Group(pattern, int(n)) for pattern, n in zip(NESTED, lengths, strict=True) if n > 0)
+    bars = sorted(random.choice(iterations + steps, steps, replace=False).tolist())
+    ends = [0, *(bar - number for number, bar in enumerate(bars)), iterations]
+    lengths = [end - start for start, end in itertools.pairwise(ends)]
+    groups = (Group(pattern, n) for pattern, n in zip(NESTED, lengths, strict=True) if n > 0)
     full, cheapest = (Schedule((Group(pattern, iterations),)) for pattern in (NESTED[-1], NESTED[0]))
     return full, cheapest, Schedule(tuple(groups))
 
