@@ -56,7 +56,7 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.runtimes --out build/benchmarks/runtimes.json
 	$(BIN)/python -m benchmarks.training --variants straightforward channels_last --layers nnnr rrrr --batch-size 4 \
 		--repeats 3 --steps 1 --device cpu --out build/benchmarks/training.json
-	@echo "See them in notebooks/anytime.ipynb with own = True"
+	@echo "notebooks/anytime.ipynb shows speed and deadlines with own = True"
 
 clean:
 	rm -rf build book/notebooks book/figures .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -7,7 +7,6 @@ The step is the library's own (`agm.step.train_step`). Variants take turns; figu
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import torch
 
-from agm import machine
+from agm import files, machine
 from agm.config import DataConfig, GeneratorConfig, RunConfig, TrainingConfig
 from agm.counting import macs_per_iteration
 from agm.experiments import TABLE_1
@@ -84,7 +83,7 @@ def main() -> None:
     settings = {key: value for key, value in vars(arguments).items() if key != "out"}
     result = {"settings": settings, "ceiling_flops": ceiling, "machine": machine.describe(device), "rows": rows}
     if arguments.out:
-        arguments.out.write_text(json.dumps(result, indent=1) + "\n")
+        files.write_json(arguments.out, result)
 
 
 def _config(layers: str, arguments: argparse.Namespace) -> RunConfig:
