@@ -23,6 +23,7 @@ from agm.step import Execution, GraphedStep, Networks, Update, build, stepper
 from benchmarks.straightforward import Straightforward
 
 VARIANTS: dict[str, dict[str, Any]] = {
+    "straightforward": {},  # benchmarks.straightforward
     "eager": {},
     "channels_last": {"channels_last": True},
     "compile": {"compile": True},

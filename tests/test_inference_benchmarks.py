@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ import torch
 from agm import Generator, GeneratorConfig, Schedule
 from agm.anytime.times import Times
 from agm.config import ORL_CONFIGURATIONS
-from benchmarks import deadlines, inference
+from benchmarks import deadlines, inference, training
 from benchmarks.straightforward import images, straightforward
 from tests.support.anytime import slow, table
 
@@ -54,3 +56,15 @@ def test_calls_are_noted() -> None:
     assert found["misses"] == 0
     for deadline, iteration in zip(found["deadline_ms"], found["iteration"], strict=True):
         assert iteration == min(9, (deadline - 110) // 100 + 1)  # each begins if 110 ms are left, and takes 100
+
+
+def test_training_beside_the_straightforward_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `make bench` calls it."""
+    out = tmp_path / "new" / "training.json"
+    small = ["--layers", "nnnr", "--width", "2", "--batch-size", "2", "--repeats", "1", "--steps", "1"]
+    variants = ["--variants", "straightforward", "eager"]
+    monkeypatch.setattr("sys.argv", ["training", *small, *variants, "--device", "cpu", "--out", str(out)])
+    training.main()
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["variant"] for row in rows] == ["straightforward", "eager"]
+    assert all(row["images_per_second"] > 0 for row in rows)
