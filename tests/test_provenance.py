@@ -1,0 +1,130 @@
+"""What figures were made with: every fact from made-up summaries, stale results, commands."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.made_up import make
+
+from agm import experiments, profiles, provenance
+from agm.code import code_hash
+from agm.runs import Run
+
+SMOKE, CPU = profiles.load("smoke"), profiles.load("cpu")
+
+
+def machine(code: str = "", **changes: Any) -> dict[str, Any]:
+    versions = {"torch": "2.9", "numpy": "2.0"}
+    known = {"device": "a <fast> machine", "threads": 1, "python": "3.11.7", "versions": versions, "commit": "abc"}
+    return known | {"code": code or code_hash()} | changes
+
+
+def runs_of(folder: Path, profile: profiles.Profile, count: int = 2, **changes: Any) -> list[Run]:
+    return make(folder, experiments.plan("table1", profile)[:count], **changes)
+
+
+def test_every_fact_is_taken_from_the_summaries(home: Path) -> None:
+    runs = runs_of(home / "build" / "runs", SMOKE, machine=machine())
+    found = provenance.of_runs("table1", runs, SMOKE, {"epochs": 2})
+    facts = found.facts
+    assert facts["profile"] == "smoke; made on this machine"
+    assert facts["runs, by the hash of their configuration"] == f"{runs[0].config.id}, {runs[1].config.id}"
+    assert facts["data"] == "photographs (crops): 16 train, 8 validation, 8 test images, sha256 0"
+    assert facts["seeds"] == "0"
+    assert facts["device"] == "a <fast> machine, 1 thread"
+    assert (facts["code"], facts["commit"]) == (code_hash(), "abc")
+    assert facts["packages"] == "python 3.11.7, torch 2.9, numpy 2.0"
+    assert facts["run time"] == "2.0 minutes of training"  # 60 seconds each
+    assert found.stale == ""
+    shown = found._repr_html_()
+    assert "a &lt;fast&gt; machine" in shown
+    assert "stale" not in shown
+
+
+def test_results_older_than_the_code_say_so_in_full_view(home: Path) -> None:
+    runs = runs_of(home / "results" / "cpu", CPU, machine=machine("0123456789ab"))
+    found = provenance.of_runs("fig4", runs, CPU, {})
+    assert found.facts["profile"] == "cpu; recorded in results"
+    assert found.stale.startswith("Made with code 0123456789ab; the training code has changed since")
+    assert code_hash() in found.stale
+    banner, folded = found._repr_html_().split("<details")
+    assert "0123456789ab" in banner
+    assert "Remake with <code>mkdir -p fresh" in banner
+    assert "run time" in folded
+
+
+def test_runs_of_several_profiles_and_codes(home: Path) -> None:
+    runs = runs_of(home / "results" / "cpu", CPU, 1, machine=machine("0123456789ab", threads=2, commit=""))
+    runs += runs_of(home / "build" / "runs", SMOKE, machine=machine())
+    found = provenance.of_runs("recorded", runs, CPU, {})
+    assert found.facts["profile"] == "cpu; recorded in results, made on this machine"
+    assert found.facts["code"] == f"0123456789ab, {code_hash()}"
+    assert found.facts["commit"] == "not recorded, abc"
+    assert found.facts["device"] == "a <fast> machine, 2 threads; a <fast> machine, 1 thread"
+    assert found.stale.startswith("1 of 3 runs were made with code 0123456789ab;")
+
+
+@pytest.mark.parametrize("noted", [{}, None, {"device": "a machine"}])
+def test_what_is_missing_is_said_to_be_missing(home: Path, noted: Any) -> None:
+    runs = runs_of(home / "build" / "runs", SMOKE, machine=noted, data={}, seconds=None)
+    found = provenance.of_runs("table1", runs, SMOKE, {})
+    assert {found.facts[name] for name in ("code", "commit", "packages")} == {"not recorded"}
+    assert "not recorded" in found.facts["data"]
+    assert found.stale.startswith("Made with code that was not recorded;")
+
+
+def test_the_commands_bear_the_parameters(home: Path) -> None:
+    given = {"profile": "quick", "layers": ["nnnr", "rrrr"], "schedule": "x--x (4) - xxxx (6)", "measure": False}
+    commands = provenance.remake("fig8", given, official=False)
+    first, second = commands.values()
+    assert shlex.split(first) == [
+        *("papermill", "notebooks/fig8.ipynb", "out.ipynb", "-p", "profile", "quick", "-p", "layers", "nnnr,rrrr"),
+        *("-p", "schedule", "x--x (4) - xxxx (6)", "-p", "measure", "False"),
+    ]
+    assert second == f'AGM_HOME="$PWD/fresh" {first}'
+    assert "fresh/data && AGM_HOME" in list(provenance.remake("fig8", given, official=True).values())[1]
+
+
+def test_measurements(home: Path) -> None:
+    settings = {"layers": ["nnnr", "rrrr"], "size": 32, "schedule": None}
+    found = {"inference": {"settings": settings, "machine": machine("0123456789ab")}}
+    shown = provenance.of_measurements("anytime", found, {"own": True})
+    assert list(shown.commands.values()) == [
+        "papermill notebooks/anytime.ipynb out.ipynb -p own True",
+        "python -m benchmarks.inference --layers nnnr rrrr --size 32 --out build/benchmarks/inference.json",
+    ]
+    assert shown.facts["run time"] == "not recorded"
+    assert shown.stale.startswith("Measured with code 0123456789ab;")
+    timed = {"inference": found["inference"] | {"machine": machine(), "seconds": 90}}
+    shown = provenance.of_measurements("anytime", timed, {})
+    assert (shown.facts["run time"], shown.stale) == ("1.5 minutes of measuring", "")
+
+
+def test_what_is_drawn_from_the_code_is_never_stale() -> None:
+    found = provenance.of_code("fig1", {"profile": "quick"})
+    assert found.facts["code"] == code_hash()
+    assert (found.stale, len(found.commands)) == ("", 1)
+    assert str(found).startswith("made from: the code itself")
+
+
+def test_every_run_has_a_row(home: Path) -> None:
+    runs = runs_of(home / "build" / "runs", SMOKE, 1, machine=machine())
+    runs += runs_of(home / "results" / "cpu", CPU, 1, machine=machine("0123456789ab"))
+    runs += make(home / "build" / "runs", [SMOKE.run("cars", fraction=0.5, schedule="A", seed=3)])
+    rows = provenance.table(runs).set_index("run").loc[[run.config.id for run in runs]].to_dict("records")
+    assert [row["profile"] for row in rows] == ["smoke", "cpu", "none"]
+    assert [row["made"] for row in rows] == ["here", "recorded", "here"]
+    assert [row["stale"] for row in rows] == ["no", "yes", "yes"]
+    assert rows[1]["configuration"] == "nnnr, width 16, 32 px, cars, NOAEL, 8 epochs"
+    assert "photographs (0.5 of the training images), A, 2 epochs" in rows[2]["configuration"]
+    assert (rows[2]["seed"], rows[2]["seconds"], rows[2]["commit"]) == (3, 60.0, "not recorded")
+
+
+def test_the_packages_are_those_installed() -> None:
+    import numpy
+
+    listed = provenance.packages().set_index("package").version
+    assert listed["numpy"] == numpy.__version__
