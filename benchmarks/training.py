@@ -7,8 +7,10 @@ The step is the library's own (`agm.step.train_step`). Variants take turns; figu
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import statistics
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -48,43 +50,77 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the rows as JSON here")
     arguments = parser.parse_args()
 
-    rows: list[dict[str, Any]] = []
-    ceiling = 0.0
+    device = torch.device(machine.choose(arguments.device))
+    settings = {key: value for key, value in vars(arguments).items() if key != "out"}
+    ceiling = matmul_ceiling(device, arguments.precision)
+    result: dict[str, Any] = {
+        "settings": settings,
+        "ceiling_flops": ceiling,
+        "machine": machine.describe(device),
+        "rows": [],
+    }
     print(f"{'layers':8}{'variant':28}{'images/s':>10}{'TFLOP/s':>10}{'share':>8}{'peak GiB':>10}{'warm-up s':>14}")
     for layers in arguments.layers:
-        timed: dict[str, Any] = {}
-        for variant in arguments.variants:
-            config = _config(layers, arguments)
-            execution = Execution(device=arguments.device, **VARIANTS[variant])
-            before = _allocated()
-            networks = build(config, execution)
-            if variant == "straightforward":
-                networks.generator.__class__ = Straightforward  # it differs in nothing but `iterate`
-            device = networks.fabric.device
-            update = stepper(networks, config.training, execution)
-            ceiling = ceiling or matmul_ceiling(device, arguments.precision)
-            start = time.perf_counter()
-            _steps(networks, update, config, GraphedStep.WARM_UP + 2)
-            first = time.perf_counter() - start
-            timed[variant] = (networks, update, config, first, _peak(device) - before, [])
+        config = _config(layers, arguments)
+        timed = {variant: Timed(config, variant, arguments.device) for variant in arguments.variants}
         for _ in range(arguments.repeats):
-            for networks, update, config, _, _, rates in timed.values():
-                start = time.perf_counter()
-                _steps(networks, update, config, arguments.steps)
-                rates.append(arguments.steps * arguments.batch_size / (time.perf_counter() - start))
-        flop = training_flop(_config(layers, arguments))
-        for variant, (_, _, _, first, peak, rates) in timed.items():
-            rate = statistics.median(rates)
+            for each in timed.values():
+                each.time(arguments.steps)
+        flop = training_flop(config)
+        for variant, each in timed.items():
+            rate = statistics.median(each.rates)
             row = {"layers": layers, "variant": variant, "schedule": arguments.schedule, "images_per_second": rate}
-            row |= {"flops": rate * flop, "share_of_ceiling": rate * flop / ceiling, "peak_bytes": peak}
-            rows.append(row | {"warm_up_seconds": first})
-            share, memory = row["share_of_ceiling"], peak / 2**30
-            speed = f"{rate:>10.1f}{rate * flop / 1e12:>10.2f}{share:>8.1%}"
-            print(f"{layers:8}{variant:28}{speed}{memory:>10.2f}{first:>14.1f}", flush=True)
-    settings = {key: value for key, value in vars(arguments).items() if key != "out"}
-    result = {"settings": settings, "ceiling_flops": ceiling, "machine": machine.describe(device), "rows": rows}
+            row |= {"flops": rate * flop, "share_of_ceiling": rate * flop / ceiling, "peak_bytes": each.peak}
+            result["rows"].append(row | {"warm_up_seconds": each.first})
+            speed = f"{rate:>10.2f}{rate * flop / 1e12:>10.3f}{rate * flop / ceiling:>8.1%}"
+            print(f"{layers:8}{variant:28}{speed}{each.peak / 2**30:>10.2f}{each.first:>14.1f}", flush=True)
     if arguments.out:
         files.write_json(arguments.out, result)
+
+
+class Timed:
+    """One variant: its networks, warmed up; bytes they need at most while they train; images per second, by repeat."""
+
+    def __init__(self, config: RunConfig, variant: str, device: str) -> None:
+        self.config, self.rates = config, list[float]()
+        before = _allocated()
+        self.networks, self.update = prepared(config, variant, device)
+        start = time.perf_counter()
+        _steps(self.networks, self.update, config, GraphedStep.WARM_UP + 2 if _cuda(self.networks) else 1)
+        self.first = time.perf_counter() - start
+        if _cuda(self.networks):
+            self.peak = torch.cuda.max_memory_allocated(self.networks.fabric.device) - before
+        else:  # of a process of its own, where nothing else has been
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
+                self.peak = other.submit(peak_memory, config, variant).result()
+
+    def time(self, steps: int) -> None:
+        start = time.perf_counter()
+        _steps(self.networks, self.update, self.config, steps)
+        self.rates.append(steps * self.config.training.batch_size / (time.perf_counter() - start))
+
+
+def prepared(config: RunConfig, variant: str, device: str) -> tuple[Networks, Update]:
+    execution = Execution(device=device, **VARIANTS[variant])
+    networks = build(config, execution)
+    if variant == "straightforward":
+        networks.generator.__class__ = Straightforward  # it differs in nothing but `iterate`
+    return networks, stepper(networks, config.training, execution)
+
+
+def peak_memory(config: RunConfig, variant: str) -> int:
+    """By how much two training steps on the CPU raise this process's resident memory at most, in bytes."""
+    torch.ones(64, 64) @ torch.ones(64, 64)  # what the first product loads
+    before = _resident_peak()
+    _steps(*prepared(config, variant, "cpu"), config, 2)
+    return _resident_peak() - before
+
+
+def _resident_peak() -> int:
+    """Since this program began; getrusage would count what ran in the process before. 0 where there is no /proc."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
 
 
 def _config(layers: str, arguments: argparse.Namespace) -> RunConfig:
@@ -140,12 +176,8 @@ def _allocated() -> int:
     return torch.cuda.memory_allocated()
 
 
-def _peak(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # of the whole process: earlier rows count too
+def _cuda(networks: Networks) -> bool:
+    return bool(networks.fabric.device.type == "cuda")
 
 
 if __name__ == "__main__":
