@@ -7,11 +7,12 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import distributions
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from agm import experiments, machine, profiles
+from agm import experiments, files, machine, profiles
 from agm.analysis import schedule_name
 from agm.code import code_hash
 from agm.config import RunConfig
@@ -21,7 +22,9 @@ from agm.runs import Run
 
 UNKNOWN = "not recorded"
 
-OUT = 'AGM_HOME="$PWD/fresh"'
+ANEW = "the runs as well, from nothing"
+
+FRESH = 'AGM_HOME="$PWD/fresh"'
 """A project folder without runs: whatever is needed is trained there, and nothing that is here is touched."""
 
 
@@ -60,8 +63,13 @@ def _row(name: str, value: str) -> str:
     return f"<dt>{html.escape(name)}</dt><dd>{value}</dd>"
 
 
-def of_runs(notebook: str, runs: Sequence[Run], profile: Profile, given: Mapping[str, Any]) -> Provenance:
-    """Of what a notebook shows of runs. `given`: its parameters that are not None, besides the profile."""
+def of_runs(
+    notebook: str, runs: Sequence[Run], profile: Profile, given: Mapping[str, Any], anew: str | None = None
+) -> Provenance:
+    """Of what a notebook shows of runs.
+
+    `given`: its parameters that are not None, besides the profile. `anew`: a command of its own that makes the runs.
+    """
     seconds = sum(float(run.summary.get("seconds") or 0) for run in runs)
     facts = {
         "profile": f"{profile.name}; {_places(runs)}",
@@ -73,7 +81,8 @@ def of_runs(notebook: str, runs: Sequence[Run], profile: Profile, given: Mapping
         **_here(),
     }
     official = any(run.config.data.dataset in PAPER_SETS for run in runs)
-    return Provenance(facts, remake(notebook, {"profile": profile.name, **given}, official), stale(runs))
+    commands = remake(notebook, {"profile": profile.name, **given}, official) | ({ANEW: anew} if anew else {})
+    return Provenance(facts, commands, stale(runs))
 
 
 def of_measurements(
@@ -183,7 +192,13 @@ def remake(notebook: str, given: Mapping[str, Any], official: bool) -> dict[str,
     """
     command = _papermill(notebook, given)
     linked = 'mkdir -p fresh && ln -sfn "$PWD/data" fresh/data && ' if official else ""
-    return {"the same from these runs": command, "the runs as well": f"{linked}{OUT} {command}"}
+    return {"the same from these runs": command, ANEW: f"{linked}{FRESH} {command}"}
+
+
+def recording(experiment: str, profile: str) -> str:
+    """The command line that records the runs of an experiment anew."""
+    script = f"python workflow/record.py --profile {profile}"
+    return f"{script} --experiment {experiment} --time-budget 24h --pack packed && {script} --unpack packed"
 
 
 def measuring(name: str, settings: Mapping[str, Any]) -> str:
@@ -227,6 +242,17 @@ def _planned() -> dict[str, str]:
         for profile in loaded
         for config in experiments.plan_all(experiments.EXPERIMENTS, profile)
     }
+
+
+def notebooks(folder: Path) -> pd.DataFrame:
+    """A row per notebook that papermill executed in a folder or one below: seconds and parameters."""
+    rows = []
+    for path in [*sorted(folder.glob("*.ipynb")), *sorted(folder.glob("*/*.ipynb"))]:
+        noted = files.read_json(path)["metadata"].get("papermill") or {}
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        given = ", ".join(f"{key} {_text(value)}" for key, value in (noted.get("parameters") or {}).items())
+        rows.append({"notebook": name, "duration": noted.get("duration"), "parameters": given})
+    return pd.DataFrame(rows, columns=["notebook", "duration", "parameters"]).dropna().astype({"duration": float})
 
 
 def packages() -> pd.DataFrame:

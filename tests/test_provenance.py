@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.made_up import make
 
-from agm import experiments, profiles, provenance
+from agm import experiments, files, profiles, provenance
 from agm.code import code_hash
 from agm.runs import Run
 
@@ -128,3 +128,21 @@ def test_the_packages_are_those_installed() -> None:
 
     listed = provenance.packages().set_index("package").version
     assert listed["numpy"] == numpy.__version__
+
+
+def test_a_recorded_experiment_is_recorded_anew(home: Path) -> None:
+    command = provenance.recording("recorded", "cpu")
+    runs = runs_of(home / "results" / "cpu", CPU, 1, machine=machine("0123456789ab"))
+    found = provenance.of_runs("recorded", runs, CPU, {"recorded": "cpu"}, command)
+    assert list(found.commands.values())[1] == command
+    assert "record.py --profile cpu --experiment recorded" in found._repr_html_().split("<details")[0]
+
+
+def test_every_executed_notebook_has_a_row(tmp_path: Path) -> None:
+    noted = {"duration": 1.5, "parameters": {"profile": "smoke", "seeds": [0, 1]}}
+    for path, metadata in (("b", {"papermill": noted}), ("cpu/a", {"papermill": noted}), ("never", {})):
+        files.write_json(tmp_path / f"{path}.ipynb", {"metadata": metadata})
+    rows = provenance.notebooks(tmp_path).to_dict("records")
+    assert [row["notebook"] for row in rows] == ["b", "cpu/a"]
+    assert (rows[0]["duration"], rows[0]["parameters"]) == (1.5, "profile smoke, seeds 0,1")
+    assert provenance.notebooks(tmp_path / "nowhere").empty
