@@ -29,9 +29,9 @@ def styled(table: pd.DataFrame) -> Styler:
             formats[column] = "{:,.0f}"
         elif "rank" in name:
             formats[column] = "{:g}"
-        elif "PSNR" in name or ", ms" in name or "ratio" in name:
+        elif "PSNR" in name or ", ms" in name or name.endswith("ratio"):
             formats[column] = "{:.2f}"
-        elif "share" in name:
+        elif name.endswith("share"):
             formats[column] = "{:.0%}"
         elif "spikiness" in name:
             formats[column] = "{:.3f}"

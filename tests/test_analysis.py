@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,14 @@ def test_recorded_runs_say_so_and_stand_beside_those_made_here(home: Path) -> No
     assert table["parameters"].tolist()[:4] == table["parameters (paper)"].tolist()[:4]
     assert "–" in tables.styled(table).to_html()
     assert findings.all_finished(quick) == findings.recorded("table1")["quick"]
+
+
+def test_a_column_is_formatted_by_what_it_holds() -> None:
+    """Not by letters that a word happens to contain: `shared` is no share, `iteration` no ratio."""
+    columns = ["MSE, shared", "MSE, per iteration", "last PSNR, shared", "ratio", "AEL's share", "parameters"]
+    html = tables.styled(pd.DataFrame([[0.02579, 0.00281, 24.283, 1.2345, 0.21, 1335683]], columns=columns)).to_html()
+    cells = re.findall(r'<td id="\S+" class="data \S+ \S+" >(.*?)</td>', html)
+    assert cells == ["0.0258", "0.0028", "24.28", "1.23", "21%", "1,335,683"]
 
 
 def test_the_order_of_models(home: Path) -> None:
