@@ -48,6 +48,9 @@ EXPERIMENTS: dict[str, list[Variation]] = {
 }
 """What each experiment varies; an experiment bears the name of its notebook's figure or table."""
 
+# All that a claim of the paper may be about.
+EXPERIMENTS["claims"] = [variation for name in ("fig7", "fig6", "order") for variation in EXPERIMENTS[name]]
+
 
 def plan(experiment: str, profile: Profile, **fields: Any) -> list[RunConfig]:
     """The runs of an experiment under a profile, every one once.

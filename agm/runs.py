@@ -74,6 +74,20 @@ class Run:
         """The same metric of bicubic upsampling on the same images."""
         return float(self.summary["bicubic"][part][metric])
 
+    @cached_property
+    def test_images(self) -> np.ndarray | None:
+        """Test MSE by iteration and image, with the configured kind of statistics: (T, N). None if it was not kept.
+
+        Raises AgmError if the file is damaged or another run's.
+        """
+        path = self.folder / "test.safetensors"
+        if not path.exists():
+            return None
+        tensors, meta = files.read_tensors(path)
+        if meta.get("id") != self.config.id or "mse" not in tensors:
+            raise AgmError(f"{path}: belongs to another run; delete the folder")
+        return tensors["mse"].double().numpy()
+
     @property
     def has_weights(self) -> bool:
         """Whether the weights are here; most recorded runs have left theirs behind."""
