@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import settings
+from support.browser import CHROMIUM, DRIVER, chromium, served
 from support.checkout import Checkout, copy, snakemake
 
 # Bit-identical results need equal thread counts, and many tests at once should not fight for cores.
@@ -76,3 +78,25 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     root = tmp_path_factory.mktemp("checkout")
     copy(root)
     return Checkout(root, snakemake(root))
+
+
+@pytest.fixture(scope="session")
+def html(checkout: Checkout) -> Path:
+    """The folder of the built book."""
+    assert (checkout.html / "index.html").is_file(), checkout.first.stdout
+    return checkout.html
+
+
+@pytest.fixture(scope="session")
+def address(html: Path) -> Iterator[str]:
+    """Where the built book is served."""
+    with served(html) as where:
+        yield where
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None or DRIVER is None:
+        pytest.skip("no chromium and chromedriver here (Debian: apt install chromium chromium-driver)")
+    with chromium() as driver:
+        yield driver

@@ -3,58 +3,19 @@
 from __future__ import annotations
 
 import re
-import shutil
 import threading
 from collections.abc import Iterator
-from functools import cache, partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
-import yaml
-from bs4 import BeautifulSoup
-from support.checkout import ROOT, Checkout
+from support.book import TOC, pages, parsed
+from support.browser import PHONE, complaints, resize
+from support.checkout import ROOT
 
 from workflow.plan import SHOWN
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
-PHONE = (375, 740)
-
-
-def toc_files(node: Any) -> Iterator[str]:
-    """Every page that a table of contents names."""
-    if isinstance(node, dict):
-        yield from (value for key, value in node.items() if key in ("root", "file"))
-        yield from (name for value in node.values() for name in toc_files(value))
-    elif isinstance(node, list):
-        yield from (name for value in node for name in toc_files(value))
-
-
-TOC = list(toc_files(yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())))
-
-
-@pytest.fixture(scope="module")
-def html(checkout: Checkout) -> Path:
-    assert (checkout.html / "index.html").is_file(), checkout.first.stdout
-    return checkout.html
-
-
-@cache
-def parsed(page: Path) -> BeautifulSoup:
-    return BeautifulSoup(page.read_text(), "html.parser")
 
 
 @cache
@@ -84,11 +45,6 @@ def broken(page: Path, html: Path) -> Iterator[str]:
             yield f"{page.name}: {reference}"
         elif anchor and target.suffix == ".html" and unquote(anchor) not in anchors(target):
             yield f"{page.name}: {reference} (no such place on that page)"
-
-
-def pages(html: Path) -> list[Path]:
-    """All pages; the theme leaves a template among the static files."""
-    return sorted(page for page in html.resolve().rglob("*.html") if "_static" not in page.parts)
 
 
 def test_every_page_of_the_contents_is_there(html: Path) -> None:
@@ -141,36 +97,6 @@ def test_every_picture_says_what_it_shows(html: Path) -> None:
     assert silent == []
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
-
-
-@pytest.fixture(scope="module")
-def address(html: Path) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(html))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None or DRIVER is None:
-        pytest.skip("no chromium and chromedriver here (Debian: apt install chromium chromium-driver)")
-    from selenium import webdriver
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    driver.set_page_load_timeout(120)
-    yield driver
-    driver.quit()
-
-
 def overflow(browser: Any) -> int:
     """By how many pixels the page is wider than the window."""
     return int(browser.execute_script("return document.documentElement.scrollWidth - window.innerWidth"))
@@ -190,15 +116,12 @@ def blank_images(browser: Any) -> list[str]:
 
 @pytest.mark.parametrize("name", ["index", *TOC])
 def test_a_browser_shows_the_page(browser: Any, address: str, name: str) -> None:
-    browser.execute_cdp_cmd(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": PHONE[0], "height": PHONE[1], "deviceScaleFactor": 1, "mobile": True},
-    )
-    browser.get_log("browser")
+    resize(browser, PHONE)
+    complaints(browser)
     browser.get(f"{address}/{name}.html")
     assert blank_images(browser) == []
     assert overflow(browser) <= 0
-    assert [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    assert complaints(browser) == []
 
 
 def test_the_front_page_leads_into_the_book(browser: Any, address: str) -> None:
@@ -211,8 +134,7 @@ def test_the_front_page_leads_into_the_book(browser: Any, address: str) -> None:
 
 
 def test_a_page_can_be_read_from_the_disk(browser: Any, html: Path) -> None:
-    browser.get_log("browser")
+    complaints(browser)
     browser.get((html / f"{TOC[0]}.html").resolve().as_uri())
     assert blank_images(browser) == []
-    severe = [entry["message"] for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
-    assert severe == []
+    assert complaints(browser) == []
