@@ -76,7 +76,12 @@ def modules_of(notebook: Path) -> list[Path]:
         return []  # Snakemake says that it is missing
     cells = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
     lines = "\n".join("".join(cell["source"]) for cell in cells).splitlines()
-    queue = list(_imported("\n".join(line for line in lines if not line.lstrip().startswith(("%", "!")))))
+    return imported("\n".join(line for line in lines if not line.lstrip().startswith(("%", "!"))))
+
+
+def imported(source: str) -> list[Path]:
+    """The files of `agm` that a Python source imports, directly or through one another."""
+    queue = list(_imported(source))
     found: set[Path] = set()
     while queue:
         path = queue.pop()

@@ -1,0 +1,181 @@
+// The page "Try it": what the reader chooses, and what happens then.
+"use strict";
+
+(() => {
+  const { view, engine, images, metrics } = agm;
+  const form = view.get("form");
+  const choices = form.elements;
+  const earlier = []; // runs on the same picture in the same size
+  let models = [];
+  let source; // { name, side, pixels }: the square that was chosen
+  let picture; // what is made of it in the chosen size
+
+  /** What this browser lacks, in words; empty if nothing. */
+  function lacking() {
+    if (typeof WebAssembly !== "object") return "WebAssembly, which runs the networks, is missing or switched off";
+    if (typeof DecompressionStream !== "function" || typeof OffscreenCanvas !== "function") return "it is too old";
+    return typeof Worker === "function" ? "" : "it has no Web Workers";
+  }
+
+  async function begin() {
+    const what = lacking();
+    if (what) return refuse(`This browser cannot run the networks: ${what}. Everything else in this book can be read without.`);
+    view.get("app").hidden = false;
+    try {
+      const index = await engine.part("index");
+      models = index.models;
+      offerPictures(index.pictures);
+      offerNetworks();
+      await choose(index.pictures[0].title, pngOf(index.pictures[0]));
+    } catch (error) {
+      return refuse(`This page is incomplete: ${error.message}.`);
+    }
+    if (!navigator.connection?.saveData) preload(chosen().name);
+  }
+
+  /** So that Run has nothing to wait for; if it fails, Run will say so. */
+  const preload = name => engine.prepare(name).then(() => engine.warm(name)).catch(() => {});
+
+  function refuse(text) {
+    view.get("app").hidden = true;
+    view.get("missing").textContent = text;
+    view.get("missing").hidden = false;
+  }
+
+  function pngOf({ png }) {
+    return new Blob([Uint8Array.from(atob(png), letter => letter.charCodeAt(0))], { type: "image/png" });
+  }
+
+  function offerPictures(pictures) {
+    for (const [i, { title, alt, png, source: credit }] of pictures.entries()) {
+      const label = document.createElement("label");
+      label.title = credit;
+      label.innerHTML = `<input type="radio" name="picture"><img src="data:image/png;base64,${png}" alt="${alt}"><span>${title}</span>`;
+      const radio = label.firstChild;
+      radio.checked = i === 0;
+      radio.onchange = () => choose(title, pngOf(pictures[i])).catch(error => view.status(error.message));
+      view.get("pictures").append(label);
+    }
+  }
+
+  function offerNetworks() {
+    const kinds = new Map(models.map(({ layers, width }) => [`${layers}-${width}`, `${layers}, width ${width}`]));
+    for (const [value, text] of kinds) choices.network.add(new Option(text, value));
+    choices.network.onchange = offerSchedules;
+    offerSchedules();
+  }
+
+  /** The schedules under which the chosen network was trained. */
+  function offerSchedules() {
+    const before = choices.schedule.value;
+    const offered = models.filter(({ layers, width }) => `${layers}-${width}` === choices.network.value);
+    choices.schedule.replaceChildren(
+      ...offered.map(({ name, schedule, notation }) => {
+        const title = schedule === "NOAEL" ? "NOAEL" : `Config. ${schedule}`;
+        return Object.assign(new Option(`${title}: ${notation}`, name), { selected: before.includes(`-${schedule}-`) });
+      }),
+    );
+  }
+
+  const chosen = () => models.find(({ name }) => name === choices.schedule.value);
+
+  /** A picture becomes the present one. Raises an Error that says so if it is none. */
+  async function choose(name, blob) {
+    try {
+      source = { name, ...(await images.read(blob)) };
+    } catch {
+      throw new Error(`${name} is not a picture that this browser can read. JPEG, PNG and WebP work.`);
+    }
+    prepare();
+    view.status(note());
+  }
+
+  /** Original, input and bicubic image in the chosen size, as agm makes them: Pillow's bicubic kernel, 8 bits. */
+  function prepare() {
+    const size = Number(choices.size.value);
+    const resize = agm.resample.resize;
+    const high = resize(source.pixels, source.side, size);
+    const low = resize(high, size, size / 2);
+    const begun = performance.now();
+    const bicubic = images.toPlanes(resize(low, size / 2, size));
+    picture = { size, bicubic, high: images.toPlanes(high), low: images.toPlanes(low), spent: performance.now() - begun };
+    picture.values = { psnr: metrics.psnr(bicubic, picture.high), ssim: metrics.ssim(bicubic, picture.high) };
+    earlier.length = 0;
+    view.picture(picture, size);
+    view.clear();
+    draw([]);
+  }
+
+  function note() {
+    const enlarged = source.side < picture.size ? `, enlarged: its square has ${source.side} pixels` : "";
+    return `${source.name}, ${picture.size} × ${picture.size} pixels${enlarged}. Ready.`;
+  }
+
+  const deadline = () => (choices.deadline.value === "" ? null : Number(choices.deadline.value));
+
+  function draw(runs) {
+    agm.chart.draw(view.get("chart"), { runs, bicubic: picture.values.psnr, deadline: deadline() });
+  }
+
+  async function run() {
+    const model = chosen();
+    const masks = [...model.notation.matchAll(/(\S{4}) \((\d+)\)/g)].flatMap(([, mask, n]) => Array(Number(n)).fill(mask));
+    const present = { title: `${model.layers} ${model.schedule}`, points: [] };
+    const limit = deadline();
+    view.clear();
+    view.status("Loading the network.");
+    await engine.prepare(model.name);
+    view.status("Running.");
+    agm.latest = { picture, model, points: present.points }; // for whoever wants to look at the numbers
+    const request = { name: model.name, low: picture.low, side: picture.size / 2, deadline: limit, spent: picture.spent };
+    const end = await engine.run(request, ({ image, ms, elapsed }) => {
+      const psnr = metrics.psnr(image, picture.high);
+      present.points.push({ image, ms, elapsed, psnr, ssim: metrics.ssim(image, picture.high) });
+      view.add(present.points, masks[present.points.length - 1], picture.values.psnr);
+      draw([...earlier, present]);
+    });
+    earlier.push(present);
+    view.status(view.verdict(end, present.points, masks.length, picture.values.psnr, limit));
+  }
+
+  /** While something runs, nothing else can be chosen. */
+  async function alone(work) {
+    view.get("choices").disabled = true;
+    view.get("stop").hidden = false;
+    try {
+      await work();
+    } catch (error) {
+      view.status(`That did not work: ${error.message}.`);
+    }
+    view.get("choices").disabled = false;
+    view.get("stop").hidden = true;
+  }
+
+  async function own(file) {
+    if (!file) return;
+    try {
+      await choose(file.name, file);
+      form.querySelectorAll("[name=picture]").forEach(radio => (radio.checked = false));
+    } catch (error) {
+      view.status(error.message);
+    }
+  }
+
+  form.onsubmit = event => {
+    event.preventDefault();
+    alone(run);
+  };
+  view.get("stop").onclick = () => engine.stop();
+  choices.size.onchange = () => {
+    prepare();
+    view.status(note());
+  };
+  view.get("file").onchange = ({ target }) => own(target.files[0]);
+  view.get("app").ondragover = event => event.preventDefault();
+  view.get("app").ondrop = event => {
+    event.preventDefault();
+    if (!view.get("choices").disabled) own(event.dataTransfer.files[0]);
+  };
+  window.addEventListener("resize", () => picture && draw(earlier));
+  begin();
+})();

@@ -1,0 +1,164 @@
+"""What the page "Try it" of the book loads: networks, photographs and ONNX Runtime, packed into plain scripts.
+
+A page that is opened from a disk may load scripts and nothing else. So every part is a script with one call,
+`agm.deliver(name, contents)`, in which bytes are gzipped and in base64. The scripts are called .mjs because Jupyter
+Book would otherwise add them to every page.
+    python workflow/demo.py --out book/_static/demo
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import gzip
+import io
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from agm import experiments, profiles
+from agm.config import RunConfig
+from agm.errors import AgmError
+from agm.paths import results_folder
+from agm.schedule import NAMED, Schedule
+
+STATIC = Path("book") / "_static"
+OUT = STATIC / "demo"
+RUNTIME = (STATIC / "ort" / "ort.wasm.bundle.min.mjs", STATIC / "ort" / "ort-wasm-simd-threaded.wasm.gz")
+WORKER = (STATIC / "try" / "times.mjs", STATIC / "try" / "worker.mjs")
+SIDE = 256
+"""Of the photographs, in pixels; the page makes smaller ones of them."""
+
+
+class Picture(NamedTuple):
+    """A photograph that scikit-image ships and anyone may use."""
+
+    file: str
+    title: str
+    alt: str
+    source: str
+
+
+PICTURES = (
+    Picture("astronaut.png", "Astronaut", "Eileen Collins in an orange space suit", "NASA, public domain"),
+    Picture("coffee.png", "Coffee", "A cup of coffee on a wooden table", "Rachel Michetti, CC0"),
+    Picture("chelsea.png", "Cat", "The face of a ginger cat", "Stéfan van der Walt, CC0"),
+    Picture("rocket.jpg", "Rocket", "A rocket rising at night", "SpaceX, public domain"),
+)
+
+
+class Model(NamedTuple):
+    """A recorded run whose network the page offers."""
+
+    name: str
+    profile: str
+    run: RunConfig
+
+    @property
+    def weights(self) -> Path:
+        return results_folder() / self.profile / self.run.id / "generator.safetensors"
+
+
+def models() -> list[Model]:
+    """The paper's own width for one model; Table I's models under all three schedules with a quarter of it."""
+    large = experiments.plan("recorded", profiles.load("reduced"), layers="nnnr", schedule="A")
+    narrow = experiments.plan("recorded", profiles.load("cpu"), seeds=0)
+    chosen = [("reduced", run) for run in large] + [("cpu", run) for run in narrow]
+    return [Model(_name(run), profile, run) for profile, run in chosen]
+
+
+def outputs() -> list[str]:
+    """Every file that is made."""
+    return [str(OUT / f"{name}.mjs") for name in ("runtime", "index", *(model.name for model in models()))]
+
+
+def inputs() -> list[str]:
+    """Every file that is read."""
+    return [*map(str, (*RUNTIME, *WORKER)), *(str(model.weights) for model in models())]
+
+
+def _name(run: RunConfig) -> str:
+    return f"{run.generator.layers}-{_label(run)}-{run.generator.width}"
+
+
+def _label(run: RunConfig) -> str:
+    """NOAEL, A or B."""
+    return next(name for name, text in NAMED.items() if str(Schedule.parse(text)) == run.training.schedule)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=OUT)
+    out = parser.parse_args().out
+    deliver(out, "runtime", runtime())
+    deliver(out, "index", {"models": [about(model) for model in models()], "pictures": pictures()})
+    for model in models():
+        deliver(out, model.name, exported(model))
+    return 0
+
+
+def deliver(out: Path, name: str, contents: dict[str, Any]) -> None:
+    from agm import files
+
+    text = json.dumps(contents, ensure_ascii=False, separators=(",", ":"))
+    files.write_bytes(out / f"{name}.mjs", f'agm.deliver("{name}", {text});\n'.encode())
+
+
+def runtime() -> dict[str, str]:
+    script, wasm = (path.read_bytes() for path in RUNTIME)
+    worker = "\n".join(path.read_text() for path in WORKER)
+    return {"worker": worker, "script": _packed(script), "wasm": base64.b64encode(wasm).decode()}
+
+
+def about(model: Model) -> dict[str, Any]:
+    """What the page says about a network."""
+    run = model.run
+    schedule = {"schedule": _label(run), "notation": run.training.schedule}
+    return {"name": model.name, "layers": run.generator.layers, "width": run.generator.width, **schedule, "run": run.id}
+
+
+def pictures() -> list[dict[str, str]]:
+    """PNG without colour profile, so that browsers take the pixels as they are."""
+    return [{**picture._asdict(), "png": base64.b64encode(_png(picture.file)).decode()} for picture in PICTURES]
+
+
+def _png(file: str) -> bytes:
+    import skimage
+    from PIL import Image
+
+    from agm.data.images import read_image, square
+
+    photograph = read_image(Path(skimage.__file__).parent / "data" / file, file)
+    buffer = io.BytesIO()
+    Image.fromarray(square(photograph, SIDE)).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def exported(model: Model) -> dict[str, Any]:
+    """A network's export: chain.json without its explanations, and its files one after the other.
+
+    Weights have 32 bits, so that they are exactly those of the recorded run: sums of them, which upsampling needs,
+    would not fit into 16 bits.
+    """
+    from agm.anytime.export import export, read
+    from agm.runs import load_trained
+
+    generator, config = load_trained(model.weights)
+    with tempfile.TemporaryDirectory() as folder:
+        export(generator, Path(folder), Schedule.parse(config.training.schedule), run=config.id)
+        chain, contents = read(Path(folder))
+    kept = {key: chain[key] for key in ("run", "statistics", "files", "start", "steps", "iterations")}
+    return {"chain": kept, "files": _packed(b"".join(contents.values()))}
+
+
+def _packed(content: bytes) -> str:
+    return base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except AgmError as error:
+        sys.exit(f"demo: {error}")
