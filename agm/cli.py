@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agm import cli_anytime, cli_export, experiments, profiles
+from agm import cli_anytime, cli_claims, cli_export, cli_plan, experiments, profiles
 from agm.config import ORL_CONFIGURATIONS, STATISTICS, GeneratorConfig, RunConfig, field_owners
 from agm.errors import AgmError, unknown
 
@@ -31,7 +31,9 @@ commands = typer.Typer(
 data_commands = typer.Typer(no_args_is_help=True, help="Look at data sets and check them.")
 commands.add_typer(data_commands, name="data")
 cli_anytime.register(commands)
+cli_claims.register(commands)
 cli_export.register(commands)
+cli_plan.register(commands)
 
 
 class Device(StrEnum):
@@ -94,6 +96,7 @@ def train(
     ] = None,
     device: Annotated[Device, typer.Option(help="auto takes a GPU if there is one.")] = Device.auto,
     channels_last: Annotated[bool, typer.Option(help="Memory layout that is often faster on GPUs.")] = False,
+    winograd: Annotated[bool, typer.Option(help="On a CPU: fewer products in wide layers, other roundings.")] = True,
     compile_: Annotated[bool, typer.Option("--compile", help="torch.compile the ConvLSTMs' gate equations.")] = False,
     graph: Annotated[bool, typer.Option(help="Record the training step as a CUDA graph: fastest on a GPU.")] = False,
 ) -> None:
@@ -131,9 +134,10 @@ def train(
         what = f"{config.generator.layers} on {config.data.dataset}"
         label = f"[{number}/{len(configs)}] {what}, {schedule_name(config.training.schedule)}"
         how = Execution(
-            device.value,
-            channels_last,
-            compile_,
+            device=device.value,
+            channels_last=channels_last,
+            winograd=winograd,
+            compile=compile_,
             time_budget=deadline - time.monotonic(),
             label=label,
             graph=graph,

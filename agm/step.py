@@ -11,7 +11,7 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor
 
-from agm import machine
+from agm import convolution, machine
 from agm.config import RunConfig, TrainingConfig
 from agm.critic import Critic, clip_weights
 from agm.errors import AgmError
@@ -25,7 +25,8 @@ from agm.schedule import Schedule
 class Execution:
     """How a run is carried out: nothing here is part of a run's identity.
 
-    `device`: auto, cpu or cuda. `compile`: fuse the gate equations of ConvLSTM layers. `graph`: on a GPU, record the
+    `device`: auto, cpu or cuda. `winograd`: on a CPU, convolutions of 128 channels and more as in `agm.convolution`.
+    `compile`: fuse the gate equations of ConvLSTM layers. `graph`: on a GPU, record the
     training step once as a CUDA graph and replay it, instead of launching its thousands of kernels each time.
     `time_budget`: seconds until the run stops and saves itself.
     `checkpoint_interval`: seconds between checkpoints within an epoch; one is written after every epoch anyway.
@@ -35,6 +36,7 @@ class Execution:
 
     device: str = "auto"
     channels_last: bool = False
+    winograd: bool = True
     compile: bool = False
     time_budget: float = math.inf
     checkpoint_interval: float = 120.0
@@ -66,6 +68,8 @@ def build(config: RunConfig, execution: Execution) -> Networks:
     if execution.channels_last:
         generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         critic.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if execution.winograd and fabric.device.type == "cpu" and settings.precision == "32":
+        convolution.install(generator)
     if execution.compile:
         # The whole step would be compiled anew for every iteration, since each has batch statistics of its own.
         compiled = torch.compile(lstm_update)

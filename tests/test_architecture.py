@@ -23,6 +23,7 @@ CORE = {
         "agm.checkpoint",
         "agm.code",
         "agm.config",
+        "agm.convolution",
         "agm.counting",
         "agm.critic",
         "agm.errors",
@@ -30,7 +31,7 @@ CORE = {
         "agm.files",
     ),
     *("agm.experiments", "agm.generator", "agm.layers", "agm.losses", "agm.machine", "agm.metrics", "agm.paths"),
-    *("agm.profiles", "agm.runs", "agm.schedule", "agm.step", "agm.train"),
+    *("agm.profiles", "agm.runs", "agm.schedule", "agm.step", "agm.train", "agm.winograd"),
     *(name for name in MODULES if name.startswith("agm.data") and not name.startswith("agm.data.official")),
 }
 """What a machine needs that only trains, evaluates and records."""

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from agm.anytime import winograd
-from agm.anytime.winograd import TILE, Convolution, Scratch, place, tiles, transforms
+from agm import winograd
+from agm.winograd import TILE, Convolution, Scratch, place, tiles, transforms
 
 
 def convolved(convolution: Convolution, parts: list[Tensor], size: tuple[int, int], **chosen: object) -> Tensor:

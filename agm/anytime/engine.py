@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from agm.anytime.plain import check_statistics, held_bytes
-from agm.anytime.winograd import TILE, Convolution, Scratch, Strip, place, tiles
 from agm.config import Statistics
 from agm.generator import Context, Generator
 from agm.layers import LEAK, ConvLSTM, IterationNorm, PlainLayer
 from agm.schedule import LAYERS, Mask, Schedule
+from agm.winograd import TILE, Convolution, Scratch, Strip, place, tiles
 
 State = tuple[Tensor, list[Tensor]] | None
 """Hidden state (N, H, W, C), and the strips of the cell state; None before its first use."""

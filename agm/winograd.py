@@ -81,12 +81,10 @@ class Convolution:
         weight = self.weight[:, inputs, outputs]
         n, channels = padded.shape[0], padded.shape[3]
         height, width = ((side - 2) // TILE for side in padded.shape[1:3])  # in tiles
-        step = max(1, STRIP // (n * width))
-        for first in range(0, height, step):
-            rows = min(step, height - first)
+        for first, rows in strips(n, height, width):
             tiles = n * rows * width
             patches = self._scratch("large", padded, PATCH * PATCH, tiles * channels)
-            patches.view(PATCH, PATCH, n, rows, width, channels).copy_(_patches(padded[:, TILE * first :], rows, width))
+            patches.view(PATCH, PATCH, n, rows, width, channels).copy_(cut(padded, first, rows, width))
             seen = torch.mm(self._into, patches, out=self._scratch("small", padded, *patches.shape))
             products = self._scratch("large", padded, PATCH * PATCH, tiles, weight.shape[2])
             torch.bmm(seen.view(PATCH * PATCH, tiles, channels), weight, out=products)
@@ -115,8 +113,15 @@ class Convolution:
         return padded
 
 
-def _patches(padded: Tensor, rows: int, columns: int) -> Tensor:
-    """(N, H, W, C) -> (6, 6, N, rows, columns, C), without a copy."""
+def strips(images: int, rows: int, columns: int) -> Iterator[tuple[int, int]]:
+    """The rows of tiles in portions of about STRIP tiles: the first row, and how many."""
+    step = max(1, STRIP // (images * columns))
+    return ((first, min(step, rows - first)) for first in range(0, rows, step))
+
+
+def cut(padded: Tensor, first: int, rows: int, columns: int) -> Tensor:
+    """Some rows of patches: (N, H, W, C) -> (6, 6, N, rows, columns, C), without a copy."""
+    padded = padded[:, TILE * first :]
     n, _, _, channels = padded.shape
     image, row, column, channel = padded.stride()
     strides = (row, column, image, TILE * row, TILE * column, channel)
@@ -130,7 +135,10 @@ def tiles(side: int) -> int:
 
 def place(strip: Strip, image: Tensor) -> None:
     """Write a strip where it belongs. image: (N, 4 rows, 4 columns, C)."""
-    _, _, n, rows, columns, _ = strip.y.shape
-    part = image[:, TILE * strip.first : TILE * (strip.first + rows)]
-    part = part.view(n, rows, TILE, columns, TILE, -1)  # (N, 4 rows, 4 columns, C) -> (N, rows, 4, columns, 4, C)
-    part.permute(2, 4, 0, 1, 3, 5).copy_(strip.y)
+    tiled(image)[:, :, :, strip.first : strip.first + strip.y.shape[3]].copy_(strip.y)
+
+
+def tiled(image: Tensor) -> Tensor:
+    """(N, 4 rows, 4 columns, C) -> (4, 4, N, rows, columns, C), the place in the tile first, without a copy."""
+    n, height, width, channels = image.shape
+    return image.view(n, height // TILE, TILE, width // TILE, TILE, channels).permute(2, 4, 0, 1, 3, 5)
