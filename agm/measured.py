@@ -57,6 +57,57 @@ def inference_numbers(measured: Measured) -> Numbers:
     return numbers | {"least_db": min(row["db"] for row in rows), "stamp": stamp(measured)}
 
 
+def runtimes_table(measured: Measured) -> pd.DataFrame:
+    """A row per model and runtime: milliseconds to the first and the last image, beside the plain implementation."""
+    rows = []
+    for row in measured["rows"]:
+        plain = next(r for r in measured["rows"] if (r["model"], r["runtime"]) == (row["model"], "plain"))
+        found = {
+            "model": row["model"],
+            "runtime": row["runtime"],
+            "first, ms": row["ms"][0],
+            "all ten, ms": row["ms"][-1],
+        }
+        found |= {"first: ratio": plain["ms"][0] / row["ms"][0], "all ten: ratio": plain["ms"][-1] / row["ms"][-1]}
+        rows.append(found | {"PSNR to plain": row["psnr"]})
+    return pd.DataFrame(rows).set_index(["model", "runtime"])
+
+
+def runtimes_numbers(measured: Measured) -> Numbers:
+    """By model, what is fastest to the first image and to all of them: `rrrr_first`, `rrrr_total`."""
+    table = runtimes_table(measured)
+    numbers: Numbers = {"stamp": stamp(measured)}
+    for model, group in table.groupby(level="model"):
+        fastest = group.droplevel("model")
+        numbers |= {
+            f"{model}_first": str(fastest["first, ms"].idxmin()),
+            f"{model}_total": str(fastest["all ten, ms"].idxmin()),
+        }
+    return numbers
+
+
+def training_table(measured: Measured) -> pd.DataFrame:
+    """A row per ORL configuration and variant: images per second, ratio to the straightforward loop, peak memory."""
+    rows = []
+    for row in measured["rows"]:
+        found = {"model": row["layers"], "variant": row["variant"], "images per second": row["images_per_second"]}
+        found |= {"ratio": _training_ratio(row, measured), "peak memory, GiB": row["peak_bytes"] / 2**30}
+        rows.append(found | {"share of the ceiling": row["share_of_ceiling"]})
+    return pd.DataFrame(rows).set_index(["model", "variant"])
+
+
+def _training_ratio(row: Mapping[str, Any], measured: Measured) -> float:
+    rates = {(r["layers"], r["variant"]): r["images_per_second"] for r in measured["rows"]}
+    return float(row["images_per_second"] / rates[row["layers"], "straightforward"])
+
+
+def training_numbers(measured: Measured) -> Numbers:
+    """`LAYERS_ratio`: by how much the library's loop is faster than the straightforward one; the extremes."""
+    found = {row["layers"]: _training_ratio(row, measured) for row in measured["rows"] if row["variant"] == "winograd"}
+    numbers: Numbers = {f"{layers}_ratio": ratio for layers, ratio in found.items()}
+    return numbers | {"least": min(found.values()), "most": max(found.values()), "stamp": stamp(measured)}
+
+
 def deadline_numbers(measured: Measured) -> Numbers:
     """For `idle` and `busy`: calls, share of late ones in percent, the largest overrun in iterations."""
     numbers: Numbers = {"stamp": stamp(measured), "model": measured["settings"]["model"]}
