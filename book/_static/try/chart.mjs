@@ -12,10 +12,11 @@ agm.chart = (() => {
     const width = Math.max(280, box.clientWidth);
     const shown = runs.slice(-1 - EARLIER);
     const points = shown.flatMap(run => run.points);
-    const x = scale([0, 1.05 * Math.max(20, deadline ?? 0, ...points.map(p => p.elapsed))], [MARGIN.left, width - MARGIN.right]);
+    const end = 1.05 * Math.max(20, deadline ?? 0, ...points.map(p => p.elapsed));
+    const x = scale([0, end], [MARGIN.left, width - MARGIN.right]);
     const y = scale(range([bicubic, ...points.map(p => p.psnr)]), [HEIGHT - MARGIN.bottom, MARGIN.top]);
     const parts = [axes(x, y, width), across(y(bicubic), width, "try-bicubic", "bicubic")];
-    if (deadline !== null) parts.push(line(x(deadline), MARGIN.top, x(deadline), HEIGHT - MARGIN.bottom, "try-deadline"));
+    if (deadline !== null) parts.push(upright(x(deadline)));
     shown.forEach((run, i) => parts.push(curve(run, x, y, i + 1 < shown.length)));
     box.innerHTML =
       `<svg role="img" aria-label="${label(shown.at(-1), bicubic)}" viewBox="0 0 ${width} ${HEIGHT}" ` +
@@ -24,23 +25,31 @@ agm.chart = (() => {
 
   function label(run, bicubic) {
     const last = run?.points.at(-1);
-    const so_far = last ? `${run.points.length} iterations, ${last.psnr.toFixed(2)} dB after ${Math.round(last.elapsed)} ms` : "no image yet";
-    return `PSNR of each iteration against time: ${so_far}; bicubic upsampling has ${bicubic.toFixed(2)} dB.`;
+    const quality = last && `iteration ${run.points.length}, ${last.psnr.toFixed(2)} dB`;
+    const reached = last ? `${quality}, after ${Math.round(last.elapsed)} ms` : "no image yet";
+    return `PSNR of each iteration against time: ${reached}; bicubic: ${bicubic.toFixed(2)} dB.`;
   }
 
   function curve({ title, points }, x, y, earlier) {
-    const path = points.map(p => `${x(p.elapsed).toFixed(1)},${y(p.psnr).toFixed(1)}`);
-    const dots = earlier ? "" : path.map(at => `<circle cx="${at.split(",")[0]}" cy="${at.split(",")[1]}" r="4"/>`).join("");
-    const name = earlier && points.length ? text(x(points.at(-1).elapsed), y(points.at(-1).psnr) - 6, title, "end") : "";
-    return `<g class="${earlier ? "try-earlier" : "try-curve"}"><polyline points="${path.join(" ")}"/>${dots}${name}</g>`;
+    const places = points.map(p => [x(p.elapsed).toFixed(1), y(p.psnr).toFixed(1)]);
+    const dots = earlier ? [] : places.map(([cx, cy]) => `<circle cx="${cx}" cy="${cy}" r="4"/>`);
+    const [endX, endY] = places.at(-1) ?? [];
+    const name = earlier && endX ? text(endX, endY - 6, title, "end") : "";
+    const path = `<polyline points="${places.join(" ")}"/>`;
+    return `<g class="${earlier ? "try-earlier" : "try-curve"}">${path}${dots.join("")}${name}</g>`;
   }
 
   function axes(x, y, width) {
     const bottom = HEIGHT - MARGIN.bottom;
     const below = ticks(x.domain, width / 90).map(t => text(x(t), bottom + 16, t, "middle"));
-    const beside = ticks(y.domain, 4).map(t => across(y(t), width, "try-grid") + text(MARGIN.left - 6, y(t) + 4, t, "end"));
+    const number = t => text(MARGIN.left - 6, y(t) + 4, t, "end");
+    const beside = ticks(y.domain, 4).map(t => across(y(t), width, "try-grid") + number(t));
     const names = text((MARGIN.left + width) / 2, HEIGHT - 6, "ms", "middle") + text(4, MARGIN.top - 2, "dB", "start");
     return `<g class="try-axes">${beside.join("")}${below.join("")}${names}</g>`;
+  }
+
+  function upright(x) {
+    return line(x, MARGIN.top, x, HEIGHT - MARGIN.bottom, "try-deadline");
   }
 
   function across(y, width, kind, name = "") {

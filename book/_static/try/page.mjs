@@ -19,7 +19,7 @@
 
   async function begin() {
     const what = lacking();
-    if (what) return refuse(`This browser cannot run the networks: ${what}. Everything else in this book can be read without.`);
+    if (what) return refuse(`This browser cannot run the networks: ${what}. The rest of the book does without.`);
     view.get("app").hidden = false;
     try {
       const index = await engine.part("index");
@@ -50,7 +50,8 @@
     for (const [i, { title, alt, png, source: credit }] of pictures.entries()) {
       const label = document.createElement("label");
       label.title = credit;
-      label.innerHTML = `<input type="radio" name="picture"><img src="data:image/png;base64,${png}" alt="${alt}"><span>${title}</span>`;
+      const image = `<img src="data:image/png;base64,${png}" alt="${alt}">`;
+      label.innerHTML = `<input type="radio" name="picture">${image}<span>${title}</span>`;
       const radio = label.firstChild;
       radio.checked = i === 0;
       radio.onchange = () => choose(title, pngOf(pictures[i])).catch(error => view.status(error.message));
@@ -62,6 +63,7 @@
     const kinds = new Map(models.map(({ layers, width }) => [`${layers}-${width}`, `${layers}, width ${width}`]));
     for (const [value, text] of kinds) choices.network.add(new Option(text, value));
     choices.network.onchange = offerSchedules;
+    choices.schedule.onchange = tellNotation;
     offerSchedules();
   }
 
@@ -70,13 +72,15 @@
     const before = choices.schedule.value;
     const offered = models.filter(({ layers, width }) => `${layers}-${width}` === choices.network.value);
     choices.schedule.replaceChildren(
-      ...offered.map(({ name, schedule, notation }) => {
-        const title = schedule === "NOAEL" ? "NOAEL" : `Config. ${schedule}`;
-        return Object.assign(new Option(`${title}: ${notation}`, name), { selected: before.includes(`-${schedule}-`) });
+      ...offered.map(({ name, schedule }) => {
+        const title = schedule === "NOAEL" ? schedule : `Config. ${schedule}`;
+        return new Option(title, name, false, before.includes(`-${schedule}-`));
       }),
     );
+    tellNotation();
   }
 
+  const tellNotation = () => (view.get("notation").textContent = chosen().notation);
   const chosen = () => models.find(({ name }) => name === choices.schedule.value);
 
   /** A picture becomes the present one. Raises an Error that says so if it is none. */
@@ -98,7 +102,8 @@
     const low = resize(high, size, size / 2);
     const begun = performance.now();
     const bicubic = images.toPlanes(resize(low, size / 2, size));
-    picture = { size, bicubic, high: images.toPlanes(high), low: images.toPlanes(low), spent: performance.now() - begun };
+    const spent = performance.now() - begun;
+    picture = { size, spent, bicubic, high: images.toPlanes(high), low: images.toPlanes(low) };
     picture.values = { psnr: metrics.psnr(bicubic, picture.high), ssim: metrics.ssim(bicubic, picture.high) };
     earlier.length = 0;
     view.picture(picture, size);
@@ -117,9 +122,14 @@
     agm.chart.draw(view.get("chart"), { runs, bicubic: picture.values.psnr, deadline: deadline() });
   }
 
+  /** "---x (2) - xxxx (1)" -> ["---x", "---x", "xxxx"]. */
+  function masksOf(notation) {
+    return [...notation.matchAll(/(\S{4}) \((\d+)\)/g)].flatMap(([, mask, times]) => Array(Number(times)).fill(mask));
+  }
+
   async function run() {
     const model = chosen();
-    const masks = [...model.notation.matchAll(/(\S{4}) \((\d+)\)/g)].flatMap(([, mask, n]) => Array(Number(n)).fill(mask));
+    const masks = masksOf(model.notation);
     const present = { title: `${model.layers} ${model.schedule}`, points: [] };
     const limit = deadline();
     view.clear();
@@ -127,7 +137,8 @@
     await engine.prepare(model.name);
     view.status("Running.");
     agm.latest = { picture, model, points: present.points }; // for whoever wants to look at the numbers
-    const request = { name: model.name, low: picture.low, side: picture.size / 2, deadline: limit, spent: picture.spent };
+    const { low, size, spent } = picture;
+    const request = { name: model.name, low, side: size / 2, deadline: limit, spent };
     const end = await engine.run(request, ({ image, ms, elapsed }) => {
       const psnr = metrics.psnr(image, picture.high);
       present.points.push({ image, ms, elapsed, psnr, ssim: metrics.ssim(image, picture.high) });
@@ -140,15 +151,18 @@
 
   /** While something runs, nothing else can be chosen. */
   async function alone(work) {
+    const [run, stop] = [form.querySelector("[type=submit]"), view.get("stop")];
     view.get("choices").disabled = true;
-    view.get("stop").hidden = false;
+    stop.hidden = false;
+    stop.focus({ preventScroll: true });
     try {
       await work();
     } catch (error) {
       view.status(`That did not work: ${error.message}.`);
     }
     view.get("choices").disabled = false;
-    view.get("stop").hidden = true;
+    if (document.activeElement === stop) run.focus({ preventScroll: true });
+    stop.hidden = true;
   }
 
   async function own(file) {

@@ -1,6 +1,6 @@
 // Pillow's bicubic resampling of 8-bit images, bit by bit: src/libImaging/Resample.c, with a = -0.5.
-// A plain script, as all files here: browsers refuse modules to pages opened from a disk. (Jupyter Book would add *.js to
-// every page.)
+// A plain script, as all files here: browsers refuse modules to pages opened from a disk. Called .mjs nevertheless,
+// because Jupyter Book adds every *.js to every page.
 "use strict";
 globalThis.agm ??= {};
 

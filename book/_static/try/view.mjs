@@ -75,24 +75,26 @@ agm.view = (() => {
   /** What was returned, and why. */
   function verdict({ why, expected }, points, total, bicubic, deadline) {
     const last = points.at(-1);
-    return [reason(why, expected, points.length, total, last, deadline), last ? comparison(points, bicubic) : ""].join(" ");
+    const told = reason(why, expected, points.length, total, last, deadline);
+    return last ? `${told} ${comparison(points, bicubic)}` : told;
   }
 
   function reason(why, expected, done, total, last, deadline) {
-    const late = last && deadline !== null && last.elapsed > deadline ? ` It was late by ${ms(last.elapsed - deadline)} ms.` : "";
+    const over = last && deadline !== null ? last.elapsed - deadline : 0;
+    const late = over > 0 ? ` It was late by ${ms(over)} ms.` : "";
     if (why === "end") return `All ${total} iterations were done in ${ms(last.elapsed)} ms.${late}`;
-    if (why === "stopped") return done ? `Stopped after iteration ${done} of ${total}.` : "Stopped before the first image: bicubic it is.";
+    if (why === "stopped") return `Stopped after ${done} of ${total} iterations.`;
     const next = `about ${ms(expected)} ms, would not have been over by the deadline of ${ms(deadline)} ms`;
-    if (!done) return `Returned: bicubic upsampling. Not even the first iteration, ${next}.`;
+    if (!done) return `Returned: bicubic upsampling. Even the first iteration, ${next}.`;
     return `Returned: iteration ${done} of ${total}, after ${ms(last.elapsed)} ms.${late} The next one, ${next}.`;
   }
 
   function comparison(points, bicubic) {
     const gain = points.at(-1).psnr - bicubic;
     const best = points.reduce((a, b) => (b.psnr > a.psnr ? b : a));
-    const told = gain >= 0 ? `It is ${db(gain)} better than bicubic.` : `Bicubic is better here, by ${db(-gain)}.`;
+    const told = gain >= 0 ? `This image is ${db(gain)} better than bicubic.` : `Bicubic is better, by ${db(-gain)}.`;
     const where = points.indexOf(best) + 1;
-    return where === points.length ? told : `${told} The best image was iteration ${where}, with ${db(best.psnr)}.`;
+    return where === points.length ? told : `${told} The best was iteration ${where}, with ${db(best.psnr)}.`;
   }
 
   return { get, picture, clear, show, add, status, verdict };
