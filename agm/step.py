@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments import LightningEnvironment
 from torch import Tensor
 
 from agm import convolution, machine
@@ -181,7 +182,10 @@ class GraphedStep:
 
 def _fabric(device: str, precision: str) -> Fabric:
     return Fabric(
-        accelerator=machine.choose(device), devices=1, precision="bf16-mixed" if precision == "bf16" else "32-true"
+        accelerator=machine.choose(device),
+        devices=1,
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+        plugins=LightningEnvironment(),  # or else Fabric looks for Slurm, and warns where it is but is not used
     )
 
 
