@@ -93,13 +93,14 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=OUT)
     out = parser.parse_args().out
     deliver(out, "runtime", runtime())
-    deliver(out, "index", {"models": [about(model) for model in models()], "pictures": pictures()})
+    deliver(out, "index", index())
     for model in models():
         deliver(out, model.name, exported(model))
     return 0
 
 
 def deliver(out: Path, name: str, contents: dict[str, Any]) -> None:
+    """Write one of the scripts."""
     from agm import files
 
     text = json.dumps(contents, ensure_ascii=False, separators=(",", ":"))
@@ -110,6 +111,11 @@ def runtime() -> dict[str, str]:
     script, wasm = (path.read_bytes() for path in RUNTIME)
     worker = "\n".join(path.read_text() for path in WORKER)
     return {"worker": worker, "script": _packed(script), "wasm": base64.b64encode(wasm).decode()}
+
+
+def index() -> dict[str, Any]:
+    """What is offered."""
+    return {"models": [about(model) for model in models()], "pictures": pictures()}
 
 
 def about(model: Model) -> dict[str, Any]:
