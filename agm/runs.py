@@ -36,7 +36,12 @@ class Run:
     @classmethod
     def read(cls, folder: Path) -> Run:
         """Raises AgmError if the folder holds no finished run or its files do not belong together."""
-        config = RunConfig.from_dict(files.read_json(folder / "config.json"))
+        path = folder / "config.json"
+        values = files.read_json(path)
+        try:
+            config = RunConfig.from_dict(values)
+        except AgmError as error:
+            raise AgmError(f"{path}: {error}") from None
         summary = files.read_json(folder / "summary.json")
         if not isinstance(summary, dict) or summary.get("id") != config.id:
             raise AgmError(

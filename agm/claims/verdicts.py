@@ -12,8 +12,9 @@
 - Errors are MSE on test images, averaged over the iterations (III-A2). Intervals are paired over the images, and over
   the seeds where there are several. With one seed a verdict holds for these trained networks, and says so.
 - What is one number per run (the shape of a learning curve, a time, an error of which only the mean was kept) tells
-  nothing about its own chance. Such claims need three seeds; two cannot tell which of them is the odd one. So does the
-  question whether an order survives: neighbours change places from seed to seed.
+  nothing about its own chance. Such claims need six seeds: by chance all of five fall on the same side once in sixteen
+  times, all of six once in thirty-two, which is rarer than one in twenty. So does the question whether an order
+  survives, since neighbours change places from seed to seed.
 """
 
 from __future__ import annotations
@@ -40,11 +41,8 @@ Verdict = Literal["supported", "contradicted", "inconclusive"]
 VERDICTS: tuple[Verdict, ...] = ("supported", "contradicted", "inconclusive")
 
 
-SEVERAL = 3
+SEVERAL = 6
 """Seeds that a claim needs where chance in training decides."""
-
-NOTES = {1: "one seed: holds for these networks", 2: "two seeds: the interval is rather too narrow"}
-"""What to say of a verdict that rests on so many seeds."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,8 @@ class Finding:
         if self.verdict == "inconclusive":
             missing = [outcome.reason for outcome in self.outcomes if outcome.value is None]
             return self.outcome.reason or next(iter(missing), "")
-        return NOTES.get(len(self.outcome.seeds), "")
+        seeds = len(self.outcome.seeds)
+        return {0: "", 1: "one seed: holds for these networks"}.get(seeds, f"{seeds} seeds")
 
     @property
     def runs(self) -> tuple[str, ...]:

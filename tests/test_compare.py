@@ -1,0 +1,162 @@
+"""`agm claims` and `agm compare` on folders of runs, and what they say when something is wrong with them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from support.made_up import Level, by_recurrent, make
+from support.runs import tiny
+
+from agm import files, profiles
+from agm.claims.comparison import compare
+from agm.config import RunConfig
+from agm.errors import AgmError
+from agm.experiments import plan
+from agm.runs import Run
+from agm.step import Execution
+from agm.train import train
+
+SMOKE = profiles.load("smoke")
+AGM = Callable[..., Any]
+
+
+def folder(root: Path, level: Level = by_recurrent, experiment: str = "order", **changes: Any) -> Path:
+    """Made-up runs with values of 20 test images; they err alike on the same image, but for a little."""
+    for run in make(root, plan(experiment, SMOKE), level, **changes):
+        own = np.random.default_rng(int(run.config.id, 16)).normal(1, 0.01, size=20)
+        images = np.outer(run.test(), own * np.linspace(0.5, 1.5, 20))
+        files.write_tensors(run.folder / "test.safetensors", {"mse": torch.tensor(images)}, {"id": run.config.id})
+    return root
+
+
+def deeper_is_better(config: RunConfig) -> float:
+    return 0.05 / (1 + config.generator.layers.count("r"))
+
+
+def test_run_by_run(home: Path) -> None:
+    a = folder(home / "a", lambda config: 0.9 * by_recurrent(config), seconds=30.0)
+    b = folder(home / "b")
+    found = compare(a, b)
+    assert found.profile == "smoke"
+    assert (len(found.pairs), found.only_a, found.only_b) == (12, 0, 0)
+    for pair in found.pairs:
+        assert pair.ratio == pytest.approx(0.9)
+        assert pair.interval == pytest.approx((0.9, 0.9))  # the same images err alike
+        assert pair.mse[1] == pytest.approx(1.5 * by_recurrent(Run.read(b / pair.id).config))
+        assert pair.psnr == pytest.approx((24.5, 24.5))
+        assert (pair.first_ms, pair.last_ms) == (pytest.approx((10, 10)), pytest.approx((100, 100)))
+        assert (pair.seconds, pair.note) == ((30, 60), "")
+
+
+def test_claim_by_claim(agm_command: AGM, home: Path) -> None:
+    a, b = folder(home / "a"), folder(home / "b", deeper_is_better)
+    entries = json.loads(agm_command("compare", a, b, "--json").out)["claims"]
+    by_key = {entry["key"]: entry for entry in entries}
+    best = by_key["table-nnnr-best"]
+    assert (best["a"]["verdict"], best["b"]["verdict"], best["agree"]) == ("supported", "contradicted", False)
+    assert by_key["parameters-nnnr"]["agree"] is True
+    (a / best["a"]["runs"][0] / "summary.json").unlink()  # now B alone can tell
+    done = agm_command("compare", a, b)
+    assert done.code == 0
+    assert "nnnr A photographs seed 0" in done.out
+    assert ["table-nnnr-best", "inconclusive", "contradicted", "open"] in [
+        line.split() for line in done.out.splitlines()
+    ]
+    assert "11 runs in both, 0 only in A, 1 only in B" in done.err
+
+
+def test_what_cannot_be_paired_says_why(home: Path) -> None:
+    b = folder(home / "b", experiment="table1")
+    data = {"fingerprint": "1", "stand_in": "", "images": {}}
+    for a, note in (
+        (folder(home / "other", experiment="table1", data=data), "other images: the data sets differ"),
+        (folder(home / "diverged", experiment="table1", status="diverged"), "diverged"),
+    ):
+        assert {(pair.interval, pair.note) for pair in compare(a, b).pairs} == {(None, note)}
+    shutil.copytree(b, home / "bare")
+    for path in (home / "bare").glob("*/test.safetensors"):
+        path.unlink()
+    assert {pair.note for pair in compare(home / "bare", b).pairs} == {"no values of single images"}
+
+
+def test_real_runs_agree_with_themselves(home: Path) -> None:
+    config = tiny()
+    train(config, home / "a" / config.id, Execution(device="cpu", progress=False))
+    shutil.copytree(home / "a", home / "b")
+    (pair,) = compare(home / "a", home / "b").pairs
+    assert (pair.ratio, pair.interval) == (1, (1, 1))
+    kept = Run.read(home / "a" / config.id)
+    assert kept.test_images is not None
+    assert kept.test_images.mean(axis=1) == pytest.approx(kept.test(), rel=1e-5)
+
+
+def test_mistakes_become_one_line(agm_command: AGM, home: Path) -> None:
+    good = folder(home / "good", experiment="table1")
+    (home / "empty").mkdir()
+    other = make(home / "other", [SMOKE.run("cars", width=3)])[0].folder.parent
+    cases = {
+        home / "none": "there is no such folder",
+        home / "empty": "no finished runs in it",
+        other: "have no run in common",
+    }
+    for path, message in cases.items():
+        for given in ((path, good), (good, path)):
+            done = agm_command("compare", *given)
+            assert (done.code, done.out) == (1, "")
+            assert message in done.err
+            assert done.err.count("\n") == 1
+    done = agm_command("compare", good, good, "--profile", "smok")
+    assert (done.code, "did you mean 'smoke'" in done.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("summary.json", "{"),
+        ("summary.json", None),
+        ("config.json", "[]"),
+        ("test.safetensors", "no tensors"),
+        ("metrics.csv", '"'),
+    ],
+)
+def test_a_damaged_run_is_named(agm_command: AGM, home: Path, name: str, content: str | None) -> None:
+    good, bad = folder(home / "good", experiment="table1"), folder(home / "bad", experiment="table1")
+    path = sorted(bad.glob(f"*/{name}"))[0]
+    if content is None:
+        content = json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "test"})
+    path.write_text(content)
+    done = agm_command("compare", bad, good)
+    assert done.code == 1
+    assert path.parent.name in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_another_runs_values_are_refused(home: Path) -> None:
+    first, second = sorted(folder(home / "a", experiment="table1").iterdir())[:2]
+    shutil.copy(first / "test.safetensors", second / "test.safetensors")
+    with pytest.raises(AgmError, match="belongs to another run"):
+        compare(home / "a", home / "a")
+
+
+def test_claims_are_printed_and_dumped(agm_command: AGM, home: Path) -> None:
+    folder(home / "build" / "runs")
+    done = agm_command("claims", "--profile", "smoke")
+    assert done.code == 0
+    assert any(
+        line.startswith("+ supported    table-nnnr-best") and "one seed" in line for line in done.out.splitlines()
+    )
+    assert "12 runs of profile smoke" in done.err
+    whole = json.loads(agm_command("claims", "--profile", "smoke", "--json", "--root", home / "build" / "runs").out)
+    assert whole["runs"] == 12
+    assert whole["supported"] + whole["contradicted"] + whole["inconclusive"] == len(whole["claims"])
+    other = json.loads(agm_command("claims", "--profile", "smoke", "--statistics", "iteration", "--json").out)
+    assert next(e for e in other["claims"] if e["key"] == "table-nnnr-best")["verdict"] == "inconclusive"
+    assert agm_command("claims", "--statistics", "sharde").code == 1
+    assert json.loads(agm_command("claims", "--profile", "paper", "--json").out)["runs"] == 0
