@@ -137,6 +137,13 @@ def test_planning_really_does_not_import_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("agm.claims")])
+def test_claims_are_judged_from_finished_runs_alone(module: str) -> None:
+    for name in imports(MODULES[module]):
+        assert not name.startswith(("agm.figures", "agm.train", "agm.step", "agm.data", "agm.anytime", "agm.cli"))
+        assert top(name) not in {"matplotlib", "seaborn", "typer"}
+
+
 def test_no_imports_in_a_circle() -> None:
     graph = {m: [n for n in imports(path, inside_functions=False) if n in MODULES] for m, path in MODULES.items()}
 
