@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
+from selenium.webdriver.support.ui import WebDriverWait
 from support.book import TOC, pages, parsed
 from support.browser import PHONE, complaints, resize
 from support.checkout import ROOT
@@ -138,3 +139,27 @@ def test_a_page_can_be_read_from_the_disk(browser: Any, html: Path) -> None:
     browser.get((html / f"{TOC[0]}.html").resolve().as_uri())
     assert blank_images(browser) == []
     assert complaints(browser) == []
+
+
+def test_networks_run_in_the_book_read_from_the_disk(browser: Any, html: Path) -> None:
+    """More of that page: tests/test_demo.py."""
+    complaints(browser)
+    browser.get((html / "try.html").resolve().as_uri())
+    started = """
+        const { size, network, schedule } = document.forms['try-form'].elements;
+        if (!schedule.value) return false;
+        for (const [choice, value] of [[size, '64'], [network, 'nnnr-16']]) {
+            choice.value = value;
+            choice.dispatchEvent(new Event('change'));
+        }
+        document.querySelector('#try-form [type=submit]').click();
+        return true;
+    """
+    WebDriverWait(browser, 60).until(lambda _: browser.execute_script(started))
+    WebDriverWait(browser, 120).until(lambda _: "All 10 iterations were done" in browser.page_source)
+    assert complaints(browser) == []
+
+
+def test_what_one_page_needs_is_not_loaded_by_others(html: Path) -> None:
+    scripts = {page.name for page in pages(html) if parsed(page).find("script", src=re.compile("_static/(try|demo)/"))}
+    assert scripts == {"try.html"}
