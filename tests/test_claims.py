@@ -56,6 +56,15 @@ def test_the_ledger_is_whole() -> None:
     assert {claim.where for claim in CLAIMS} == set(tables.PLACES)
 
 
+def test_each_figures_page_and_its_claims_lead_to_each_other() -> None:
+    pages = {path.stem: path.read_text() for path in (ROOT / "book").glob("*.md")}
+    ledger = pages.pop("claims")
+    for place in tables.PLACES:
+        assert f"(claims-{place})=" in ledger
+        assert f"claims_{place}_table" in ledger
+        assert sum(f"{{ref}}`claims-{place}`" in text for text in pages.values()) == 1
+
+
 def test_no_verdict_can_be_typed_in() -> None:
     assert {field.name for field in fields(Claim)}.isdisjoint({"verdict", "interval", "value"})
     for claim in CLAIMS:
