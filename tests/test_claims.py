@@ -293,5 +293,4 @@ def test_the_ledger_as_a_table_and_as_numbers() -> None:
     numbers = tables.numbers(columns)
     assert numbers["entries"] == len(CLAIMS)
     assert sum(numbers[f"cpu_{verdict}"] for verdict in VERDICTS) == len(CLAIMS)
-    assert numbers["here_nnnr_best"] == "contradicted"
     assert (numbers["cpu_one_seed"], numbers["here_inconclusive"]) == (0, 0)

@@ -97,11 +97,10 @@ def _span(interval: Interval | None) -> str:
 
 
 def numbers(found: Columns) -> Numbers:
-    """Counts of verdicts by column: `cpu_supported`, `here_one_seed`; single ones as text: `cpu_nnnr_best`."""
+    """Counts of verdicts by column: `cpu_supported`, `here_one_seed`."""
     named: Numbers = {"entries": len(CLAIMS)}
     for column, findings in found.items():
         named |= {f"{column}_{verdict}": sum(f.verdict == verdict for f in findings) for verdict in VERDICTS}
         decided = [finding for finding in findings if finding.verdict != "inconclusive"]
         named[f"{column}_one_seed"] = sum(len(finding.outcome.seeds) == 1 for finding in decided)
-        named |= {f"{column}_{f.claim.key.replace('-', '_')}": f.verdict for f in findings}
     return named
