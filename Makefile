@@ -18,11 +18,12 @@ PYTHON := $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 	$$name -c "$(NEW_ENOUGH)" 2>/dev/null && { echo $$name; break; }; done)
 endif
 
-.PHONY: help book test lint lab bench clean unlock
+.PHONY: help book pdf test lint lab bench clean unlock
 
 help:
 	@echo "make book   the whole book from scratch: environment, training, notebooks, HTML (PROFILE=$(PROFILE))"
 	@echo "            PROFILE is one of $(PROFILES)"
+	@echo "make pdf    the same book as one file to print, with Chromium or Chrome"
 	@echo "make lab    JupyterLab, to explore the notebooks"
 	@echo "make test   lint, then all tests: unit, notebooks, workflow, book"
 	@echo "make bench  measure speed and deadlines on this machine, into build/benchmarks"
@@ -37,9 +38,17 @@ book: $(VENV)/.installed
 	@echo "The book: $(HTML)"
 	@$(BIN)/python -c "from pathlib import Path; print('Open it:', Path('$(HTML)').absolute().as_uri())"
 
+export CHROMIUM ?= $(firstword $(foreach name,chromium chromium-browser google-chrome google-chrome-stable, \
+	$(shell command -v $(name))))
+pdf: $(VENV)/.installed
+	@command -v "$(CHROMIUM)" >/dev/null || { echo "make pdf prints with Chromium or Chrome; there is none here. Install one" \
+		"(apt install chromium), or name it: make pdf CHROMIUM=/path/to/chrome" >&2; exit 1; }
+	@$(BIN)/snakemake --workflow-profile workflow/profiles/local --config profile=$(PROFILE) -- pdf
+	@echo "The book, to print: build/agm.pdf"
+
 test: lint
-	$(BIN)/pytest --ignore=tests/test_notebooks.py --ignore=tests/test_workflow.py --ignore=tests/test_book.py
-	$(BIN)/pytest tests/test_notebooks.py tests/test_workflow.py tests/test_book.py
+	$(BIN)/pytest --ignore=tests/test_notebooks.py --ignore=tests/test_workflow.py --ignore=tests/test_book.py --ignore=tests/test_reading.py
+	$(BIN)/pytest tests/test_notebooks.py tests/test_workflow.py tests/test_book.py tests/test_reading.py
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -59,7 +68,7 @@ bench: $(VENV)/.installed
 	@echo "notebooks/anytime.ipynb shows speed and deadlines with own = True"
 
 clean:
-	rm -rf build book/notebooks book/figures .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build book/notebooks book/figures book/_static/demo .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 unlock: $(VENV)/.installed
 	$(BIN)/snakemake --workflow-profile workflow/profiles/local --unlock
