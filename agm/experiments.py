@@ -57,6 +57,7 @@ def plan(experiment: str, profile: Profile, **fields: Any) -> list[RunConfig]:
 
     `fields` overrides configuration fields (None: as the profile says). Some of them select, and take one value, a
     list, or text with commas:
+
     - `layers`, `schedule`, `fraction`: keep only these variations; where the experiment does not vary the field, one
       value is set for all its runs.
     - `dataset`: roles that the experiment varies are the ones to keep; any other data set takes the part of CARDATA.

@@ -1,0 +1,43 @@
+"""What the book needs of Sphinx beyond its settings."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sphinx.application import Sphinx
+from sphinx.config import Config
+
+SHOWN_AGAIN = re.compile(r"(?<=/notebooks/)[a-z]+/(?=\w+\.ipynb$)")
+"""The folder of a notebook that is executed once more, for recorded runs: notebooks/cpu/fig4.ipynb."""
+FIELD = re.compile(r"`\w+`(, `\w+`)*( and `\w+`)?: ")
+"""How a docstring begins what it says about a parameter."""
+
+
+def launch_nothing_from_nowhere(app: Sphinx, config: Config) -> None:
+    """No buttons as long as `_config.yml` names no repository; the theme would fail."""
+    if not config.html_theme_options.get("repository_url"):
+        config.html_theme_options["launch_buttons"] = {}
+
+
+def launch_the_source(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    """All pages of a notebook launch the one notebook that there is in the repository."""
+    for group in context.get("header_buttons", []):
+        if group.get("label") == "launch-buttons":
+            for button in group["buttons"]:
+                button["url"] = SHOWN_AGAIN.sub("", button["url"])
+
+
+def plain_prose(app: Sphinx, what: str, name: str, of: object, options: object, lines: list[str]) -> None:
+    """Docstrings have a line for each parameter, which reStructuredText would run together, and |x| is a norm."""
+    lines[:] = [line.replace("|", r"\|") for line in lines]
+    for i in reversed(range(1, len(lines))):
+        if FIELD.match(lines[i]):
+            lines.insert(i, "")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("config-inited", launch_nothing_from_nowhere)
+    app.connect("html-page-context", launch_the_source, priority=900)  # the theme has added its buttons by then
+    app.connect("autodoc-process-docstring", plain_prose)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

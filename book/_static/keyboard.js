@@ -1,0 +1,14 @@
+// A box that scrolls sideways must be reachable with the keyboard, too; the theme sees to code and plain tables only.
+function reachable() {
+  for (const box of document.querySelectorAll(".output.text_html, div.math, .math mjx-container")) {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  }
+}
+
+// The list of references holds entries of a role that such a list may not have.
+function entries() {
+  for (const entry of document.querySelectorAll(".citation-list > .citation")) entry.setAttribute("role", "listitem");
+}
+
+addEventListener("DOMContentLoaded", entries);
+addEventListener("load", () => new ResizeObserver(reachable).observe(document.body)); // formulas come after loading
