@@ -10,7 +10,7 @@ import pandas as pd
 
 from agm import files
 from agm.analysis import Numbers
-from agm.errors import AgmError
+from agm.errors import AgmError, unknown
 from agm.paths import home, results_folder
 
 Measured = Mapping[str, Any]
@@ -135,3 +135,19 @@ def deadlines_table(measured: Measured) -> pd.DataFrame:
         columns[condition, "late"] = groups.late.sum()
         columns[condition, "median iteration"] = groups.iteration.median()
     return pd.DataFrame(columns).rename_axis("deadline")
+
+
+def near(measured: Measured, condition: str, milliseconds: float) -> pd.Series[Any]:
+    """The calls under a condition, `idle` or `busy`, whose deadline was within a quarter of so many milliseconds.
+
+    How many there were and how many came late; by how many milliseconds the latest; the least, median and greatest
+    iteration they got.
+    """
+    if condition not in ("idle", "busy"):
+        raise unknown("condition", condition, ("idle", "busy"))
+    frame = pd.DataFrame({name: measured[condition][name] for name in ("deadline_ms", "elapsed_ms", "iteration")})
+    frame = frame[frame.deadline_ms.between(0.75 * milliseconds, 1.25 * milliseconds)]
+    late = (frame.elapsed_ms - frame.deadline_ms).clip(lower=0)
+    found = {"calls": len(frame), "late": int((late > 0).sum()), "latest, ms": late.max()}
+    found |= {f"{name} iteration": getattr(frame.iteration, name)() for name in ("min", "median", "max")}
+    return pd.Series(found).round(1)

@@ -97,6 +97,17 @@ def statistics(runs: Sequence[Run], profile: Profile) -> Figure:
     return fig
 
 
+def one(runs: Sequence[Run], profile: Profile, statistics: Statistics | None = None) -> Figure:
+    """A single panel of any runs, with any kind of batch statistics."""
+    with style.context():
+        fig = style.figure(3.8)
+        ax = fig.subplots()
+        draw(ax, runs, statistics)
+        style.title(ax, "", STATISTICS_NAMES[statistics] if statistics else "")
+        _finish(fig, [[ax]], runs, profile)
+    return fig
+
+
 FRACTION_NAMES = {1.0: "all training images", 0.25: "a quarter of them"}
 STATISTICS_NAMES: dict[Statistics, str] = {"shared": "shared", "iteration": "per iteration", "batch": "of the batch"}
 MONOSPACE: dict[str, Any] = {"family": "DejaVu Sans Mono", "size": style.SMALL}

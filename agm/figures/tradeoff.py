@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from agm import analysis
+from agm.config import Statistics
 from agm.figures import style
 from agm.profiles import Profile
 from agm.runs import Run
@@ -46,7 +48,7 @@ def seconds(runs: Sequence[Run], measure: bool = True) -> Seconds:
     return time_iterations(models, runs[0].config.data.image_size, repeats=ROUNDS, limit=LIMIT)
 
 
-def draw(runs: Sequence[Run], profile: Profile, times: Seconds) -> Figure:
+def draw(runs: Sequence[Run], profile: Profile, times: Seconds, statistics: Statistics | None = None) -> Figure:
     """A panel per model: test MSE of each iteration's image over the time at which it is there, and bicubic."""
     models = sorted(analysis.by(runs, "layers").items(), key=lambda item: item[0], reverse=True)
     with style.context():
@@ -54,7 +56,7 @@ def draw(runs: Sequence[Run], profile: Profile, times: Seconds) -> Figure:
         axes = fig.subplots((len(models) + 1) // 2, 2, sharex=True, sharey=True, squeeze=False)
         scale, unit = units(times)
         for ax, letter, (layers, group) in zip(axes.flat, "abcdefgh", models, strict=False):
-            panel(ax, group, times, scale)
+            panel(ax, group, times, scale, statistics)
             style.title(ax, letter, layers)
         for ax in axes.flat[len(models) :]:
             ax.set_visible(False)
@@ -70,11 +72,11 @@ def units(times: Seconds) -> tuple[float, str]:
     return (1.0, "seconds") if longest >= 1 else (1000.0, "milliseconds")
 
 
-def panel(ax: Axes, runs: Sequence[Run], times: Seconds, scale: float) -> None:
+def panel(ax: Axes, runs: Sequence[Run], times: Seconds, scale: float, statistics: Statistics | None = None) -> None:
     """The series of one model: the mean over seeds of each schedule's runs, all T iterations."""
     for text, group in analysis.by(runs, "schedule").items():
         x = scale * np.mean([times[run.config.id] for run in group], axis=0)
-        y = np.mean([run.test() for run in group], axis=0)
+        y = np.mean([run.test("mse", statistics) for run in group], axis=0)
         look = LOOKS[text != NOAEL]
         ax.plot(x, y, markerfacecolor=look["color"], markeredgecolor="white", markeredgewidth=0.6, **look)
     style.baseline(ax, analysis.bicubic(runs))
@@ -121,3 +123,19 @@ def _series_numbers(runs: Sequence[Run], times: Seconds) -> analysis.Numbers:
         "first_ms": 1000 * float(mean[0]),
         "total_ms": 1000 * float(mean[-1]),
     }
+
+
+def by_deadline(runs: Sequence[Run], times: Seconds, milliseconds: float) -> pd.DataFrame:
+    """What each run has to show by a deadline: the last iteration that is finished, its MSE and PSNR.
+
+    Rows are (model, schedule, seed). Where no iteration is finished, bicubic upsampling is what there is.
+    """
+    rows = {}
+    for run in runs:
+        finished = int(np.searchsorted(times[run.config.id], milliseconds / 1000, side="right"))
+        measures = {
+            name: float(run.test(name)[finished - 1]) if finished else run.bicubic(name) for name in ("mse", "psnr")
+        }
+        key = (run.config.generator.layers, analysis.schedule_name(run.config.training.schedule), run.config.seed)
+        rows[key] = {"iteration": finished, "MSE": measures["mse"], "PSNR": measures["psnr"]}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["model", "schedule", "seed"])
