@@ -76,7 +76,7 @@ class Ledger:
 
 def _cell(finding: Finding) -> str:
     outcome = finding.outcome
-    lines = [f"{MARKS[finding.verdict]} <strong>{finding.verdict}</strong>"]
+    lines = [f"<strong>{MARKS[finding.verdict]} {finding.verdict}</strong>"]
     if outcome.value is not None and math.isfinite(outcome.value):
         label = f"{html.escape(outcome.label)}: " if outcome.runs else ""
         lines.append(f"<small>{label}{number(outcome)}</small>")
