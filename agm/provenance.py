@@ -94,7 +94,7 @@ def of_measurements(
     seconds = [found.get("seconds") for found in measurements.values()]
     total = sum(map(float, filter(None, seconds)))
     facts["run time"] = f"{total / 60:.1f} minutes of measuring" if all(seconds) else UNKNOWN
-    scripts = [measuring(name, found["settings"]) for name, found in measurements.items()]
+    scripts = [found.get("command") or measuring(name, found["settings"]) for name, found in measurements.items()]
     commands = {"the figures": _papermill(notebook, given), "the measurements as well": " && ".join(scripts)}
     codes = {str((found.get("machine") or {}).get("code") or UNKNOWN) for found in measurements.values()}
     return Provenance(facts | _here(), commands, _sentence(codes - {code_hash()}, "Measured"))

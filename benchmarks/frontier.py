@@ -3,7 +3,7 @@
     python -m benchmarks.frontier rivals    # train the rivals: on the profile's images, as often, in the same order
     python -m benchmarks.frontier ours      # train those of our networks that are missing (`--list` only lists them)
     python -m benchmarks.frontier time      # on a machine that does nothing else
-    python -m benchmarks.frontier join --out results/benchmarks/frontier-cpu.json
+    python -m benchmarks.frontier join --out results/benchmarks/frontier.json
 
 Each step goes on where it stopped. Rivals: MSE loss on [0, 1] (the mean over iterations), Adam without clipping, the
 best of three learning rates by the validation PSNR of seed 0's last image. Ours are runs of `agm train`: one learning
@@ -11,8 +11,8 @@ rate, which the profile gives, an adversarial term of weight 0.001 beside the MS
 training image equally often. Quality is `agm.evaluate`'s, on the test part: PSNR and SSIM of clamped RGB images, MSE of
 unclamped ones, averaged over the images; ours with batch-norm statistics per iteration.
 
-The JSON: `settings`; `machine` (with the load average as each size was begun) and `engine` of the timing; `rows`, one
-per network, seed and iteration:
+The JSON: `settings`; `run`, the configuration that ours vary; `timing`, by size: machine, rounds, and the load average
+as it was begun; `command`; `rows`, one per network, seed and iteration:
 - name, ours (or a rival), run (id of ours), seed, iteration (from 1)
 - parameters; macs_per_pixel: multiply-accumulates of the convolutions so far, per pixel of the output, for an image of
   the trained size computed plainly
@@ -235,11 +235,22 @@ def join(arguments: argparse.Namespace) -> None:
         seconds = {str(size): timing["seconds"].get(row["name"]) for size, timing in found.items()}
         row["ms"] = {size: s and 1000 * s[row["iteration"] - 1] for size, s in seconds.items()}
     timing = {str(size): {key: t[key] for key in ("machine", "load", "rounds")} for size, t in found.items()}
-    settings = {"run": _base(arguments).to_dict(), "rates": arguments.rates, "loss": "MSE"}
-    result = {"settings": settings, "engine": arguments.engine, "timing": timing, "rows": rows}
+    settings = {key: value for key, value in vars(arguments).items() if key not in ("step", "out", "list")}
+    result = {"settings": settings, "run": _base(arguments).to_dict(), "timing": timing, "rows": rows}
+    result |= {"command": _command(arguments), "machine": next((t["machine"] for t in found.values()), None)}
     print_table(rows)
     if arguments.out:
         files.write_json(arguments.out, files.finite(result))
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """The command line that makes all of this anew."""
+    chosen = {"profile": arguments.profile, "role": arguments.role, "seeds": arguments.seeds}
+    chosen |= {"layers": arguments.layers, "widths": arguments.widths, "residual": arguments.residual}
+    parts = [[f"--{key}", *map(str, value if isinstance(value, list) else [value])] for key, value in chosen.items()]
+    options = " ".join(itertools.chain.from_iterable(parts))
+    steps = (f"python -m benchmarks.frontier {step} {options}" for step in STEPS)
+    return " && ".join(steps) + " --out build/benchmarks/frontier.json"
 
 
 def rival_rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:

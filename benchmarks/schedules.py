@@ -42,7 +42,9 @@ def main() -> None:
     parser.add_argument("--layers", nargs="+", default=["nnnr", "rrnr"], help="ORL configurations")
     parser.add_argument("--out", type=Path, default=Path("schedules.json"))
     arguments = parser.parse_args()
-    result: dict[str, Any] = {"machine": machine.describe(torch.device("cpu")), "runs": [], "rows": []}
+    settings = {"profile": arguments.profile, "layers": arguments.layers}
+    described = machine.describe(torch.device("cpu"))
+    result: dict[str, Any] = {"settings": settings, "machine": described, "runs": [], "rows": []}
     profile = profiles.load(arguments.profile)
     for layers, residual, training in itertools.product(arguments.layers, (False, True), TRAININGS):
         run = with_weights(profile.run("cars", layers=layers, residual=residual, **training))

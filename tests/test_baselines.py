@@ -28,7 +28,7 @@ def test_published_numbers_of_parameters() -> None:
     # Dong et al. 2016, Section 3.2 and Table 1, for luminance, convolution weights alone
     assert weights(FSRCNN(channels=1)) == 12_464
     assert weights(FSRCNN(channels=1, d=32, s=5, m=1)) == 3_937
-    # Hui et al. 2019, Table 5: 694K; Li et al. 2019 for SRFBN-S at x2: 282K
+    # Hui et al. 2019: 694K; Li et al. 2019 for SRFBN-S at x2: 282K
     assert round(count(IMDN()) / 1000) == 694
     assert round(count(SRFBN()) / 1000) == 282
     # Shi et al. 2016 print no number, only the layers: 5x5x64, 3x3x32, 3x3 to 2 x 2 pixels, with biases
