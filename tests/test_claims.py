@@ -22,6 +22,8 @@ from agm.claims.ledger import CLAIMS, SECTIONS
 from agm.claims.predicates import Counted, Measured
 from agm.claims.verdicts import SEVERAL, VERDICTS, Claim, Finding, Range, Verdict, combine, evaluate, gather, judge
 from agm.config import RunConfig
+from agm.figures import claims as drawn
+from agm.figures import style
 from agm.runs import Run
 
 BY_KEY = {claim.key: claim for claim in CLAIMS}
@@ -294,3 +296,17 @@ def test_the_ledger_as_a_table_and_as_numbers() -> None:
     assert numbers["entries"] == len(CLAIMS)
     assert sum(numbers[f"cpu_{verdict}"] for verdict in VERDICTS) == len(CLAIMS)
     assert (numbers["cpu_one_seed"], numbers["here_inconclusive"]) == (0, 0)
+
+
+def test_the_ledger_as_pictures() -> None:
+    columns = {"cpu": list(world(as_the_paper_says).values()), "here": evaluate(CLAIMS, evidence([]))}
+    marks = drawn.verdicts(columns, "made up").axes[0]
+    assert len(marks.lines) >= 2 * len(CLAIMS)
+    shapes = {(line.get_marker(), line.get_color()) for line in marks.lines if line.get_linestyle() == "None"}
+    assert len(shapes) == len({marker for marker, _ in shapes}) == len(VERDICTS)  # told apart without colour
+    rows = [label.get_text() for label in drawn.intervals(columns, "made up").axes[0].get_yticklabels()]
+    assert set(rows) == {
+        claim.key for claim in CLAIMS if isinstance(claim.predicate, Measured) and claim.predicate.unit == "ratio"
+    }
+    style.render(drawn.verdicts({"here": columns["here"]}, "no runs at all"))
+    style.render(drawn.intervals({"here": columns["here"]}, "no runs at all"))
