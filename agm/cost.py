@@ -163,6 +163,9 @@ def _whole(config: RunConfig, layers: str) -> RunConfig:
     return config.replace(layers=layers, schedule=f"xxxx ({config.generator.iterations})")
 
 
+_macs = cache(macs_per_iteration)
+
+
 def position(config: RunConfig, found: np.ndarray | None) -> float:
     """Where a run's cost lies between that of `CHEAPEST`, 0, and that of `DEAREST`, 1; with AEL it may be below 0.
 
@@ -173,7 +176,7 @@ def position(config: RunConfig, found: np.ndarray | None) -> float:
         if found is not None:
             return float(features(one) @ found)
         size, masks = one.data.image_size, Schedule.parse(one.training.schedule)
-        return float(sum(macs_per_iteration(one.generator, size, mask) for mask in masks))
+        return float(sum(_macs(one.generator, size, mask) for mask in masks))
 
     dear, cheap = relative(_whole(config, DEAREST)), relative(_whole(config, CHEAPEST))
     return (relative(config) - cheap) / (dear - cheap)

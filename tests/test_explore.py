@@ -1,0 +1,133 @@
+"""Trying networks out: which one is taken, what it has to show by a deadline, one's own picture, the board."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+from support.anytime import weights
+from support.made_up import make
+from support.modules import shake
+
+from agm import Generator, GeneratorConfig, Schedule, explore, profiles
+from agm.errors import AgmError
+from agm.explore import Step
+from agm.figures import live
+
+SMOKE = profiles.load("smoke")
+
+
+def made(home: Path, folder: str, layers: str, schedule: str, width: int = 2, with_weights: bool = True) -> str:
+    (run,) = make(home / folder, [SMOKE.run("cars", layers=layers, schedule=schedule, width=width)])
+    if with_weights:
+        weights(run.folder / "generator.safetensors", layers)
+    return run.config.id
+
+
+def test_the_network_is_the_one_trained_with_the_schedule_then_the_widest(home: Path) -> None:
+    whole = made(home, "results/cpu", "nnnr", "NOAEL", 4)
+    narrow = made(home, "results/cpu", "nnnr", "A", 4)
+    wide = made(home, "results/reduced", "nnnr", "A", 8)
+    made(home, "results/reduced", "nnnr", "B", 16, with_weights=False)
+    assert narrow != wide
+    assert explore.network("nnnr", "A", SMOKE).config.id == wide
+    assert explore.network("nnnr", "B", SMOKE).config.id == whole
+    assert explore.network("nnnr", "x--x (10)", SMOKE).config.id == whole
+
+
+def test_a_model_without_weights_is_trained(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(explore.runs, "ensure", lambda configs: asked.extend(configs) or make(home, configs))
+    explore.network("rnrn", "A", SMOKE)
+    assert asked == [SMOKE.run("cars", layers="rnrn")]
+
+
+def test_steps_are_the_generators_own_images() -> None:
+    generator = shake(Generator(GeneratorConfig("nrnr", width=2)))
+    pixels = skimage.data.astronaut()[:32, :32]
+    schedule = Schedule.parse("---x (1) - xxxx (2)")
+    found = list(explore.steps(generator, pixels, schedule))  # type: ignore[arg-type]
+    low, _, high = explore.versions(pixels)
+    with torch.no_grad():
+        expected = list(generator.eval().iterate(low[None], schedule, "iteration"))  # type: ignore[operator]
+    assert [step.iteration for step in found] == [1, 2, 3]
+    assert 0 < found[0].seconds < found[1].seconds < found[2].seconds
+    for step, image in zip(found, expected, strict=True):
+        assert torch.equal(step.image, image[0])
+        error = float(((image[0].clamp(0, 1) - high) ** 2).mean())
+        assert step.psnr == pytest.approx(-10 * np.log10(error), abs=1e-3)
+
+
+def made_up_steps(count: int = 3) -> list[Step]:
+    return [Step(t, 0.1 * t, 20.0 + t, torch.full((3, 8, 8), t / 10)) for t in range(1, count + 1)]
+
+
+@pytest.mark.parametrize(("deadline", "iteration"), [(0.05, None), (0.1, 1), (0.25, 2), (9.0, 3)])
+def test_what_is_there_by_a_deadline(deadline: float, iteration: int | None) -> None:
+    step = explore.in_time(made_up_steps(), deadline)
+    assert (step.iteration if step else None) == iteration
+
+
+def test_a_picture_of_ones_own_is_cut_to_its_central_square() -> None:
+    image = np.zeros((100, 300, 3), dtype=np.uint8)
+    image[:, 100:200] = (255, 0, 0)
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    assert (explore.photograph(buffer.getvalue(), "a.png", 16) == (255, 0, 0)).all()
+    with pytest.raises(AgmError, match=r"a\.png: not an image"):
+        explore.photograph(b"nonsense", "a.png")
+
+
+def test_photographs_and_their_versions() -> None:
+    first = explore.photographs(3)[0]
+    assert first.shape == (128, 128, 3)
+    low, enlarged, high = explore.versions(first)
+    assert (low.shape, enlarged.shape, high.shape) == ((3, 64, 64), (3, 128, 128), (3, 128, 128))
+
+
+def test_a_schedule_has_to_fit_the_layers() -> None:
+    assert str(explore.parse("r--r (2)", "rnnr")) == "r--r (2)"
+    with pytest.raises(AgmError, match="does not fit a network of layers nnnr"):
+        explore.parse("r--r (2)", "nnnr")
+
+
+def test_the_curve_fills_what_is_in_time() -> None:
+    (ax,) = live.curve(made_up_steps(), 20.5, 0.25).axes
+    (points,) = ax.collections
+    np.testing.assert_allclose(points.get_offsets(), [[100, 21], [200, 22], [300, 23]])
+    filled = [tuple(colour[:3]) != (1, 1, 1) for colour in points.get_facecolors()]  # type: ignore[attr-defined]
+    assert filled == [True, True, False]
+
+
+def test_the_board(home: Path) -> None:
+    """Without a browser: every control has its effect, mistakes become a sentence."""
+    pytest.importorskip("ipywidgets")
+    from agm.playground import Playground
+
+    for schedule in ("NOAEL", "A"):
+        made(home, "results/cpu", "nnnr", schedule)
+    board = Playground(SMOKE)
+    board.show()
+    assert len(board.found) == 10  # schedule A
+    first = bytes(board.curve.value)
+    assert first.startswith(b"\x89PNG")
+    board.deadline.value = 1.0
+    assert bytes(board.curve.value) != first
+    board.own.value = "xxxx (3)"
+    assert len(board.found) == 3
+    board.own.value = "xxx"
+    assert "at character 1" in board.status.value
+    board.own.value = ""
+    buffer = io.BytesIO()
+    Image.fromarray(skimage.data.coffee()).save(buffer, "JPEG")
+    sent = {"name": "c.jpg", "content": memoryview(buffer.getvalue()), "type": "image/jpeg", "size": 1}
+    board.upload.value = (sent | {"last_modified": datetime.now(UTC)},)
+    assert board.pixels.shape == (128, 128, 3)
+    assert len(board.found) == 10
