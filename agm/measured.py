@@ -30,7 +30,8 @@ def stamp(measured: Measured) -> str:
     """On what it was measured."""
     machine = measured["machine"]
     versions = machine["versions"]
-    return f"{machine['device']}, {machine['threads']} threads · torch {versions['torch']} · code {machine['code']}"
+    threads = f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}"
+    return f"{machine['device']}, {threads} · torch {versions['torch']} · code {machine['code']}"
 
 
 def inference_table(measured: Measured) -> pd.DataFrame:

@@ -149,11 +149,15 @@ def stamp(fig: Figure, runs: Sequence[Run], profile: Profile) -> None:
     write_stamp(fig, str(describe(runs, profile)["stamp"]))
 
 
-def write_stamp(fig: Figure, text: str) -> None:
-    """The stamp itself, at the top, broken between its parts where it does not fit on a line."""
+def write_stamp(fig: Figure, text: str, y: float | None = None) -> None:
+    """The stamp itself, at the top; `y` puts it elsewhere where a figure does not lay itself out."""
+    fig.suptitle(wrapped(text), x=0.01, y=y, ha="left", fontsize=SMALL - 1.0, color=FAINT, linespacing=1.25)
+
+
+def wrapped(text: str) -> str:
+    """A stamp in lines, broken between its parts where it does not fit on one."""
     held = text.replace(" · ", " ·\n").replace(", ", ",\n").replace(" ", "\N{NO-BREAK SPACE}").replace("\n", " ")
-    wrapped = textwrap.fill(held, STAMP_LETTERS, break_long_words=False, break_on_hyphens=False)
-    fig.suptitle(wrapped, x=0.01, ha="left", fontsize=SMALL - 1.0, color=FAINT, linespacing=1.25)
+    return textwrap.fill(held, STAMP_LETTERS, break_long_words=False, break_on_hyphens=False)
 
 
 def render(fig: Figure) -> bytes:

@@ -1,0 +1,138 @@
+"""Films: the images are the network's, and at every moment the latest finished one counts."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from skimage.data import chelsea
+from skimage.metrics import peak_signal_noise_ratio
+from support.modules import shake
+
+from agm import Generator, GeneratorConfig, Schedule, films
+from agm.errors import AgmError
+from agm.films import Film
+
+MEASURED = {
+    "rows": [
+        {"layers": "rrrr", "schedule": "A", "implementation": "plain", "ms": [3, 6]},
+        {"layers": "rrrr", "schedule": "A", "implementation": "engine", "ms": [2, 5]},
+    ]
+}
+
+
+def made_up(*levels: float) -> Film:
+    """Grey images of 8 x 8 with these levels, of an original that is 0.5 everywhere; bicubic is 0.25 off."""
+    images = torch.stack([torch.full((3, 8, 8), level) for level in levels])
+    return Film("grey", torch.full((3, 8, 8), 0.5), torch.full((3, 4, 4), 0.5), torch.full((3, 8, 8), 0.25), images)
+
+
+def test_a_photograph_is_the_square_that_is_named() -> None:
+    found = films.photograph("cat", 300)
+    np.testing.assert_array_equal(found, chelsea()[0:300, 75:375])
+    assert {films.photograph(name, 32).shape for name in films.PHOTOGRAPHS} == {(32, 32, 3)}
+    with pytest.raises(AgmError, match="unknown photograph 'cats'"):
+        films.photograph("cats", 32)
+
+
+def test_a_film_holds_the_networks_images() -> None:
+    generator = shake(Generator(GeneratorConfig("nrnr", 2, iterations=3))).eval()
+    generator.d.bias.data.fill_(0.5)  # so that not everything is clamped
+    film = films.film(generator, Schedule.parse("---x (1) - xxxx (2)"), "coffee", 16)
+    assert [tuple(picture.shape) for picture in (film.original, film.low, film.bicubic, film.images)] == [
+        (3, 16, 16),
+        (3, 8, 8),
+        (3, 16, 16),
+        (3, 3, 16, 16),
+    ]
+    with torch.no_grad():
+        expected = list(generator.iterate(film.low[None], Schedule.parse("---x (1) - xxxx (2)"), "iteration"))
+    for t, image in enumerate(expected, 1):
+        torch.testing.assert_close(film.shown(t), image[0].clamp(0, 1))
+        assert 0 < film.shown(t).mean() < 1
+    assert film.shown(0) is film.bicubic
+    reference = peak_signal_noise_ratio(film.original.numpy(), film.bicubic.numpy(), data_range=1)
+    assert film.psnr(0) == pytest.approx(reference, abs=1e-4)
+    with pytest.raises(AgmError, match="even size"):
+        films.film(generator, Schedule.parse("xxxx (3)"), "coffee", 15)
+
+
+def test_the_latest_image_is_the_last_one_that_is_there() -> None:
+    milliseconds = [10.0, 20.0, 40.0]
+    asked = (0, 9.9, 10, 19.9, 20, 39.9, 40, 1000)
+    assert [films.latest(milliseconds, moment) for moment in asked] == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_moments_begin_with_the_first_image_and_end_at_the_end() -> None:
+    assert films.moments([5.0, 9.0], 70.0) == [5, 10, 20, 60, 70]
+    assert films.moments([5.0, 9.0], 20.0) == [5, 10, 20]
+    assert films.moments([5.0], 100.0, multiples=(1, 3)) == [5, 15, 100]
+
+
+def test_times_are_the_engines() -> None:
+    assert films.times(MEASURED, "rrrr", "A") == [2, 5]
+    with pytest.raises(AgmError, match="not timed for rrrr under NOAEL"):
+        films.times(MEASURED, "rrrr", "NOAEL")
+
+
+def test_a_tint_is_what_a_constant_would_take_away() -> None:
+    film = made_up(0.6)
+    assert film.tint(1) == pytest.approx(1)
+    checkered = torch.tensor([0.1, -0.1]).repeat(3, 8, 4)
+    assert made_up_with(film, checkered).tint(1) == pytest.approx(0, abs=1e-6)
+    assert made_up_with(film, checkered + 0.1).tint(1) == pytest.approx(0.5, abs=1e-4)
+
+
+def made_up_with(film: Film, error: torch.Tensor) -> Film:
+    return Film(film.name, film.original, film.low, film.bicubic, (film.original + error)[None])
+
+
+def test_numbers_of_films() -> None:
+    found = films.numbers({"x": made_up(0.4, 0.51, 0.1)})
+    assert found["x_bicubic_psnr"] == pytest.approx(-20 * math.log10(0.25), abs=1e-3)
+    assert found["x_1_psnr"] == pytest.approx(20, abs=1e-3)
+    assert (found["x_best"], found["x_above_bicubic"]) == (2, 2)
+    assert found["x_best_psnr"] == found["x_2_psnr"] == pytest.approx(40, abs=1e-2)
+    assert found["x_3_tint"] == pytest.approx(100)
+
+
+def test_numbers_of_a_race() -> None:
+    slow, fast = (made_up(0.3, 0.5), [40.0, 80.0]), (made_up(0.4, 0.45), [10.0, 30.0])
+    found = films.race_numbers({"rrrr": (slow, fast), "nnnr": (slow, (made_up(0.5, 0.5), [10.0, 30.0]))})
+    assert (found["rrrr_noael_first_ms"], found["rrrr_ael_total_ms"], found["rrrr_first_ratio"]) == (40, 30, 0.25)
+    assert found["rrrr_overtaken_ms"] == 80
+    assert math.isnan(float(found["nnnr_overtaken_ms"]))
+
+
+def test_who_is_overtaken_twice_is_overtaken_the_second_time() -> None:
+    noael = made_up(0.45, 0.5), [20.0, 60.0]
+    ael = made_up(0.4, 0.49), [10.0, 30.0]
+    assert films.race_numbers({"x": (noael, ael)})["x_overtaken_ms"] == 60
+
+
+def test_recorded_networks_have_recorded_times() -> None:
+    for layers, schedule in (("rrrr", "NOAEL"), ("rrrr", "A"), ("rrnr", "NOAEL"), ("rrnr", "A")):
+        run = films.recorded("cpu", layers, schedule)
+        assert (run.config.generator.layers, Schedule.parse(run.config.training.schedule)) == (
+            layers,
+            Schedule.parse(schedule),
+        )
+        assert run.has_weights
+        milliseconds = films.times(films_measured(), layers, schedule)
+        assert len(milliseconds) == 10
+        assert all(a < b for a, b in pairwise(milliseconds))
+
+
+def films_measured() -> dict[str, object]:
+    from agm import measured
+
+    return dict(measured.read("pictures"))
+
+
+def test_weights_that_are_not_recorded_are_named(home: Path) -> None:
+    with pytest.raises(AgmError, match="weights of nnnr under B are not recorded under profile 'cpu'"):
+        films.recorded("cpu", "nnnr", "B")
