@@ -61,7 +61,7 @@ def photographs(count: int = 12) -> list[Pixels]:
 
 def photograph(content: bytes, name: str, side: int = SIDE) -> Pixels:
     """One's own picture: its centred square, (side, side, 3). Raises AgmError if it cannot be read."""
-    return square(read_image(io.BytesIO(content), name), side)
+    return square(read_image(io.BytesIO(content), name), side).copy()  # PIL lends its own memory, to be read only
 
 
 def versions(pixels: Pixels) -> tuple[Tensor, Tensor, Tensor]:

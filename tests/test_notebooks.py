@@ -16,6 +16,7 @@ from support.checkout import BIN, ROOT, Checkout, run
 from agm.config import field_owners
 
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+BATCH = [path for path in PATHS if path.stem != "playground"]
 each = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 
 
@@ -24,8 +25,11 @@ def cells(path: Path, kind: str = "code") -> list[dict[str, Any]]:
 
 
 def test_all_of_them_run(checkout: Checkout, tmp_path: Path) -> None:
-    """nbval executes them one by one; the runs they need are those of the checkout's book."""
-    for path in PATHS:
+    """nbval executes them one by one; the runs they need are those of the checkout's book.
+
+    The playground has widgets, which need a browser: tests/test_playground.py.
+    """
+    for path in BATCH:
         parameters = {"profile": "smoke"}
         papermill.execute_notebook(path, tmp_path / path.name, parameters, prepare_only=True, progress_bar=False)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
@@ -76,3 +80,19 @@ def test_papermill_alone_works_and_a_misspelt_parameter_is_refused_by_name(check
         done = run(checkout.root, *command, "-p", *parameter.split())
         assert done.returncode != 0
         assert message in done.stdout
+
+
+def test_widgets_are_for_the_playground_alone() -> None:
+    """They have hung notebooks that run without a browser."""
+    for path in BATCH:
+        source = "".join(line for cell in cells(path) for line in cell["source"])
+        assert "widgets" not in source
+        assert "agm.playground" not in source
+
+
+@pytest.mark.parametrize("name", [*(f"fig{n}" for n in range(1, 10)), "table1", "order", "statistics", "anytime"])
+def test_every_result_says_what_it_was_made_with_and_invites_to_change_it(name: str) -> None:
+    path = ROOT / "notebooks" / f"{name}.ipynb"
+    source = "".join(line for cell in cells(path) for line in cell["source"])
+    assert f'glue("{name}_provenance", made, display=False)' in source
+    assert "## Change this" in cells(path, "markdown")[-1]["source"][0]
