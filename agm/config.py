@@ -15,6 +15,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 from agm.errors import AgmError, unknown
@@ -150,7 +151,7 @@ class RunConfig:
         if length != self.generator.iterations:
             raise AgmError(f"the schedule has {length} iterations, the generator {self.generator.iterations}")
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits; equal configurations have equal ids on every machine."""
         canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
@@ -195,7 +196,7 @@ def from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
     """Build a configuration dataclass from a mapping, nested ones included."""
     if not isinstance(values, Mapping):
         raise AgmError(f"{cls.__name__}: expected fields and values, got {values!r}")
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     for name in values:
         if name not in hints:
             raise unknown(f"{cls.__name__} field", str(name), hints)
@@ -203,8 +204,18 @@ def from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
     return cls(**nested)
 
 
+_HINTS: dict[Any, dict[str, Any]] = {}
+
+
+def _hints(cls: Any) -> dict[str, Any]:
+    """The type of every field, looked up once: that takes longer than all checks of the values."""
+    if cls not in _HINTS:
+        _HINTS[cls] = typing.get_type_hints(cls)
+    return _HINTS[cls]
+
+
 def _check_types(config: Any) -> None:
-    for name, hint in typing.get_type_hints(type(config)).items():
+    for name, hint in _hints(type(config)).items():
         value = getattr(config, name)
         if hint is float and type(value) is int and abs(value) < 2**1023:
             object.__setattr__(config, name, float(value))
