@@ -15,7 +15,7 @@ import nbformat
 import pytest
 from support.checkout import BIN, ROOT, Checkout, run
 
-from agm import experiments, profiles
+from agm import cost, experiments, profiles
 from agm.code import training_files
 from agm.errors import AgmError
 from workflow import plan, run_notebook
@@ -140,10 +140,11 @@ def test_a_checkpoint_by_older_code_is_not_gone_on_with(checkout: Checkout, tmp_
     shutil.copytree(folder, tmp_path / id_)
     checkpoint = folder / "checkpoint.safetensors"
     for age, status in ((0, 1), (1e9, 0)):
-        (folder / "summary.json").unlink(missing_ok=True)
+        for name in ("summary.json", ".trained"):
+            (folder / name).unlink(missing_ok=True)
         checkpoint.write_bytes(b"nonsense")
         os.utime(checkpoint, (time.time() - age, time.time() - age))
-        done = checkout.snakemake(f"build/runs/{id_}/summary.json")
+        done = checkout.snakemake(f"build/runs/{id_}/.trained")
         assert done.returncode == status, done.stdout
         assert ("checkpoint.safetensors: not a safetensors file" in done.stdout) == bool(status)
 
@@ -209,6 +210,23 @@ def test_costs_follow_the_layers_the_schedule_and_the_data() -> None:
     assert costs == sorted(costs, reverse=True)
     assert plan.cost(run.replace(schedule="A")) < plan.cost(run.replace(schedule="B")) < plan.cost(run)
     assert plan.cost(run.replace(fraction=0.25)) == plan.cost(run) / 4
+
+
+@pytest.mark.parametrize("name", profiles.names())
+@pytest.mark.parametrize("layers", ["rrrr", "nnnn"])
+def test_jobs_ask_for_more_memory_than_their_tensors_take(name: str, layers: str) -> None:
+    run = profiles.load(name).run("cars", layers=layers)
+    needed = cost.working_bytes(run, cost.images_of(run.data)) / 1e6
+    assert needed + 1000 < plan.memory_mb(run) < 2 * needed + plan.PROGRAM_MB
+
+
+def test_time_limits_follow_the_costs() -> None:
+    run = profiles.load("paper").run("cars")
+    jobs = [[run], [run, run], [run.replace(fraction=0.25)], [run.replace(fraction=0.01)]]
+    assert plan.minutes(jobs, 240) == [120, 240, 30, plan.SHORTEST_MINUTES]
+    assert plan.minutes(jobs, 5) == [5] * 4
+    assert plan.minutes(jobs, 0) == [0] * 4
+    assert plan.minutes([], 240) == []
 
 
 def test_the_modules_of_a_notebook_are_those_it_imports_and_theirs(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 import json
+import math
 from functools import cache
 from pathlib import Path
 
@@ -38,6 +39,13 @@ LAYER_COSTS = (0.25, 0.25, 1.0, 0.375)
 OTHER_COST = 0.5
 """Parts A, B and D and the critic, on the same scale."""
 
+PROGRAM_MB = 3000
+"""Python, torch and, on a GPU, CUDA."""
+KEPT_BYTES = 200
+"""Kept for the backward pass by pixel, channel and iteration: 140 for rrrr, and some to spare."""
+SHORTEST_MINUTES = 10
+"""Less is not worth starting torch for."""
+
 
 def training_jobs(profile: Profile, recorded: set[str]) -> list[list[RunConfig]]:
     """The profile's runs in portions of `runs_per_job`, since starting torch takes longer than a short run.
@@ -68,6 +76,22 @@ def cost(run: RunConfig) -> float:
     masks = Schedule.parse(run.training.schedule).masks
     iterations = sum(OTHER_COST + sum(itertools.compress(costs, mask)) for mask in masks)
     return iterations * run.data.fraction * run.training.epochs
+
+
+def memory_mb(run: RunConfig) -> int:
+    """Megabytes that training it takes, with Python and torch and some to spare: what a scheduler is asked for."""
+    pixels = run.training.batch_size * run.data.image_size**2
+    return PROGRAM_MB + math.ceil(KEPT_BYTES * pixels * run.generator.width * run.generator.iterations / 1e6)
+
+
+def minutes(jobs: list[list[RunConfig]], limit: int) -> list[int]:
+    """How long each training job may take, if the longest may take `limit` minutes; 0 sets no limit.
+
+    In proportion to `cost`, so that short jobs fit into gaps. A job that takes longer stops, and goes on in another.
+    """
+    costs = [sum(map(cost, runs)) for runs in jobs]
+    longest = max(costs, default=0.0)
+    return [min(limit, max(SHORTEST_MINUTES, math.ceil(limit * own / longest))) for own in costs]
 
 
 def modules_of(notebook: Path) -> list[Path]:
