@@ -12,3 +12,6 @@ function entries() {
 
 addEventListener("DOMContentLoaded", entries);
 addEventListener("load", () => new ResizeObserver(reachable).observe(document.body)); // formulas come after loading
+
+// The search shows a piece of each page it finds, which a browser does not let it read from a disk.
+if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;

@@ -21,7 +21,7 @@ def _script() -> str:
 def violations(browser: Any, *rules: str) -> list[str]:
     """What is seriously wrong with the page that the browser shows, by these rules or else by all."""
     browser.execute_script(_script())
-    chosen = {"resultTypes": ["violations"]} | ({"runOnly": list(rules)} if rules else {})
+    chosen = {"resultTypes": ["violations"], "preload": False} | ({"runOnly": list(rules)} if rules else {})
     run = "const done = arguments[1]; axe.run(document, arguments[0]).then(done, error => done(String(error)));"
     found = browser.execute_async_script(run, chosen)
     assert isinstance(found, dict), found
