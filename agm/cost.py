@@ -26,6 +26,7 @@ from agm.critic import Critic
 from agm.data import prepared
 from agm.data.splits import SHARE, TEST_IMAGES
 from agm.errors import AgmError
+from agm.evaluate import BATCH
 from agm.generator import SCALE, Generator
 from agm.paths import results_folder
 from agm.profiles import Profile
@@ -61,7 +62,7 @@ class Images:
 class Rates:
     """Seconds on this machine, of `DEAREST` and of `CHEAPEST`.
 
-    `step`: a training step. `image`: evaluating one of many images. `single`: all iterations of one image alone.
+    `step`: a training step. `image`: evaluating one of many images. `single`: evaluating one image alone.
     """
 
     step: tuple[float, float]
@@ -189,11 +190,16 @@ def cost(config: RunConfig, images: Images, rates: Rates, found: np.ndarray | No
     def between(ends: tuple[float, float]) -> float:
         return max(ends[1] + at * (ends[0] - ends[1]), 0.1 * ends[1])
 
-    image, steps = between(rates.image), -(-images.train // config.training.batch_size)
-    seconds = config.training.epochs * (steps * between(rates.step) + EVALUATED * images.validation * image)
-    timing = min(TIMED_ROUNDS * between(rates.single), TIMED_SECONDS + between(rates.single))
-    disk = stored_bytes(config, images.test)
-    return Cost(seconds, EVALUATED * images.test * image + timing, resident + working_bytes(config, images), disk)
+    image, single, steps = between(rates.image), between(rates.single), -(-images.train // config.training.batch_size)
+
+    def evaluating(count: int) -> float:
+        """Every batch takes as long as one image alone at least, whatever there is in it."""
+        return EVALUATED * (-(-count // BATCH) * single + count * max(0.0, image - single / BATCH))
+
+    seconds = config.training.epochs * (steps * between(rates.step) + evaluating(images.validation))
+    timing = min(TIMED_ROUNDS * single, TIMED_SECONDS + single)
+    memory = resident + working_bytes(config, images)
+    return Cost(seconds, evaluating(images.test) + timing, memory, stored_bytes(config, images.test))
 
 
 def side_by_side(seconds: Iterable[float], cores: int) -> float:
