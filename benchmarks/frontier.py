@@ -177,10 +177,11 @@ def planned(arguments: argparse.Namespace) -> list[RunConfig]:
 
 
 def ours(arguments: argparse.Namespace) -> dict[str, list[tuple[RunConfig, runs.Run | None]]]:
-    """By name, one entry per seed: what is compared, and its run where there is one."""
+    """By name, one entry per seed: what is compared, and its run where there is one; without any it is left out."""
     named: dict[str, list[tuple[RunConfig, runs.Run | None]]] = {}
     for config in planned(arguments):
         named.setdefault(label_of(config), []).append((config, runs.find(config)))
+    named = {name: entries for name, entries in named.items() if any(run for _, run in entries)}
     for given in arguments.runs:
         folder = Path(given) if Path(given).is_dir() else runs_folder() / given
         run = runs.Run.read(folder)

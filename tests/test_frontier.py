@@ -76,6 +76,6 @@ def test_figure() -> None:
     assert list(lines["unbeaten"].get_xdata()) == [1, 2, 6, 20, 30]
     assert lines["imdn-residual"].get_markerfacecolor() == "white"
     assert lines["espcn"].get_markerfacecolor() != "white"
-    assert list(lines["rrrr, width 8, A"].get_ydata()) == [23.4, 24.0]
-    assert lines["rrrr, width 8, A"].get_linewidth() == pytest.approx(1.1)
+    assert list(lines["rrrr 8 A"].get_ydata()) == [23.4, 24.0]
+    assert lines["rrrr 8 A"].get_linewidth() == pytest.approx(1.1)
     assert style.render(fig).startswith(b"<?xml")

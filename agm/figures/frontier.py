@@ -66,5 +66,5 @@ def _ours(ax: Axes, name: str, group: pd.DataFrame, metric: str) -> None:
     """Wider networks have thicker lines."""
     layers, width, schedule, *residual = name.split("-")
     look: dict[str, Any] = {"color": OURS[schedule != "NOAEL"], "linestyle": "-" if residual else ":"}
-    look |= {"linewidth": 0.6 + int(width) / 16, "label": f"{layers}, width {width}, {schedule}"}
+    look |= {"linewidth": 0.6 + int(width) / 16, "label": f"{layers} {width} {schedule}"}
     ax.plot(group.ms, group[metric], marker=".", markersize=5, zorder=3, **look)
