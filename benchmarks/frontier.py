@@ -238,7 +238,8 @@ def join(arguments: argparse.Namespace) -> None:
     timing = {str(size): {key: t[key] for key in ("machine", "load", "rounds")} for size, t in found.items()}
     settings = {key: value for key, value in vars(arguments).items() if key not in ("step", "out", "list")}
     result = {"settings": settings, "run": _base(arguments).to_dict(), "timing": timing, "rows": rows}
-    result |= {"command": _command(arguments), "machine": next((t["machine"] for t in found.values()), None)}
+    machines = [t["machine"] for t in found.values()]
+    result |= {"command": _command(arguments), "machine": machines[0] if machines else None}
     print_table(rows)
     if arguments.out:
         files.write_json(arguments.out, files.finite(result))
