@@ -237,7 +237,7 @@ def join(arguments: argparse.Namespace) -> None:
         row["ms"] = {size: s and 1000 * s[row["iteration"] - 1] for size, s in seconds.items()}
     timing = {str(size): {key: t[key] for key in ("machine", "load", "rounds")} for size, t in found.items()}
     settings = {key: value for key, value in vars(arguments).items() if key not in ("step", "out", "list")}
-    result = {"settings": settings, "run": _base(arguments).to_dict(), "timing": timing, "rows": rows}
+    result: dict[str, Any] = {"settings": settings, "run": _base(arguments).to_dict(), "timing": timing, "rows": rows}
     machines = [t["machine"] for t in found.values()]
     result |= {"command": _command(arguments), "machine": machines[0] if machines else None}
     print_table(rows)
