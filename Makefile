@@ -61,11 +61,11 @@ lab: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.inference --out build/benchmarks/inference.json
-	$(BIN)/python -m benchmarks.deadlines --out build/benchmarks/deadlines.json
+	$(BIN)/python -m benchmarks.deadlines --calls 500 --out build/benchmarks/deadlines.json
 	$(BIN)/python -m benchmarks.runtimes --out build/benchmarks/runtimes.json
-	$(BIN)/python -m benchmarks.training --variants straightforward channels_last --layers nnnr rrrr --batch-size 4 \
+	$(BIN)/python -m benchmarks.training --variants straightforward winograd --layers nnnr rrrr --batch-size 4 \
 		--repeats 3 --steps 1 --device cpu --out build/benchmarks/training.json
-	@echo "notebooks/anytime.ipynb shows speed and deadlines with own = True"
+	@echo "notebooks/anytime.ipynb shows all of this with own = True"
 
 clean:
 	rm -rf build book/notebooks book/figures book/_static/demo .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis
