@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -73,18 +74,20 @@ def _price(
     from agm import budget, machine, probe
 
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it tells the precision each time
-    cores = torch.get_num_threads() if device == "cpu" else 1
+    cores = (os.cpu_count() or 1) if device == "cpu" else 1
     name = machine.describe(torch.device(device))["device"]
     about: dict[str, Any] = {"device": name, "cores": cores}
     if not missing:
         return {}, cores, about
-    counts = (1, cores) if device == "cpu" else (cores,)
-    rates = {threads: probe.measure(chosen.base, device, threads) for threads in counts}
+    own = torch.get_num_threads()
+    rates = {
+        threads: probe.measure(chosen.base, device, threads) for threads in ({1, own} if device == "cpu" else {own})
+    }
     costs = {threads: _costs(chosen, missing, found, device) for threads, found in rates.items()}
+    alone = costs.get(1, costs[own])
     if remembered:
-        own = cores if device == "cpu" else torch.get_num_threads()
-        budget.remember(chosen.name, name, own, costs[counts[0]], costs[counts[-1]])
-    return costs[counts[0]], cores, about | {"probe": {threads: vars(found) for threads, found in rates.items()}}
+        budget.remember(chosen.name, name, own, alone, costs[own])
+    return alone, cores, about | {"probe": {threads: vars(found) for threads, found in rates.items()}}
 
 
 def _costs(chosen: Profile, missing: list[RunConfig], rates: Rates, device: str) -> dict[str, Cost]:
@@ -106,6 +109,8 @@ def _print(rows: list[dict[str, Any]], device: str, cores: int) -> None:
 
 
 def _minutes(minutes: float) -> str:
+    if minutes < 1:
+        return f"{60 * minutes:.0f} s"
     return f"{minutes / 60:.1f} h" if minutes >= 120 else f"{minutes:.1f} min"
 
 
@@ -125,8 +130,8 @@ def _remarks(total: dict[str, Any], later: dict[str, Any] | None) -> str:
     if later:
         too = "long" if later["error"] > 0 else "short"
         lines.append(
-            f"So far: {later['runs']} runs were predicted to train {later['predicted_minutes']:.1f} min and took "
-            f"{later['taken_minutes']:.1f}, predicted {abs(later['error']):.0%} too {too}; a single run is typically "
+            f"So far: {later['runs']} runs were predicted to train {_minutes(later['predicted_minutes'])} and took "
+            f"{_minutes(later['taken_minutes'])}: {abs(later['error']):.0%} too {too}; a single run is typically "
             f"{later['typical_error']:.0%} off."
         )
     return "\n".join(lines)
