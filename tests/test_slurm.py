@@ -13,6 +13,7 @@ from typing import IO
 
 import pytest
 from support.checkout import BIN, copy
+from support.runs import RESULTS
 from support.slurm import MISSING, Slurm, slurm
 
 from agm import RunConfig, files, profiles
@@ -22,7 +23,6 @@ from workflow import plan
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"no {', '.join(MISSING)} (Debian: apt install slurm-wlm munge)")
 
-RESULTS = ("generator.safetensors", "metrics.csv", "test.safetensors", "config.json")
 EPOCHS = 24
 LONG_AGO = 1e6
 """Seconds that are added to a stopped run's time, to tell going on from beginning anew."""

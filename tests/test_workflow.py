@@ -14,10 +14,13 @@ from pathlib import Path
 import nbformat
 import pytest
 from support.checkout import BIN, ROOT, Checkout, run
+from support.runs import RESULTS
 
 from agm import cost, experiments, profiles
 from agm.code import training_files
 from agm.errors import AgmError
+from agm.step import Execution
+from agm.train import train
 from workflow import plan, run_notebook
 
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb") if path.stem != "playground")
@@ -53,6 +56,14 @@ def test_the_whole_book_is_made_from_nothing(checkout: Checkout) -> None:
         assert {path.stem for path in shown.glob("*.ipynb")} == set(names)
     runs = {path.parent.name for path in (checkout.root / "build" / "runs").glob("*/summary.json")}
     assert runs == {run.id for run in chain(*JOBS)}
+
+
+def test_its_runs_are_the_librarys_byte_for_byte(checkout: Checkout, tmp_path: Path) -> None:
+    """One of a job that ran beside others."""
+    config = JOBS[1][0]
+    assert train(config, tmp_path, Execution(device="cpu", progress=False)) == "finished"
+    for name in RESULTS:
+        assert (checkout.root / "build" / "runs" / config.id / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
 def test_progress_can_be_seen(checkout: Checkout) -> None:
@@ -217,7 +228,7 @@ def test_costs_follow_the_layers_the_schedule_and_the_data() -> None:
 def test_jobs_ask_for_more_memory_than_their_tensors_take(name: str, layers: str) -> None:
     run = profiles.load(name).run("cars", layers=layers)
     needed = cost.working_bytes(run, cost.images_of(run.data)) / 1e6
-    assert needed + 1000 < plan.memory_mb(run) < 2 * needed + plan.PROGRAM_MB
+    assert needed + 1000 < plan.memory_mb(run) < 3 * needed + plan.PROGRAM_MB
 
 
 def test_time_limits_follow_the_costs() -> None:

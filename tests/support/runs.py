@@ -13,6 +13,9 @@ from agm import RunConfig, profiles
 from agm import train as training
 from agm.step import Execution
 
+RESULTS = ("generator.safetensors", "metrics.csv", "test.safetensors", "config.json")
+"""What must be the same, byte for byte, whenever a run is made again; summary.json tells times."""
+
 
 def tiny(**fields: Any) -> RunConfig:
     """The smoke profile with two iterations, one epoch, few images."""
