@@ -21,8 +21,8 @@ from agm.profiles import Profile
 from agm.runs import Run
 from agm.schedule import Schedule
 
-SIDE = 128
-"""Pixels of a picture's sides; the network sees half as many."""
+SIDE, OWN_SIDE = 64, 128
+"""Pixels of the sides of bundled photographs and of one's own pictures; the network sees half as many."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def photographs(count: int = 12) -> list[Pixels]:
     return list(data.splits(wanted).test.high)
 
 
-def photograph(content: bytes, name: str, side: int = SIDE) -> Pixels:
+def photograph(content: bytes, name: str, side: int = OWN_SIDE) -> Pixels:
     """One's own picture: its centred square, (side, side, 3). Raises AgmError if it cannot be read."""
     return square(read_image(io.BytesIO(content), name), side).copy()  # PIL lends its own memory, to be read only
 

@@ -30,16 +30,16 @@ class Playground:
         self.profile = profile
         self.photographs = explore.photographs()
         self.found: list[Step] = []
-        slider = {"continuous_update": False, "layout": {"width": "24em"}, "style": {"description_width": "6em"}}
+        slider = {"continuous_update": False, "layout": {"width": "26em"}, "style": {"description_width": "7em"}}
         self.layers = widgets.SelectionSlider(options=ORL_CONFIGURATIONS, value="nnnr", description="ORL", **slider)
         self.schedule = widgets.SelectionSlider(options=SCHEDULES.items(), value="A", description="AEL", **slider)
-        self.own = widgets.Text(placeholder="x--x (4) - xxxx (6)", description="or your own", continuous_update=False)
+        self.own = widgets.Text(placeholder="x--x (4) - xxxx (6)", description="or your own", **slider)
         self.deadline = widgets.FloatLogSlider(
-            value=30, base=10, min=0, max=4, step=0.05, description="deadline, ms", readout_format=".0f", **slider
+            value=300, base=10, min=0, max=4, step=0.05, description="deadline, ms", readout_format=".0f", **slider
         )
         count = len(self.photographs)
         self.number = widgets.IntSlider(value=0, min=0, max=count - 1, description="photograph", **slider)
-        self.upload = widgets.FileUpload(accept="image/*", description="your own picture")
+        self.upload = widgets.FileUpload(accept="image/*", description="your own picture", layout={"width": "26em"})
         self.pictures, self.curve = (widgets.Image(format="png", layout={"max_width": "100%"}) for _ in range(2))
         self.status = widgets.HTML()
         for control in (self.layers, self.schedule, self.own, self.number, self.upload):

@@ -87,9 +87,9 @@ def test_a_picture_of_ones_own_is_cut_to_its_central_square() -> None:
 
 def test_photographs_and_their_versions() -> None:
     first = explore.photographs(3)[0]
-    assert first.shape == (128, 128, 3)
+    assert first.shape == (64, 64, 3)
     low, enlarged, high = explore.versions(first)
-    assert (low.shape, enlarged.shape, high.shape) == ((3, 64, 64), (3, 128, 128), (3, 128, 128))
+    assert (low.shape, enlarged.shape, high.shape) == ((3, 32, 32), (3, 64, 64), (3, 64, 64))
 
 
 def test_a_schedule_has_to_fit_the_layers() -> None:

@@ -96,7 +96,7 @@ def test_the_board_in_jupyterlab(lab: str, browser: Any) -> None:
 
     browser.find_element(By.XPATH, "//*[contains(@class,'lm-MenuBar-itemLabel') and text()='Run']").click()
     wait_for(lambda: menu(browser, "Run All Cells"), "the menu").click()
-    wait_for(lambda: len(pictures(browser)) == 2 and "iteration" in status(browser), "the board")
+    wait_for(lambda: len(pictures(browser)) == 2 and " ms (run " in status(browser), "the board")
     counts = (
         "return [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(p => p.innerText.trim())"
         ".filter(text => text.includes('*') || text === '[ ]:').length"
