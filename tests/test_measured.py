@@ -120,3 +120,14 @@ def test_recorded_or_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert measured.read("inference", own=True) == INFERENCE
     with pytest.raises(AgmError, match="make bench measures it here"):
         measured.read("inference")
+
+
+def test_calls_near_a_deadline() -> None:
+    found = measured.near(CALLS, "idle", 6.5)  # those with 6 and 7 ms
+    assert found["calls"] == 2
+    assert found["late"] == 1
+    assert found["latest, ms"] == 1
+    assert found["max iteration"] == 0
+    assert measured.near(CALLS, "idle", 400)["median iteration"] == 10
+    with pytest.raises(AgmError, match="unknown condition 'ilde'; did you mean 'idle'"):
+        measured.near(CALLS, "ilde", 5)

@@ -24,7 +24,7 @@ def curve(found: Sequence[Step], bicubic: float, deadline: float) -> Figure:
         style.baseline(ax, bicubic)
         ax.axvline(1000 * deadline, color=style.VERMILLION, label="deadline")
         ax.set(xlabel="milliseconds", ylabel="PSNR, dB", xlim=(0, max([1100 * deadline, *(1.05 * end for end in x)])))
-        ax.legend(loc="lower right")
+        ax.legend()
     return fig
 
 
