@@ -33,7 +33,7 @@ TINY = [
 COMMANDS = [
     *((), ("params",), ("train",), ("data",), ("data", "list"), ("data", "verify"), ("data", "prepare")),
     *(("data", "show"), ("runs",), ("evaluate",), ("upscale",), ("profile-machine",), ("export",)),
-    ("plan",),
+    *(("plan",), ("claims",), ("compare",)),
 ]
 
 
