@@ -87,6 +87,24 @@ def test_nothing_is_left_unresolved(html: Path, name: str) -> None:
     assert page.find_all(class_=["problematic", "system-message"]) == []
 
 
+@pytest.mark.parametrize("name", [f"{prefix}fig{n}" for prefix in ("", "cpu/") for n in range(4, 10)])
+def test_every_result_shows_its_provenance_where_it_stands(html: Path, name: str) -> None:
+    """In its notebook, and on the page of the book that shows it: below the figure, folded."""
+    assert parsed(html / "notebooks" / f"{name}.html").select("details.provenance")
+    shown = [
+        image
+        for page in TOC
+        if not page.startswith("notebooks/")
+        for image in parsed(html / f"{page}.html").select("article img")
+        if re.search(rf"{Path(name).name}\d*\.svg$", image["src"])  # Sphinx numbers those of equal names
+    ]
+    assert shown
+    for image in shown:
+        below = image.find_next("details", class_="provenance")
+        assert below is not None
+        assert f"notebooks/{Path(name).name}.ipynb" in below.get_text()
+
+
 def test_every_picture_says_what_it_shows(html: Path) -> None:
     silent = [
         f"{name}: {image['src']}"
