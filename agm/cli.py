@@ -168,8 +168,10 @@ def runs(
     missing: list[RunConfig] = []
     if profile is not None:
         planned = experiments.plan_all(experiments.EXPERIMENTS, profiles.load(profile))
-        finished = [run for run in finished if run.config in planned]
-        missing = [config for config in planned if config not in [run.config for run in finished]]
+        ids = {config.id for config in planned}
+        finished = [run for run in finished if run.config.id in ids]
+        ids -= {run.config.id for run in finished}
+        missing = [config for config in planned if config.id in ids]
         typer.echo(f"{len(finished)} of {len(planned)} runs planned by profile {profile} are finished", err=True)
     listed = table(finished, missing)
     if as_json:

@@ -158,7 +158,8 @@ class RunConfig:
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
     def to_dict(self) -> dict[str, Any]:
-        values = dataclasses.asdict(self)
+        parts = {"generator": self.generator, "data": self.data, "training": self.training}
+        values: dict[str, Any] = {name: dict(vars(part)) for name, part in parts.items()} | {"seed": self.seed}
         if self.training.sampling == "fixed":
             del values["training"]["sampling"]  # runs that were recorded before there was a choice keep their ids
         return values

@@ -66,9 +66,12 @@ class Run:
 
     def curve(self, metric: str = "mse", statistics: Statistics | None = None) -> pd.Series[float]:
         """A validation metric averaged over the iterations, by epoch (Section III-A2); NaN if one is not finite."""
-        rows = self.metrics[self.metrics.statistics == (statistics or self.config.generator.statistics)]
-        curve = rows.pivot(index="epoch", columns="iteration", values=metric).mean(axis=1, skipna=False)
-        return curve.replace([np.inf, -np.inf], np.nan)
+        # By hand, since hundreds of runs are read at once and pandas' pivot takes ten times as long.
+        wanted = (self.metrics.statistics == (statistics or self.config.generator.statistics)).to_numpy(dtype=bool)
+        epochs, which = np.unique(self.metrics.epoch.to_numpy()[wanted], return_inverse=True)
+        values = self.metrics[metric].to_numpy(dtype=float)[wanted]
+        curve = np.bincount(which, values, len(epochs)) / np.bincount(which, minlength=len(epochs))
+        return pd.Series(np.where(np.isfinite(curve), curve, np.nan), index=pd.Index(epochs, name="epoch"))
 
     def test(self, metric: str = "mse", statistics: Statistics | None = None) -> np.ndarray:
         """A test metric of each iteration: (T,). NaN where it was not finite."""

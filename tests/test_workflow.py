@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -208,6 +209,15 @@ def test_jobs_hold_every_run_once(name: str) -> None:
     jobs = plan.training_jobs(profile, set())
     assert list(chain(*jobs)) == experiments.plan_all(experiments.EXPERIMENTS, profile)
     assert max(map(len, jobs)) <= profile.runs_per_job
+
+
+def test_a_thousand_runs_are_cut_into_jobs() -> None:
+    """16 configurations on three sets of data with 20 seeds, and those under AEL and with less data."""
+    smoke = profiles.load("smoke")
+    wide = dataclasses.replace(smoke, seeds=dict.fromkeys(profiles.ROLES, tuple(range(20))), layers={}, runs_per_job=1)
+    jobs = plan.training_jobs(wide, set())
+    assert len({run.id for run in chain(*jobs)}) == len(jobs) == 20 * (16 * 3 + 4 + 2 * 4)
+    assert len(plan.minutes(jobs, 240)) == len(jobs)
 
 
 def test_recorded_runs_are_not_trained_again() -> None:
