@@ -48,7 +48,7 @@ def test_one_cell_holds_the_parameters(path: Path) -> None:
 @each
 def test_the_parameters_bear_the_names_of_the_configuration(path: Path) -> None:
     known = papermill.inspect_notebook(str(path))
-    others = {"profile", "seeds", "out", "measure", "folder", "image", "recorded", "own"}
+    others = {"profile", "seeds", "out", "measure", "folder", "image", "recorded", "own", "size"}
     assert set(known) - field_owners().keys() <= others
     assert known["profile"]["default"] == '"quick"'
 
@@ -90,7 +90,10 @@ def test_widgets_are_for_the_playground_alone() -> None:
         assert "agm.playground" not in source
 
 
-@pytest.mark.parametrize("name", [*(f"fig{n}" for n in range(1, 10)), "table1", "order", "statistics", "anytime"])
+SHOWING = (*(f"fig{n}" for n in range(1, 10)), "table1", "order", "statistics", "anytime", "schedules", "frontier")
+
+
+@pytest.mark.parametrize("name", SHOWING)
 def test_every_result_says_what_it_was_made_with_and_invites_to_change_it(name: str) -> None:
     path = ROOT / "notebooks" / f"{name}.ipynb"
     source = "".join(line for cell in cells(path) for line in cell["source"])
