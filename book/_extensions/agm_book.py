@@ -30,7 +30,7 @@ def launch_the_source(app: Sphinx, page: str, template: str, context: dict[str, 
 
 def plain_prose(app: Sphinx, what: str, name: str, of: object, options: object, lines: list[str]) -> None:
     """Docstrings have a line for each parameter, which reStructuredText would run together, and |x| is a norm."""
-    lines[:] = [line.replace("|", r"\|") for line in lines]
+    lines[:] = [line.replace("|", r"\|") for line in lines if not line.startswith("Alias for field number")]
     for i in reversed(range(1, len(lines))):
         if FIELD.match(lines[i]):
             lines.insert(i, "")
