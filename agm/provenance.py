@@ -24,6 +24,9 @@ UNKNOWN = "not recorded"
 
 ANEW = "the runs as well, from nothing"
 
+LONGEST = 240
+"""Letters of a command line that a banner shows; longer ones are folded with the rest."""
+
 FRESH = 'AGM_HOME="$PWD/fresh"'
 """A project folder without runs: whatever is needed is trained there, and nothing that is here is touched."""
 
@@ -54,9 +57,10 @@ class Provenance:
     def _banner(self) -> str:
         if not self.stale:
             return ""
-        remake = f"<code>{html.escape(list(self.commands.values())[-1])}</code>"
+        command = list(self.commands.values())[-1]
+        remake = f"Remake with <code>{html.escape(command)}</code>" if len(command) <= LONGEST else "See how below."
         look = "border-left:4px solid #D55E00;padding:0.2em 0.8em;margin:0.5em 0"
-        return f"<div class='stale' role='note' style='{look}'>{html.escape(self.stale)} Remake with {remake}</div>"
+        return f"<div class='stale' role='note' style='{look}'>{html.escape(self.stale)} {remake}</div>"
 
 
 def _row(name: str, value: str) -> str:
