@@ -11,6 +11,8 @@ TRAINING_CODE = (
     "config",
     "schedule",
     "layers",
+    "convolution",
+    "winograd",
     "generator",
     "critic",
     "losses",
