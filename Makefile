@@ -65,7 +65,8 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.runtimes --out build/benchmarks/runtimes.json
 	$(BIN)/python -m benchmarks.training --variants straightforward winograd --layers nnnr rrrr --batch-size 4 \
 		--repeats 3 --steps 1 --device cpu --out build/benchmarks/training.json
-	@echo "notebooks/anytime.ipynb shows all of this with own = True"
+	$(BIN)/python -m benchmarks.scaling --out build/benchmarks/scaling.json
+	@echo "notebooks/anytime.ipynb and notebooks/scaling.ipynb show all of this with own = True"
 
 clean:
 	rm -rf build book/notebooks book/figures book/_static/demo .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis

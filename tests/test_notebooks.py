@@ -90,7 +90,16 @@ def test_widgets_are_for_the_playground_alone() -> None:
         assert "agm.playground" not in source
 
 
-SHOWING = (*(f"fig{n}" for n in range(1, 10)), "table1", "order", "statistics", "anytime", "schedules", "frontier")
+SHOWING = (
+    *(f"fig{n}" for n in range(1, 10)),
+    "table1",
+    "order",
+    "statistics",
+    "anytime",
+    "schedules",
+    "frontier",
+    "scaling",
+)
 
 
 @pytest.mark.parametrize("name", SHOWING)

@@ -1,0 +1,173 @@
+"""How cost grows: processor time of a training step with one thing varied, and of planning and listing many runs.
+
+    python -m benchmarks.scaling --out build/benchmarks/scaling.json
+
+Training: a step of `LAYERS` on one thread, at `BASE` but for one field; the fastest of --rounds. Planning:
+`snakemake --dry-run` of so many runs, a job each. Listing: `agm runs` of so many finished runs; judging: `agm claims`.
+Processor time says what it takes where nothing else is at work; `mb` is the largest memory of the process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+import yaml
+
+from agm import files, machine, profiles
+from agm.config import ORL_CONFIGURATIONS, STATISTICS, RunConfig
+from agm.profiles import FOLDER, ROLES
+from agm.step import Execution, build, stepper
+
+ROOT = Path(__file__).parents[1]
+BASE = {"width": 16, "image_size": 32, "batch_size": 4, "iterations": 4}
+VARIED = {
+    "width": (8, 16, 32, 64),
+    "image_size": (16, 32, 64, 128),
+    "batch_size": (1, 2, 4, 8, 16),
+    "iterations": (1, 2, 4, 8, 16),
+}
+LAYERS = ("nnnr", "rrrr")
+PLANNED = (60, 300, 1200, 3000)
+LISTED = (100, 1000, 10000)
+
+# A process counts the memory of the one that started it as its own, so a small one does that.
+WRAPPER = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss)
+"""
+
+Row = dict[str, Any]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("build/benchmarks/scaling.json"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--planned", type=int, nargs="*", default=PLANNED, help="how many runs to plan")
+    parser.add_argument("--listed", type=int, nargs="*", default=LISTED, help="how many runs to list and to judge")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    started = time.monotonic()
+    rows = [*training(arguments.rounds), *planning(arguments.planned), *listing(arguments.listed)]
+    settings = {name: getattr(arguments, name) for name in ("rounds", "planned", "listed")}
+    written: dict[str, Any] = {"settings": settings, "machine": machine.describe(torch.device("cpu")), "rows": rows}
+    written["seconds"] = time.monotonic() - started
+    files.write_json(arguments.out, written)
+    return 0
+
+
+def training(rounds: int) -> Iterator[Row]:
+    """Seconds of one training step, by what is varied."""
+    for layers, (field, values) in itertools.product(LAYERS, VARIED.items()):
+        for value in values:
+            seconds = step_seconds(configured(layers, **{field: value}), rounds)
+            yield {"what": "training", "layers": layers, "by": field, "value": value, "seconds": seconds}
+
+
+def configured(layers: str, **fields: int) -> RunConfig:
+    sizes = BASE | fields
+    schedule = f"xxxx ({sizes['iterations']})"
+    return profiles.load("smoke").run("cars", layers=layers, schedule=schedule, critic_width=sizes["width"], **sizes)
+
+
+def step_seconds(config: RunConfig, rounds: int) -> float:
+    """The fastest of so many steps, after one that warms up."""
+    execution = Execution(device="cpu", progress=False)
+    networks = build(config, execution)
+    update, size, images = stepper(networks, config.training, execution), config.data.image_size, config.training
+    low, high = (torch.rand(images.batch_size, 3, side, side) for side in (size // 2, size))
+    found = []
+    for _ in range(rounds + 1):
+        started = time.process_time()
+        update(low, high, torch.zeros(images.batch_size))
+        found.append(time.process_time() - started)
+    return min(found[1:])
+
+
+def planning(counts: list[int]) -> Iterator[Row]:
+    """A dry run of the whole workflow in a folder where nothing is made yet."""
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder)
+        subprocess.run(["cp", "-r", str(ROOT / "agm"), folder], check=True)
+        for name in ("workflow", "notebooks", "book", "results", "data", "_config.yml"):
+            (project / name).symlink_to(ROOT / name)
+        for count in counts:
+            (project / "agm" / "profiles" / "many.yml").write_text(yaml.safe_dump(many(count)))
+            command = ["snakemake", "--snakefile", "workflow/Snakefile", "--cores", "1", "--dry-run", "--quiet"]
+            yield {"what": "planning", "value": count, **measured([*command, "--config", "profile=many"], project)}
+
+
+def many(count: int) -> dict[str, Any]:
+    """Profile smoke with so many seeds that there are `count` runs: 16 configurations on three sets, and 12 more."""
+    values = yaml.safe_load((FOLDER / "smoke.yml").read_text())
+    del values["layers"]
+    seeds = list(range(max(1, count // (3 * len(ORL_CONFIGURATIONS) + 12))))
+    return dict(values) | {"seeds": dict.fromkeys(ROLES, seeds), "runs_per_job": 1}
+
+
+def listing(counts: list[int]) -> Iterator[Row]:
+    """Runs that were never trained, of profile cpu."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number, config in enumerate(made_up(max(counts, default=0)), 1):
+            write(Path(folder) / "build" / "runs" / config.id, config)
+            if number in counts:
+                for what, command in (("listing", "runs"), ("judging", "claims")):
+                    words = ["agm", command, "--profile", "cpu"]
+                    yield {"what": what, "value": number, **measured(words, Path(folder))}
+
+
+def made_up(count: int) -> Iterator[RunConfig]:
+    """Configurations that a profile might have: what the paper varies, under seed after seed."""
+    base = profiles.load("cpu")
+    varied = itertools.product(range(count), ROLES, (1.0, 0.25), ("NOAEL", "A", "B"), ORL_CONFIGURATIONS)
+    for seed, role, fraction, schedule, layers in itertools.islice(varied, count):
+        yield replace(base.run(role, fraction=fraction, schedule=schedule, layers=layers), seed=seed)
+
+
+def write(folder: Path, config: RunConfig) -> None:
+    """A run folder like those of `agm train`, without weights. Plain writing: atomic writing waits for the disk."""
+    folder.mkdir(parents=True)
+    steps = config.generator.iterations
+    quality = {"mse": [0.01] * steps, "psnr": [20.0] * steps, "ssim": [0.5] * steps}
+    bicubic = {"mse": 0.01, "psnr": 20.0, "ssim": 0.5}
+    summary = {"id": config.id, "status": "finished", "epochs": config.training.epochs, "seconds": 100.0}
+    summary |= {"test": dict.fromkeys(STATISTICS, quality), "bicubic": {"validation": bicubic, "test": bicubic}}
+    summary |= {"parameters": 1, "seconds_until_iteration": [0.01] * steps, "machine": {"device": "made up"}}
+    summary |= {"data": {"images": {"train": 400, "validation": 100, "test": 400}}}
+    rows = [
+        {"epoch": epoch + 1, "statistics": kind, "iteration": t + 1, **bicubic, "visual_loss": 0.1, "critic_loss": 0.1}
+        for epoch, kind, t in itertools.product(range(config.training.epochs), STATISTICS, range(steps))
+    ]
+    for name, value in (("config", config.to_dict()), ("summary", summary)):
+        (folder / f"{name}.json").write_text(json.dumps(value, indent=1))
+    (folder / "metrics.csv").write_text(pd.DataFrame(rows).to_csv(index=False))
+
+
+def measured(command: list[str], folder: Path) -> dict[str, float]:
+    """Processor time and largest memory of a command that is to succeed."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = os.environ | {"AGM_HOME": str(folder), "PYTHONPATH": str(ROOT), "PATH": path, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", WRAPPER, *command], cwd=folder, env=environment, stdout=subprocess.PIPE, check=True
+    )
+    seconds, largest = done.stdout.split()
+    return {"seconds": float(seconds), "mb": int(largest) * (1 if sys.platform == "darwin" else 1024) / 1e6}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
