@@ -216,6 +216,7 @@ def printed(checkout: Checkout, html: Path) -> PdfReader:
     os.environ["CHROMIUM"] = CHROMIUM
     done = checkout.snakemake("pdf")
     assert done.returncode == 0, done.stdout
+    parsed.cache_clear()  # other tests edit the book, and what is printed is built anew
     return PdfReader(checkout.root / "build" / "agm.pdf")
 
 
