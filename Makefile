@@ -18,7 +18,7 @@ PYTHON := $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 	$$name -c "$(NEW_ENOUGH)" 2>/dev/null && { echo $$name; break; }; done)
 endif
 
-.PHONY: help book pdf test lint lab bench clean unlock
+.PHONY: help book pdf test lint lab bench audit clean unlock
 
 help:
 	@echo "make book   the whole book from scratch: environment, training, notebooks, HTML (PROFILE=$(PROFILE))"
@@ -28,6 +28,7 @@ help:
 	@echo "make test   lint, then all tests: unit, notebooks, workflow, book"
 	@echo "make bench  measure speed and deadlines on this machine, into build/benchmarks"
 	@echo "make lint   ruff, mypy, nbstripout"
+	@echo "make audit  look the pinned packages up among known vulnerabilities, over the network"
 	@echo "make clean  delete what was made (runs, figures, book), keep the environment and the data"
 	@echo "make unlock after a power cut, when Snakemake says that the folder is locked"
 
@@ -68,22 +69,34 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.scaling --out build/benchmarks/scaling.json
 	@echo "notebooks/anytime.ipynb and notebooks/scaling.ipynb show all of this with own = True"
 
+# `AUDIT=--osv-url=...` asks another service of that kind. Its answer comes on stdout, the rest of what it says is told in
+# one line: without a network that is a traceback.
+audit: $(VENV)/.installed
+	@mkdir -p build/logs
+	@$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict --vulnerability-service osv \
+		--progress-spinner off $(AUDIT) 2> build/logs/audit.log || { tail -n 1 build/logs/audit.log >&2; exit 1; }
+	@tail -n 1 build/logs/audit.log
+
 clean:
 	rm -rf build book/notebooks book/figures book/_static/demo .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 unlock: $(VENV)/.installed
 	$(BIN)/snakemake --workflow-profile workflow/profiles/local --unlock
 
-# The environment is made again only when what is to be in it has changed.
-$(VENV)/.installed: pyproject.toml constraints.txt
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off
+
+# The environment is made again only when what is to be in it has changed. What the lock names is checked by its hash.
+# Torch is not in it, nor the CUDA libraries it may bring: which of its wheels is right, platform and index decide.
+$(VENV)/.installed: pyproject.toml constraints.txt requirements.lock
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "agm needs Python 3.11 or newer; python3 here is $$(python3 --version 2>&1)." >&2; \
 		echo "Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; fi
 	@$(PYTHON) -c "$(NEW_ENOUGH)" || { echo "$(PYTHON) is $$($(PYTHON) --version 2>&1); agm needs 3.11 or newer." >&2; exit 1; }
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "$(PYTHON) cannot make environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	@echo "Installing about 240 packages, 2 GB, into $(VENV): this takes minutes, once."
-	@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
-		-e '.[book,test]' -c constraints.txt | awk '/^Collecting/ {printf "  %3d  %s\n", ++n, $$2; fflush()} \
-		/^Installing collected/ {print "  unpacking them all"; fflush()}'
+	@echo "Installing about 260 packages, 2 GB, into $(VENV): this takes minutes, once."
+	@set -o pipefail; { $(INSTALL) --require-hashes --no-deps -r requirements.lock && \
+		$(INSTALL) --no-build-isolation -e '.[book,test]' -c constraints.txt; } | \
+		awk '/^Collecting/ {printf "  %3d  %s\n", ++n, $$2; fflush()} \
+		/^Installing collected/ {print "  unpacking them"; fflush()}'
 	@touch $@

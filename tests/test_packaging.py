@@ -1,9 +1,15 @@
-"""pyproject.toml, constraints.txt and environment.yml say the same; the licence and the citation are in order."""
+"""What says which packages there are says the same; none has a known flaw; licence and citation are in order."""
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
 import sys
+import threading
 import tomllib
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -60,6 +66,61 @@ def test_every_direct_dependency_is_pinned_alike_everywhere(
     assert environment[name] == constraints[name]
 
 
+def test_the_lock_has_a_hash_of_everything_pinned_but_torch(constraints: dict[str, Version]) -> None:
+    text = re.sub(r"^#.*\n", "", (ROOT / "requirements.lock").read_text(), flags=re.MULTILINE)
+    entries = re.split(r"\n(?=\S)", text.strip())
+    assert [entry for entry in entries if not re.search(r"--hash=sha256:[0-9a-f]{64}\b", entry)] == []
+    locked = pins([entry.partition(" \\")[0] for entry in entries])
+    assert locked == {name: pinned for name, pinned in constraints.items() if name != "torch"}
+
+
+@pytest.fixture
+def advisories() -> Iterator[tuple[str, list[str]]]:
+    """The address of a service that knows of a flaw in each of the packages of a list."""
+    flawed: list[str] = []
+
+    class Service(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["package"]["name"]
+            known = {"vulns": [{"id": "MADE-UP-1", "summary": "a flaw", "affected": []}]} if asked in flawed else {}
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(known).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Service) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", flawed
+        server.shutdown()
+
+
+def audit(url: str) -> subprocess.CompletedProcess[str]:
+    """`make audit`, in an environment that is taken as it is."""
+    command = ["make", "--silent", "--assume-old=.venv/.installed", "audit", f"AUDIT=--osv-url={url}"]
+    return subprocess.run([*command, f"BIN={Path(sys.executable).parent}"], cwd=ROOT, capture_output=True, text=True)
+
+
+def test_the_audit_finds_known_flaws(advisories: tuple[str, list[str]]) -> None:
+    url, flawed = advisories
+    clean = audit(url)
+    assert clean.returncode == 0, clean.stderr
+    assert "No known vulnerabilities found" in clean.stdout
+    flawed.append("pillow")
+    found = audit(url)
+    assert found.returncode != 0
+    assert re.search(r"^pillow\s+\S+\s+MADE-UP-1", found.stdout, re.MULTILINE)
+    assert "Found 1 known vulnerability" in found.stderr
+
+
+def test_the_audit_says_in_one_line_that_nobody_answers() -> None:
+    done = audit("http://127.0.0.1:9")
+    assert done.returncode != 0
+    (line, _) = done.stderr.strip().splitlines()  # and make's own
+    assert "ConnectionError" in line
+
+
 def test_the_environment_names_nothing_else(environment: dict[str, Version]) -> None:
     assert set(environment) == {canonicalize_name(requirement.name) for requirement in DIRECT}
 
@@ -89,7 +150,7 @@ def test_what_is_pinned_is_pinned_all_the_way_down(constraints: dict[str, Versio
                 seen.add((name, wanted))
                 queue += [(needed, wanted) for needed in _requirements(name)]
     cuda = {name for name in missing if name.startswith(("nvidia-", "cuda-", "triton"))}  # torch's own, for GPUs
-    assert missing == cuda
+    assert missing - {"pip"} == cuda  # pip-audit asks for the environment's own pip
 
 
 def _requirements(name: str) -> list[Requirement]:
