@@ -18,7 +18,7 @@ import typer
 
 from agm import cli_anytime, cli_claims, cli_export, cli_plan, experiments, profiles
 from agm.config import ORL_CONFIGURATIONS, STATISTICS, GeneratorConfig, RunConfig, field_owners
-from agm.errors import AgmError, unknown
+from agm.errors import AgmError, enough_memory, unknown
 
 UNFINISHED = 75
 """Exit code of a run that was stopped and can go on (EX_TEMPFAIL): run the same command again."""
@@ -330,12 +330,8 @@ def app() -> None:
     """Entry point: mistakes the user can mend become one line on standard error and exit code 1."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     try:
-        commands()
+        with enough_memory("end other programs, or take smaller images or fewer of them"):
+            commands()
     except AgmError as error:
         typer.echo(f"agm: {error}", err=True)
         sys.exit(1)
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, MemoryError) or "out of memory" in str(error):
-            typer.echo("agm: out of memory; lower --set batch_size=... or --set width=...", err=True)
-            sys.exit(1)
-        raise

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from agm.errors import AgmError
+from agm.errors import AgmError, enough_memory
 
 if TYPE_CHECKING:
     from agm.anytime.upscaler import AnytimeUpscaler, Result
+
+SMALLER = "use a smaller --tile, or a smaller picture"
 
 Model = Annotated[
     str | None,
@@ -57,7 +57,7 @@ def upscale(
     pairs = _pairs(source, out)
     if not source.is_dir():
         _check_free(out, force)
-    with _out_of_memory():
+    with enough_memory(SMALLER):
         from agm.anytime.upscaler import TILE, AnytimeUpscaler
         from agm.machine import choose
 
@@ -91,7 +91,7 @@ def profile_machine(
 
     It counts for one model, number of threads and machine, while the machine is as busy as it is then.
     """
-    with _out_of_memory():
+    with enough_memory(SMALLER):
         from agm.anytime.times import FINISH, profile_path, write_profile
         from agm.anytime.upscaler import AnytimeUpscaler
         from agm.machine import choose
@@ -189,7 +189,7 @@ def _one(upscaler: AnytimeUpscaler, source: Path, out: Path, deadline: float | N
     upscaler.check(deadline, iterations)  # a wrong option is not the picture's fault
     try:
         picture = pictures.read(source)
-        with _out_of_memory():
+        with enough_memory(SMALLER):
             result = upscaler.upscale(picture.image, deadline, iterations)
             content = pictures.encode(out, cast(Any, result.image), picture)
     except AgmError as error:
@@ -218,13 +218,3 @@ def _use_threads(threads: int | None) -> None:
 
     if threads is not None:
         torch.set_num_threads(threads)
-
-
-@contextmanager
-def _out_of_memory() -> Iterator[None]:
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, MemoryError) or re.search(r"out of memory|can't allocate memory", str(error)):
-            raise AgmError("out of memory; use a smaller --tile, or a smaller picture") from None
-        raise

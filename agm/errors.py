@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+NO_MEMORY = re.compile(r"out of memory|can't allocate memory|ALLOC_FAILED|bad_alloc", re.IGNORECASE)
+"""How torch and the libraries below it say so, on processors and on GPUs."""
 
 
 class AgmError(Exception):
@@ -16,3 +21,14 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> AgmError:
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return AgmError(f"unknown {kind} {name!r}{hint} (known: {', '.join(names)})")
+
+
+@contextmanager
+def enough_memory(hint: str) -> Iterator[None]:
+    """Where memory runs out within, raises AgmError with what to do about it."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):
+            raise AgmError(f"out of memory; {hint}") from None
+        raise

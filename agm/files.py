@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import math
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import safetensors
 import safetensors.torch
@@ -49,21 +49,43 @@ def locked(path: Path, seconds: float) -> Iterator[None]:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write beside the target, then rename: a reader, or a crash, sees the old file or the new one, never a part."""
-    partial: Path | None = None
+    partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        partial = Path(name)
-        with os.fdopen(handle, "wb") as file:
+        with _only_writer(partial) as file:
+            file.truncate(0)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        partial.chmod(0o644)  # mkstemp's 0600 would keep others from reading results
-        partial.replace(path)
+            partial.chmod(0o644)  # whatever the umask: others may read results
+            partial.replace(path)
     except OSError as error:
-        if partial is not None:
-            partial.unlink(missing_ok=True)
         raise unwritable(path, error) from None
+
+
+@contextmanager
+def _only_writer(partial: Path) -> Iterator[BinaryIO]:
+    """Open a file that one process at a time writes; its name is fixed, so what a killed one left is written over."""
+    while True:
+        with os.fdopen(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644), "r+b") as file:
+            with suppress(OSError):  # some file systems have no locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if not _is(file, partial):
+                continue  # while we waited, its writer put it in its place
+            try:
+                yield file
+            except BaseException:
+                partial.unlink(missing_ok=True)
+                raise
+            return
+
+
+def _is(file: BinaryIO, path: Path) -> bool:
+    """Whether an open file is the one that has this name now."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def write_text(path: Path, content: str) -> None:
@@ -79,8 +101,12 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def encode_json(value: Any) -> bytes:
+    return f"{json.dumps(value, indent=1, allow_nan=False)}\n".encode()
+
+
 def write_json(path: Path, value: Any) -> None:
-    write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+    write_bytes(path, encode_json(value))
 
 
 def read_json(path: Path) -> Any:
@@ -91,6 +117,21 @@ def read_json(path: Path) -> Any:
         raise AgmError(f"{path}: missing") from None
     except (OSError, ValueError) as error:
         raise AgmError(f"{path}: cannot be read as JSON ({error})") from None
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def seal(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a JSON file, and in `sha256` a checksum over all of them."""
+    body = {name: value for name, value in fields.items() if name != "sha256"}
+    return body | {"sha256": sha256(json.dumps(body, sort_keys=True).encode())}
+
+
+def is_sealed(fields: Mapping[str, Any]) -> bool:
+    """Whether the checksum that `seal` adds is there and right."""
+    return bool(fields.get("sha256") == seal(fields)["sha256"])
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:

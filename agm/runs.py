@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 COLUMNS = ["epoch", "statistics", "iteration", "mse", "psnr", "ssim", "visual_loss", "critic_loss"]
 """The columns of metrics.csv."""
 
+RESTORE = "restore it, or delete the folder to train the run again"
+
 
 @dataclass(frozen=True)
 class Run:
@@ -47,6 +49,8 @@ class Run:
             raise AgmError(
                 f"{folder}: summary.json belongs to another configuration than config.json; delete the folder"
             )
+        if ("sha256" in summary or "files" in summary) and not files.is_sealed(summary):  # older runs have neither
+            raise AgmError(f"{folder / 'summary.json'}: damaged, its checksum does not match; {RESTORE}")
         return cls(config, folder, summary)
 
     @property
@@ -54,11 +58,18 @@ class Run:
         """Whether it travels with the project, rather than having been made here."""
         return results_folder() in self.folder.parents
 
+    def _intact(self, name: str) -> Path:
+        """The path of one of the run's files. Raises AgmError if its checksum is not the one in the summary."""
+        path, sha256 = self.folder / name, self.summary.get("files", {}).get(name)
+        if sha256 is not None and path.exists() and files.sha256(path.read_bytes()) != sha256:
+            raise AgmError(f"{path}: damaged or another run's, its checksum does not match; {RESTORE}")
+        return path
+
     @cached_property
     def metrics(self) -> pd.DataFrame:
         """Validation: one row per epoch, kind of batch statistics and iteration; none if the first epoch diverged."""
         try:
-            return pd.read_csv(self.folder / "metrics.csv")
+            return pd.read_csv(self._intact("metrics.csv"))
         except pd.errors.EmptyDataError:
             return pd.DataFrame(columns=COLUMNS, dtype=float)
         except (OSError, ValueError) as error:
@@ -88,7 +99,7 @@ class Run:
 
         Raises AgmError if the file is damaged or another run's.
         """
-        path = self.folder / "test.safetensors"
+        path = self._intact("test.safetensors")
         if not path.exists():
             return None
         tensors, meta = files.read_tensors(path)
@@ -103,7 +114,7 @@ class Run:
 
     def generator(self) -> Generator:
         """The trained network, on the CPU, in evaluation mode."""
-        return load(self.folder / "generator.safetensors")
+        return load(self._intact("generator.safetensors"))
 
 
 def load(path: str | Path) -> Generator:

@@ -6,10 +6,12 @@ uninterrupted run: everything random is drawn anew from (seed, epoch, step), so 
 
 from __future__ import annotations
 
+import logging
 import math
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -25,7 +27,7 @@ from agm import checkpoint, data, files, machine
 from agm.checkpoint import Progress
 from agm.config import STATISTICS, RunConfig
 from agm.data import Part, Splits
-from agm.errors import AgmError
+from agm.errors import AgmError, enough_memory
 from agm.evaluate import METRICS, bicubic_baseline, evaluate, time_iterations
 from agm.generator import Generator
 from agm.schedule import Schedule, candidates, sandwich
@@ -33,6 +35,9 @@ from agm.step import Execution, build, stepper
 
 CONFIG, SUMMARY, WEIGHTS, CHECKPOINT = "config.json", "summary.json", "generator.safetensors", "checkpoint.safetensors"
 METRICS_FILE, TEST_FILE = "metrics.csv", "test.safetensors"
+CHECKED = (CONFIG, METRICS_FILE, TEST_FILE, WEIGHTS)
+"""The files whose checksums stand in the summary."""
+logger = logging.getLogger(__name__)
 
 
 class Stop:
@@ -72,17 +77,17 @@ def train(config: RunConfig, folder: Path, execution: Execution | None = None) -
     process is at it and `execution` says not to wait. Raises AgmError.
     """
     execution = execution or Execution()
-    if (folder / SUMMARY).exists():
-        return _status(folder / SUMMARY)
-    data.locate(config.data.dataset)  # a misspelt name should leave nothing behind
     started, lock = time.monotonic(), folder.with_name(f".{folder.name}.lock")
+    if (folder / SUMMARY).exists():
+        return _finished(folder, lock)
+    data.locate(config.data.dataset)  # a misspelt name should leave nothing behind
+    sizes = f"batch_size {config.training.batch_size}, width {config.generator.width}"
+    hint = f"lower one of {sizes}, image_size {config.data.image_size}; {folder} keeps its last checkpoint"
     try:
-        with files.locked(lock, execution.time_budget if execution.wait else 0):
+        with files.locked(lock, execution.time_budget if execution.wait else 0), enough_memory(hint):
             left = execution.time_budget - (time.monotonic() - started)
             status = _train(config, folder, replace(execution, time_budget=left))
-            if status != "interrupted":
-                lock.unlink(missing_ok=True)  # whoever still waits for it will find the run finished
-            return status
+            return status if status == "interrupted" else _finished(folder, lock)
     except TimeoutError:
         return "interrupted" if execution.wait else "busy"
 
@@ -90,7 +95,7 @@ def train(config: RunConfig, folder: Path, execution: Execution | None = None) -
 def _train(config: RunConfig, folder: Path, execution: Execution) -> str:
     """`train`, in the only process that is at this run."""
     if (folder / SUMMARY).exists():  # while we waited
-        return _status(folder / SUMMARY)
+        return "finished"
     settings, schedule = config.training, Schedule.parse(config.training.schedule)
     parts = data.splits(config.data)
     files.write_json(folder / CONFIG, config.to_dict())
@@ -138,6 +143,8 @@ def _train(config: RunConfig, folder: Path, execution: Execution) -> str:
                 bar.update()
             training_loss = losses.div(steps).tolist()
             if not all(map(math.isfinite, training_loss)):
+                where = f"{folder}: the loss is not finite in epoch {progress.epoch + 1}"
+                logger.warning("%s; recorded as diverged, in the state after the epoch before", where)
                 networks.generator.load_state_dict(good)
                 _write_metrics(folder, progress)
                 return _finish(config, folder, "diverged", networks.generator, parts, schedule, progress, device)
@@ -156,11 +163,15 @@ def _train(config: RunConfig, folder: Path, execution: Execution) -> str:
     return _finish(config, folder, "finished", networks.generator, parts, schedule, progress, device)
 
 
-def _status(path: Path) -> str:
-    summary = files.read_json(path)
+def _finished(folder: Path, lock: Path) -> str:
+    """How a run ended. Whoever still waits for the lock will find the run finished, too."""
+    summary = files.read_json(folder / SUMMARY)
     status = summary.get("status") if isinstance(summary, dict) else None
     if status not in ("finished", "diverged"):
-        raise AgmError(f"{path}: does not say how the run ended; delete the folder to train it again")
+        raise AgmError(f"{folder / SUMMARY}: does not say how the run ended; delete the folder to train it again")
+    for path in (folder / CHECKPOINT, lock):  # here, since a kill may have come right after the summary
+        with suppress(OSError):
+            path.unlink()
     return str(status)
 
 
@@ -248,8 +259,8 @@ def _finish(
         summary["schedules"] = _scores(generator, parts.validation, config)
     files.write_tensors(folder / TEST_FILE, {"mse": tests[config.generator.statistics].mse}, {"id": config.id})
     save_weights(folder / WEIGHTS, generator, config)
-    files.write_json(folder / SUMMARY, files.finite(summary))
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    summary["files"] = {name: files.sha256((folder / name).read_bytes()) for name in CHECKED}
+    files.write_json(folder / SUMMARY, files.seal(files.finite(summary)))
     return status
 
 

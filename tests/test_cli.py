@@ -13,6 +13,7 @@ from typing import Any
 import click
 import numpy as np
 import pytest
+import torch
 import typer
 from PIL import Image
 from support.images import made_up, write_prepared
@@ -269,13 +270,22 @@ def test_impossible_params(agm_command: Agm, options: tuple[str, str]) -> None:
     refused(agm_command("params", *options), options[1])
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate 2 TiB\nmore")])
+NO_MEMORY = (
+    MemoryError(),
+    RuntimeError("CUDA out of memory. Tried to allocate 2 TiB\nmore"),
+    torch.OutOfMemoryError("CUDA out of memory."),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+)
+
+
+@pytest.mark.parametrize("error", NO_MEMORY)
 def test_out_of_memory_is_one_line(agm_command: Agm, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     def fail(*_: object) -> None:
         raise error
 
     monkeypatch.setattr("agm.train.build", fail)
-    refused(agm_command("train", *TINY), "out of memory; lower --set batch_size")
+    refused(agm_command("train", *TINY), "out of memory; lower one of batch_size 8, width 2, image_size 16")
 
 
 def test_a_bug_is_not_dressed_up_as_a_mistake(agm_command: Agm, monkeypatch: pytest.MonkeyPatch) -> None:

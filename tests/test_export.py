@@ -282,7 +282,7 @@ def test_nothing_is_overwritten_without_being_told(agm_command: Agm, home: Path)
     command = ("export", "--model", weights(home / "w.safetensors"), "--out", home / "out")
     assert agm_command(*command).code == 0
     before = (home / "out" / "chain.json").read_bytes()
-    refused(agm_command(*command, "--schedule", "---x (2)"), "out: holds an export", "replace it with --force")
+    refused(agm_command(*command, "--schedule", "---x (2)"), "out: holds another export", "replace it with --force")
     assert (home / "out" / "chain.json").read_bytes() == before
     assert agm_command(*command, "--schedule", "---x (2)", "--force").code == 0
     assert (home / "out" / "chain.json").read_bytes() != before

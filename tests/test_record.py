@@ -41,7 +41,9 @@ def test_packed_runs_are_found_where_they_were_unpacked(recorded: Path, monkeypa
         taken, own = (runs.Run.read(folder / config.id) for folder in (results_folder() / "smoke", runs_folder()))
         assert taken.recorded
         assert taken.has_weights == (config.seed == 1)
-        assert taken.summary == own.summary
+        checksums = {"files": taken.summary["files"], "sha256": taken.summary["sha256"]}
+        assert taken.summary == own.summary | checksums
+        assert set(taken.summary["files"]) == {path.name for path in taken.folder.iterdir()} - {"summary.json"}
         assert taken.metrics.to_numpy(object)[:, 2:].astype(float) == pytest.approx(
             own.metrics.to_numpy(object)[:, 2:].astype(float), rel=1e-6
         )

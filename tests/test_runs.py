@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from support.runs import tiny
+from support.runs import seal_anew, tiny
 
 import agm
 from agm import Generator, files, runs
@@ -99,6 +99,7 @@ def test_an_epoch_with_a_number_that_is_not_finite_has_none_in_the_curve(run: Ru
         cells[3] = value
         broken = [*lines[:line], ",".join(cells), *lines[line + 1 :]]
         (run.folder / "metrics.csv").write_text("\n".join(broken))
+        seal_anew(run.folder)
         curve = Run.read(run.folder).curve()
         assert curve.isna().to_list() == [line == 1, line == 7]
 

@@ -89,6 +89,9 @@ def pack(config: RunConfig, out: Path, with_weights: bool) -> None:
     if with_weights:
         tensors, meta = files.read_tensors(folder / WEIGHTS)
         contents[WEIGHTS] = files.encode_tensors({key: _half(tensor) for key, tensor in tensors.items()}, meta)
+    summary = files.read_json(folder / SUMMARY)
+    summary["files"] = {name: files.sha256(content) for name, content in contents.items() if name != SUMMARY}
+    contents[SUMMARY] = files.encode_json(files.seal(summary))
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, content in contents.items():
@@ -106,8 +109,9 @@ def _half(tensor: torch.Tensor) -> torch.Tensor:
 def unpack(source: Path, results: Path) -> int:
     """Take packed runs, refusing anything in an archive that is not one of the files of its run."""
     for path in sorted(source.rglob("*.tar")):
-        for name, content in _contents(path).items():
-            files.write_bytes(results / path.stem / name, content)
+        contents = _contents(path)
+        for name in sorted(contents, key=SUMMARY.__eq__):  # the summary last: a run that has one is complete
+            files.write_bytes(results / path.stem / name, contents[name])
     return 0
 
 

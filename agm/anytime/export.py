@@ -7,9 +7,8 @@ with the session's `externalData`.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import tempfile
+import math
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -60,21 +59,21 @@ def export(
     """Write a generator's steps for a schedule to a new folder; returns what stands in chain.json.
 
     `precision`: of the stored convolution weights, 32 or 16 bits; the arithmetic is of 32. `run`: where the weights are
-    from. Raises AgmError, and writes nothing, if onnx is missing, the folder is in the way or the weights are not
-    finite.
+    from. The same export that is there already stays. Raises AgmError, and writes nothing, if onnx is missing, the
+    folder is in the way or the weights are not finite.
     """
     check_statistics(statistics)
     if precision not in PRECISIONS:
         raise AgmError(f"precision {precision}: the weights are stored with 32 or 16 bits")
     target = folder.expanduser().resolve()  # where a link leads, so that the last rename stays on one disk
-    _check_free(target, force)
+    _check_place(target)
     contents = encode(generator, schedule, statistics, precision)
     about = {"run": run, "statistics": statistics, "precision": precision, "schedule": str(schedule)}
-    listed = {name: {"bytes": len(c), "sha256": hashlib.sha256(c).hexdigest()} for name, c in contents.items()}
+    listed = {name: {"bytes": len(c), "sha256": files.sha256(c)} for name, c in contents.items()}
     chain = {"format": FORMAT, **about, "generator": asdict(generator.config), "about": ABOUT, "files": listed}
-    chain |= describe(generator.config, schedule, statistics)
-    contents[CHAIN] = (json.dumps(chain, indent=1) + "\n").encode()
-    _put(contents, target)
+    chain = files.seal(chain | describe(generator.config, schedule, statistics))
+    contents[CHAIN] = files.encode_json(chain)
+    _put(contents, target, force)
     return chain
 
 
@@ -235,13 +234,15 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     chain = files.read_json(folder / CHAIN)
     if not isinstance(chain, dict) or chain.get("format") != FORMAT or "files" not in chain:
         raise AgmError(f"{folder / CHAIN}: not written by this version of agm, or damaged; export again")
+    if not files.is_sealed(chain):
+        raise AgmError(f"{folder / CHAIN}: damaged, its checksum does not match; export again")
     contents = {}
     for name, entry in chain["files"].items():
         try:
             contents[name] = (folder / name).read_bytes()
         except OSError as error:
             raise AgmError(f"{folder / name}: cannot be read ({error.strerror}); export again") from None
-        if hashlib.sha256(contents[name]).hexdigest() != entry["sha256"]:
+        if files.sha256(contents[name]) != entry["sha256"]:
             raise AgmError(f"{folder / name}: damaged, it is not what {CHAIN} says; export again")
     return chain, contents
 
@@ -250,28 +251,51 @@ def _zeros(shape: list[Any], size: dict[str, int]) -> Any:
     return np.zeros([size.get(side, side) for side in shape], np.float32)
 
 
-def _check_free(out: Path, force: bool) -> None:
-    """Raises AgmError if a folder may not be made, or not be replaced."""
+def _check_place(out: Path) -> None:
+    """Raises AgmError if there is something else than an export."""
     if not out.name or (out.exists() and not out.is_dir()):
         raise AgmError(f"{out}: not a place for a folder; name another one with --out")
-    if not out.is_dir() or not any(out.iterdir()):
-        return
-    if not (out / CHAIN).is_file():
+    if out.is_dir() and any(out.iterdir()) and not (out / CHAIN).is_file():
         raise AgmError(f"{out}: holds other files, but no export; name an empty or a new folder with --out")
-    if not force:
-        raise AgmError(f"{out}: holds an export; name another folder with --out, or replace it with --force")
 
 
-def _put(contents: dict[str, bytes], out: Path) -> None:
-    """Write a folder beside its place, then rename it: there is all of it, or nothing."""
+def _put(contents: dict[str, bytes], out: Path, force: bool) -> None:
+    """Write a folder beside its place, then rename it: there is all of it, or nothing.
+
+    The folder's name is fixed: what a killed process left there is put back, or written over.
+    """
+    partial, lock = out.with_name(f".{out.name}.partial"), out.with_name(f".{out.name}.lock")
+    new, old = partial / "new", partial / "old"
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as partial:
-            new, old = Path(partial, "new"), Path(partial, "old")
-            for name, content in contents.items():
-                files.write_bytes(new / name, content)
-            if out.is_dir():
-                out.rename(old)
-            new.rename(out)
+        with files.locked(lock, math.inf):
+            _undo(partial, out)
+            try:
+                if not _is_there(contents, out, force):
+                    for name, content in contents.items():
+                        files.write_bytes(new / name, content)
+                    if out.is_dir():
+                        out.rename(old)
+                    new.rename(out)
+            finally:
+                _undo(partial, out)
+                lock.unlink(missing_ok=True)
     except OSError as error:
         raise files.unwritable(out, error) from None
+
+
+def _undo(partial: Path, out: Path) -> None:
+    """Remove what is unfinished; put back what was to be replaced and was not."""
+    if (partial / "old").is_dir() and not out.exists():
+        (partial / "old").rename(out)
+    shutil.rmtree(partial, ignore_errors=True)
+
+
+def _is_there(contents: dict[str, bytes], out: Path, force: bool) -> bool:
+    """Whether this very export is in its place. Raises AgmError if another one is, unless `force` is given."""
+    if not (out / CHAIN).is_file():
+        return False
+    if all((out / name).is_file() and (out / name).read_bytes() == content for name, content in contents.items()):
+        return True
+    if not force:
+        raise AgmError(f"{out}: holds another export; name another folder with --out, or replace it with --force")
+    return False

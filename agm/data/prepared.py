@@ -39,11 +39,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Card:
-    """What is read of a card: the set's name, whether its groups leak, and what the set really is if a substitute."""
+    """What is read of a card: the set's name, whether its groups leak, and what the set really is if a substitute.
+
+    `manifest`: the sha256 of manifest.csv; older cards have none.
+    """
 
     name: str
     groups_leak: bool
     substitute: str = ""
+    manifest: str = ""
 
 
 def is_prepared(folder: Path) -> bool:
@@ -54,6 +58,8 @@ def load(folder: Path) -> ImageSet:
     """Read and verify a prepared set. Raises AgmError naming the first image that is missing or damaged."""
     card = read_card(folder)
     entries = read_manifest(folder / MANIFEST)
+    if card.manifest and hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest() != card.manifest:
+        raise AgmError(f"{folder / MANIFEST}: damaged, it is not what {CARD} says; prepare or copy the set again")
     images = np.empty((len(entries), SIZE, SIZE, 3), dtype=np.uint8)
     path = folder / IMAGES
     try:
@@ -89,7 +95,7 @@ def read_card(folder: Path) -> Card:
         raise AgmError(f"{path}: groups_leak: {leak!r} is neither true nor false")
     if not isinstance(substitute, str):
         raise AgmError(f"{path}: substitute: {substitute!r} is not a name")
-    return Card(name, leak, substitute)
+    return Card(name, leak, substitute, str(fields.get("manifest") or ""))
 
 
 def read_manifest(path: Path) -> list[Entry]:

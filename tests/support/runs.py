@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agm import RunConfig, profiles
+from agm import RunConfig, files, profiles
 from agm import train as training
 from agm.step import Execution
 
@@ -21,6 +21,13 @@ def tiny(**fields: Any) -> RunConfig:
     """The smoke profile with two iterations, one epoch, few images."""
     small = {"iterations": 2, "schedule": "xxxx (2)", "epochs": 1, "validation_images": 4, "test_images": 4}
     return profiles.load("smoke").run("cars", **{"layers": "rnnr", **small, **fields})
+
+
+def seal_anew(folder: Path) -> None:
+    """Let a run's summary believe what a test has written into the run's files."""
+    summary = files.read_json(folder / "summary.json")
+    summary["files"] = {name: files.sha256((folder / name).read_bytes()) for name in RESULTS}
+    files.write_json(folder / "summary.json", files.seal(summary))
 
 
 def train_in_child(config: RunConfig, folder: Path, interval: float) -> None:

@@ -78,6 +78,7 @@ def prepare(name: str, path: Path, out: Path, force: bool = False) -> Prepared:
     except BusyError:
         raise
     except AgmError:
+        _restore(partial, target)
         shutil.rmtree(partial, ignore_errors=True)
         raise
     shutil.rmtree(partial, ignore_errors=True)
@@ -138,6 +139,7 @@ def _assemble(plan: Plan, journal: Journal, folder: Path) -> dict[str, Any]:
             archive.addfile(member, io.BytesIO(content))
             writer.writerow({"index": number, "source": row.source, "group": row.group, **columns})
     card = _card(plan, digest.hexdigest(), odd)
+    card["manifest"] = hashlib.sha256((folder / prepared.MANIFEST).read_bytes()).hexdigest()
     text = yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100)
     (folder / prepared.CARD).write_text(text, encoding="utf-8")
     for name in (prepared.IMAGES, prepared.MANIFEST, prepared.CARD):
@@ -210,7 +212,7 @@ def _put(partial: Path, out: Path, force: bool) -> bool:
 
 
 def _restore(partial: Path, out: Path) -> None:
-    """Undo a replacement that was killed between its two renames."""
+    """Undo a replacement that was killed, or failed, between its two renames."""
     if (partial / "old").is_dir() and not out.exists():
         (partial / "old").rename(out)
 
