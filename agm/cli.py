@@ -99,11 +99,15 @@ def train(
     winograd: Annotated[bool, typer.Option(help="On a CPU: fewer products in wide layers, other roundings.")] = True,
     compile_: Annotated[bool, typer.Option("--compile", help="torch.compile the ConvLSTMs' gate equations.")] = False,
     graph: Annotated[bool, typer.Option(help="Record the training step as a CUDA graph: fastest on a GPU.")] = False,
+    devices: Annotated[
+        int, typer.Option(min=1, help="GPUs, or processes on a CPU, that share each batch; torchrun says it by itself.")
+    ] = 1,
 ) -> None:
     """Train a run, or all runs of an experiment, and write a folder for each.
 
     What a profile leaves open is the paper's setting. A finished run is not trained again; an interrupted one goes on.
     Ctrl-C, SIGTERM and the time budget stop at the next step and save; after a crash, the last checkpoint counts.
+    Several devices train one run together: the same run, with the same batches, up to rounding.
     """
     chosen = profiles.load(profile)
     named = {"layers": layers, "schedule": schedule, "dataset": dataset, "epochs": epochs, "seed": seed}
@@ -122,6 +126,7 @@ def train(
         configs = [chosen.run(role, **fields) if role in profiles.ROLES else chosen.run("cars", dataset=role, **fields)]
     budget = parse_duration(time_budget) if time_budget else float("inf")
 
+    from agm import distributed
     from agm.analysis import schedule_name
     from agm.paths import runs_folder  # only now: importing torch takes seconds, and a mistake should show at once
     from agm.runs import find
@@ -141,11 +146,15 @@ def train(
             time_budget=deadline - time.monotonic(),
             label=label,
             graph=graph,
+            devices=devices,
         )
         status = train_run(config, folder, how)
         if status == "interrupted":
-            typer.echo(f"{config.id} stopped and saved in {folder}; run the same command again to go on", err=True)
+            if distributed.leads():
+                typer.echo(f"{config.id} stopped and saved in {folder}; run the same command again to go on", err=True)
             raise typer.Exit(UNFINISHED)
+        if not distributed.leads():
+            continue
         finished = find(config, out)
         assert finished is not None
         mse, psnr = finished.test("mse").mean(), finished.test("psnr")[-1]

@@ -15,6 +15,7 @@ TRAINING_CODE = (
     "winograd",
     "generator",
     "critic",
+    "distributed",
     "losses",
     "metrics",
     "evaluate",

@@ -29,6 +29,9 @@ Update = Callable[[Tensor, Tensor | None, Tensor | None], tuple[Tensor, Tensor]]
 Convolve = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """What `convolve` is; training may use one of `agm.convolution`."""
 
+Norm = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, bool, float, float], Tensor]
+"""What `torch.nn.functional.batch_norm` is; training may use that of `agm.distributed`."""
+
 
 class IterationNorm(nn.Module):
     """Batch norm whose running statistics can be told apart by iteration.
@@ -49,6 +52,7 @@ class IterationNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(iterations + 1, channels))  # (T + 1, C)
         self.register_buffer("running_var", torch.ones(iterations + 1, channels))
+        self.training_norm: Norm = F.batch_norm
 
     def forward(self, x: Tensor, t: int, statistics: Statistics) -> Tensor:
         """x: (N, C, H, W) -> (N, C, H, W). Past the last iteration, the last iteration's statistics are used."""
@@ -56,7 +60,7 @@ class IterationNorm(nn.Module):
             shared = self.running_mean.shape[0] - 1
             mean, var = torch.zeros_like(self.running_mean[:2])
             # With momentum 1 the "running" statistics are the batch's own, at no extra pass over x.
-            y = F.batch_norm(x, mean, var, self.weight, self.bias, True, 1.0, self.epsilon)
+            y = self.training_norm(x, mean, var, self.weight, self.bias, True, 1.0, self.epsilon)
             with torch.no_grad():
                 for i in (min(t, shared - 1), shared):
                     self.running_mean[i].lerp_(mean, self.momentum)

@@ -15,6 +15,7 @@ from torch import Tensor
 from agm import convolution, machine
 from agm.config import RunConfig, TrainingConfig
 from agm.critic import Critic, clip_weights
+from agm.distributed import World
 from agm.errors import AgmError
 from agm.generator import Generator
 from agm.layers import ConvLSTM, lstm_update
@@ -26,7 +27,9 @@ from agm.schedule import Schedule
 class Execution:
     """How a run is carried out: nothing here is part of a run's identity.
 
-    `device`: auto, cpu or cuda. `winograd`: on a CPU, convolutions of 128 channels and more as in `agm.convolution`.
+    `device`: auto, cpu or cuda. `devices`: how many GPUs, or processes on a CPU, train the run together, as in
+    `agm.distributed`; torchrun says it by itself.
+    `winograd`: on a CPU, convolutions of 128 channels and more as in `agm.convolution`.
     `compile`: fuse the gate equations of ConvLSTM layers. `graph`: on a GPU, record the
     training step once as a CUDA graph and replay it, instead of launching its thousands of kernels each time.
     `time_budget`: seconds until the run stops and saves itself.
@@ -45,6 +48,7 @@ class Execution:
     label: str = ""
     graph: bool = False
     wait: bool = True
+    devices: int = 1
 
 
 @dataclass(frozen=True)
@@ -58,14 +62,17 @@ class Networks:
     wrapped_critic: Any
     optimizer: Any
     critic_optimizer: Any
+    world: World
 
 
-def build(config: RunConfig, execution: Execution) -> Networks:
-    """Networks with the initial weights that the seed decides, on their device."""
-    settings = config.training
-    fabric = _fabric(execution.device, settings.precision)
+def build(config: RunConfig, execution: Execution, world: World | None = None) -> Networks:
+    """Networks with the initial weights that the seed decides, on their device. `world`: the run's processes."""
+    settings, world = config.training, world or World()
+    fabric = _fabric(execution.device, settings.precision, world)
     torch.manual_seed(config.seed)
     generator, critic = Generator(config.generator), Critic(settings, config.data.image_size)
+    world.share_moments(generator)
+    world.share_moments(critic)
     if execution.channels_last:
         generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         critic.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -81,7 +88,7 @@ def build(config: RunConfig, execution: Execution) -> Networks:
     adam["capturable"] = execution.graph and fabric.device.type == "cuda"
     wrapped_generator, optimizer = fabric.setup(generator, torch.optim.Adam(generator.parameters(), **adam))
     wrapped_critic, critic_optimizer = fabric.setup(critic, torch.optim.Adam(critic.parameters(), **adam))
-    return Networks(fabric, generator, critic, wrapped_generator, wrapped_critic, optimizer, critic_optimizer)
+    return Networks(fabric, generator, critic, wrapped_generator, wrapped_critic, optimizer, critic_optimizer, world)
 
 
 def train_step(
@@ -95,6 +102,7 @@ def train_step(
     """One update of both networks. low: (N, 3, H, W), target: (N, 3, 2H, 2W); mix: (N,) for the gradient penalty.
 
     `schedules`: those that are trained, the configuration's by default; the critic sees the first one's last image.
+    Where several processes train, `low`, `target` and `mix` are this one's share of the batch.
     Returns the visual and the critic loss, (2,), without waiting for the device.
     """
     fabric, generator, critic = networks.fabric, networks.wrapped_generator, networks.wrapped_critic
@@ -110,7 +118,7 @@ def train_step(
         loss_d = loss_d + settings.penalty_weight * gradient_penalty(critic, target, fake, mix)
     networks.critic_optimizer.zero_grad()
     fabric.backward(loss_d)
-    _update(fabric, critic, networks.critic_optimizer, settings)
+    _update(networks, critic, networks.critic_optimizer, settings)
     if settings.lipschitz == "clipping":
         clip_weights(networks.critic, settings.weight_clip)
 
@@ -125,8 +133,8 @@ def train_step(
         share = visual_loss(generator(low, schedule), target) / (1 + len(others))
         fabric.backward(share)
         visual += share.detach()
-    _update(fabric, generator, networks.optimizer, settings)
-    return torch.stack([visual, loss_d.detach()])
+    _update(networks, generator, networks.optimizer, settings)
+    return networks.world.mean(torch.stack([visual, loss_d.detach()]))
 
 
 class Update(Protocol):
@@ -180,15 +188,17 @@ class GraphedStep:
         return self.losses
 
 
-def _fabric(device: str, precision: str) -> Fabric:
+def _fabric(device: str, precision: str, world: World) -> Fabric:
+    accelerator = machine.choose(device)
     return Fabric(
-        accelerator=machine.choose(device),
-        devices=1,
+        accelerator=accelerator,
+        devices=[world.local] if accelerator == "cuda" and world.size > 1 else 1,
         precision="bf16-mixed" if precision == "bf16" else "32-true",
         plugins=LightningEnvironment(),  # or else Fabric looks for Slurm, and warns where it is but is not used
     )
 
 
-def _update(fabric: Fabric, module: Any, optimizer: Any, settings: TrainingConfig) -> None:
-    fabric.clip_gradients(module, optimizer, max_norm=settings.gradient_clip, error_if_nonfinite=False)
+def _update(networks: Networks, module: Any, optimizer: Any, settings: TrainingConfig) -> None:
+    networks.world.average_gradients(module.parameters())  # before they are clipped: the limit is for the whole batch's
+    networks.fabric.clip_gradients(module, optimizer, max_norm=settings.gradient_clip, error_if_nonfinite=False)
     optimizer.step()

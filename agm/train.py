@@ -6,6 +6,7 @@ uninterrupted run: everything random is drawn anew from (seed, epoch, step), so 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import signal
@@ -23,15 +24,17 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from agm import checkpoint, data, files, machine
+from agm import checkpoint, data, distributed, files, machine
 from agm.checkpoint import Progress
 from agm.config import STATISTICS, RunConfig
 from agm.data import Part, Splits
+from agm.distributed import World
 from agm.errors import AgmError, enough_memory
 from agm.evaluate import METRICS, bicubic_baseline, evaluate, time_iterations
 from agm.generator import Generator
+from agm.launch import launch
 from agm.schedule import Schedule, candidates, sandwich
-from agm.step import Execution, build, stepper
+from agm.step import Execution, Networks, build, stepper
 
 CONFIG, SUMMARY, WEIGHTS, CHECKPOINT = "config.json", "summary.json", "generator.safetensors", "checkpoint.safetensors"
 METRICS_FILE, TEST_FILE = "metrics.csv", "test.safetensors"
@@ -41,9 +44,13 @@ logger = logging.getLogger(__name__)
 
 
 class Stop:
-    """Says when to stop: SIGTERM or SIGINT came, or the time budget is spent. Restores the signal handlers on exit."""
+    """Says when to stop: SIGTERM or SIGINT came, or the time budget is spent. Restores the signal handlers on exit.
 
-    def __init__(self, budget: float) -> None:
+    Of several processes, all stop as soon as one of them has to; they must all ask equally often.
+    """
+
+    def __init__(self, budget: float, world: World) -> None:
+        self.world = world
         self.deadline = time.monotonic() + budget
         self.reason = ""
 
@@ -66,11 +73,11 @@ class Stop:
     def __bool__(self) -> bool:
         if not self.reason and time.monotonic() > self.deadline:
             self.reason = "time budget"
-        return bool(self.reason)
+        return self.world.any(bool(self.reason))
 
 
 def train(config: RunConfig, folder: Path, execution: Execution | None = None) -> str:
-    """Train one run, or go on with it, in `folder`. Only one process at a time does.
+    """Train one run, or go on with it, in `folder`. Only one process at a time does, or several `devices` together.
 
     Returns "finished"; "diverged" if the training loss stopped being finite (recorded like a finished run, since
     instability is a result); "interrupted" if it was stopped and a further call will go on; or "busy" if another
@@ -78,29 +85,48 @@ def train(config: RunConfig, folder: Path, execution: Execution | None = None) -
     """
     execution = execution or Execution()
     started, lock = time.monotonic(), folder.with_name(f".{folder.name}.lock")
+    world = distributed.join(execution.device)
     if (folder / SUMMARY).exists():
-        return _finished(folder, lock)
-    data.locate(config.data.dataset)  # a misspelt name should leave nothing behind
+        if world.size == 1:
+            return _finished(folder, lock)
+    else:
+        data.locate(config.data.dataset)  # a misspelt name should leave nothing behind
+    distributed.check(config, world, execution.devices, execution.graph)
+    if execution.devices > world.size:
+        return launch(_train_in_child, (config, folder, execution, started), execution.device, execution.devices)
     sizes = f"batch_size {config.training.batch_size}, width {config.generator.width}"
     hint = f"lower one of {sizes}, image_size {config.data.image_size}; {folder} keeps its last checkpoint"
+    with enough_memory(hint), contextlib.ExitStack() as held:
+        status = world.first(_claim(held, lock, folder, execution) if world.rank == 0 else "")
+        left = execution.time_budget - (time.monotonic() - started)
+        status = status or _train(config, folder, replace(execution, time_budget=left), world)
+        ended = world.rank == 0 and status not in ("interrupted", "busy")
+        return world.first(_finished(folder, lock) if ended else status)
+
+
+def _train_in_child(config: RunConfig, folder: Path, execution: Execution, started: float) -> str:
+    """`train`, in one of the processes that it launched. Starting them took its time; the clock is the same for all."""
+    left = execution.time_budget - (time.monotonic() - started)
+    return train(config, folder, replace(execution, time_budget=left))
+
+
+def _claim(held: contextlib.ExitStack, lock: Path, folder: Path, execution: Execution) -> str:
+    """Lock a run for ourselves; returns nothing, or why there is nothing to train."""
     try:
-        with files.locked(lock, execution.time_budget if execution.wait else 0), enough_memory(hint):
-            left = execution.time_budget - (time.monotonic() - started)
-            status = _train(config, folder, replace(execution, time_budget=left))
-            return status if status == "interrupted" else _finished(folder, lock)
+        held.enter_context(files.locked(lock, execution.time_budget if execution.wait else 0))
     except TimeoutError:
         return "interrupted" if execution.wait else "busy"
+    return "finished" if (folder / SUMMARY).exists() else ""  # while we waited
 
 
-def _train(config: RunConfig, folder: Path, execution: Execution) -> str:
-    """`train`, in the only process that is at this run."""
-    if (folder / SUMMARY).exists():  # while we waited
-        return "finished"
+def _train(config: RunConfig, folder: Path, execution: Execution, world: World) -> str:
+    """`train`, in the only processes that are at this run. The first of them alone writes, validates and tests."""
     settings, schedule = config.training, Schedule.parse(config.training.schedule)
     parts = data.splits(config.data)
-    files.write_json(folder / CONFIG, config.to_dict())
+    if world.rank == 0:
+        files.write_json(folder / CONFIG, config.to_dict())
 
-    networks = build(config, execution)
+    networks = build(config, execution, world)
     device = networks.fabric.device
     losses = torch.zeros(2, device=device)  # sums over the epoch so far: visual loss, critic loss
     good = _snapshot(networks.generator)  # the generator after the last whole epoch
@@ -108,6 +134,8 @@ def _train(config: RunConfig, folder: Path, execution: Execution) -> str:
     started, saved = time.monotonic() - progress.seconds, time.monotonic()
 
     def save() -> None:
+        if world.rank > 0:
+            return
         progress.seconds = time.monotonic() - started
         checkpoint.save(folder / CHECKPOINT, config, networks, losses, good, progress)
 
@@ -119,10 +147,10 @@ def _train(config: RunConfig, folder: Path, execution: Execution) -> str:
         initial=progress.epoch * steps + progress.step,
         desc=execution.label or f"{config.generator.layers} {config.id}",
         unit="step",
-        disable=None if execution.progress else True,
+        disable=None if execution.progress and world.rank == 0 else True,
     )
     networks.generator.train()
-    with Stop(execution.time_budget) as stop, bar:
+    with Stop(execution.time_budget, world) as stop, bar:
         while progress.epoch < settings.epochs:
             order = batches(config.seed, progress.epoch, len(parts.train), settings.batch_size)
             for step, batch in enumerate(order):
@@ -135,32 +163,35 @@ def _train(config: RunConfig, folder: Path, execution: Execution) -> str:
                     save()
                     saved = time.monotonic()
                 # Without waiting for the device, which may still be busy with the step before.
-                index = torch.from_numpy(batch).to(device, non_blocking=True)
-                mix = _mix(config.seed, progress.epoch, step, len(batch)).to(device, non_blocking=True)
+                share = world.share(len(batch))
+                index = torch.from_numpy(batch[share]).to(device, non_blocking=True)
+                mix = _mix(config.seed, progress.epoch, step, len(batch))[share].to(device, non_blocking=True)
                 schedules = trained(config, progress.epoch, step)
                 losses += update(low[index].float() / 255, high[index].float() / 255, mix, schedules)
                 progress.step = step + 1
                 bar.update()
             training_loss = losses.div(steps).tolist()
             if not all(map(math.isfinite, training_loss)):
-                where = f"{folder}: the loss is not finite in epoch {progress.epoch + 1}"
-                logger.warning("%s; recorded as diverged, in the state after the epoch before", where)
-                networks.generator.load_state_dict(good)
-                _write_metrics(folder, progress)
-                return _finish(config, folder, "diverged", networks.generator, parts, schedule, progress, device)
-            progress.rows += _validate(
-                networks.generator, parts.validation, schedule, config, progress.epoch + 1, training_loss
-            )
+                if world.rank == 0:
+                    where = f"{folder}: the loss is not finite in epoch {progress.epoch + 1}"
+                    logger.warning("%s; recorded as diverged, in the state after the epoch before", where)
+                    networks.generator.load_state_dict(good)
+                    _write_metrics(folder, progress)
+                return _finish(config, folder, "diverged", networks, parts, schedule, progress)
             progress.epoch, progress.step = progress.epoch + 1, 0
             losses.zero_()
             good = _snapshot(networks.generator)
-            _write_metrics(folder, progress)
-            save()
+            if world.rank == 0:
+                progress.rows += _validate(
+                    networks.generator, parts.validation, schedule, config, progress.epoch, training_loss
+                )
+                _write_metrics(folder, progress)
+                save()
+                bar.set_postfix(validation_mse=f"{_validation_mse(progress, config):.4f}")
             saved = time.monotonic()
-            bar.set_postfix(validation_mse=f"{_validation_mse(progress, config):.4f}")
             if stop:  # after the last epoch as well: the tests take a while
                 return "interrupted"
-    return _finish(config, folder, "finished", networks.generator, parts, schedule, progress, device)
+    return _finish(config, folder, "finished", networks, parts, schedule, progress)
 
 
 def _finished(folder: Path, lock: Path) -> str:
@@ -232,13 +263,15 @@ def _finish(
     config: RunConfig,
     folder: Path,
     status: str,
-    generator: Generator,
+    networks: Networks,
     parts: Splits,
     schedule: Schedule,
     progress: Progress,
-    device: torch.device,
 ) -> str:
     """Test, then write the weights and, last of all, the summary: a run that has one is complete."""
+    if networks.world.rank > 0:
+        return status
+    generator = networks.generator
     tests = {kind: evaluate(generator, parts.test, schedule, kind, config.training.precision) for kind in STATISTICS}
     times = time_iterations({"": (generator, schedule)}, config.data.image_size, limit=5.0)[""]
     images = data.load(config.data.dataset, config.data.image_size)
@@ -253,7 +286,7 @@ def _finish(
         "bicubic": {"validation": bicubic_baseline(parts.validation), "test": bicubic_baseline(parts.test)},
         "seconds_until_iteration": times,
         "data": {"fingerprint": images.fingerprint, "stand_in": images.stand_in, "images": counts},
-        "machine": machine.describe(device),
+        "machine": machine.describe(networks.fabric.device) | {"devices": networks.world.size},
     }
     if config.training.sampling == "any":
         summary["schedules"] = _scores(generator, parts.validation, config)
