@@ -58,7 +58,7 @@ lint: $(VENV)/.installed
 	$(BIN)/nbstripout --verify notebooks/*.ipynb
 
 lab: $(VENV)/.installed
-	$(BIN)/jupyter lab --notebook-dir=notebooks
+	$(BIN)/jupyter lab --ip=127.0.0.1 --notebook-dir=notebooks
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.inference --out build/benchmarks/inference.json

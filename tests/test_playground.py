@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shlex
 import socket
 import subprocess
 import time
@@ -12,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
 import pytest
 from support.checkout import BIN, ROOT
 
@@ -34,13 +36,17 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port = free.getsockname()[1]
     folders = {name: str(root / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
     environment = os.environ | folders | {"AGM_HOME": str(root), "OMP_NUM_THREADS": "1"}
-    command = [BIN / "jupyter-lab", "--no-browser", "--allow-root", f"--port={port}", f"--notebook-dir={root}"]
-    options = ["--IdentityProvider.token=", "--ServerApp.password=", "--LabApp.extension_manager=readonly"]
+    make = ["make", "--dry-run", "--assume-old=.venv/.installed", "lab", f"BIN={BIN}"]
+    command = shlex.split(subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout)[:-1]
+    options = [f"--notebook-dir={root}", "--no-browser", "--allow-root", f"--port={port}"]
+    options += ["--IdentityProvider.token=", "--ServerApp.password=", "--LabApp.extension_manager=readonly"]
     with (root / "log").open("w") as log:
-        server = subprocess.Popen([*map(str, command), *options], env=environment, stdout=log, stderr=log)
+        server = subprocess.Popen([*command, *options], env=environment, stdout=log, stderr=log)
     try:
         address = f"http://127.0.0.1:{port}"
         wait_for(lambda: answers(f"{address}/api/status"), "JupyterLab to start")
+        listening = {c.laddr.ip for c in psutil.Process(server.pid).net_connections() if c.status == psutil.CONN_LISTEN}
+        assert listening == {"127.0.0.1"}
         yield address
     finally:
         server.terminate()
