@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 NO_MEMORY = re.compile(r"out of memory|can't allocate memory|ALLOC_FAILED|bad_alloc", re.IGNORECASE)
 """How torch and the libraries below it say so, on processors and on GPUs."""
+PERHAPS = re.compile(r"could not create a (primitive|memory)")
+"""What oneDNN says then, and rarely for other reasons."""
 
 
 class AgmError(Exception):
@@ -31,4 +33,6 @@ def enough_memory(hint: str) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):
             raise AgmError(f"out of memory; {hint}") from None
+        if PERHAPS.search(str(error)):
+            raise AgmError(f"probably out of memory ({str(error).splitlines()[0]}); {hint}") from None
         raise

@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
+from agm import files
 from agm.data.images import ImageSet, read_image
 from agm.errors import AgmError
 
@@ -88,6 +89,8 @@ def read_card(folder: Path) -> Card:
         raise AgmError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())})") from None
     if not isinstance(fields, dict):
         raise AgmError(f"{path}: not a card; expected the fields name and groups_leak")
+    if "sha256" in fields and not files.is_sealed(fields):  # older cards, and those made by hand, have none
+        raise AgmError(f"{path}: damaged, its checksum does not match; prepare or copy the set again")
     name, leak, substitute = fields.get("name"), fields.get("groups_leak"), fields.get("substitute") or ""
     if not name or not isinstance(name, str):
         raise AgmError(f"{path}: name: {name!r} is not a name")

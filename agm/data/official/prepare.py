@@ -140,6 +140,7 @@ def _assemble(plan: Plan, journal: Journal, folder: Path) -> dict[str, Any]:
             writer.writerow({"index": number, "source": row.source, "group": row.group, **columns})
     card = _card(plan, digest.hexdigest(), odd)
     card["manifest"] = hashlib.sha256((folder / prepared.MANIFEST).read_bytes()).hexdigest()
+    card = files.seal(card)
     text = yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100)
     (folder / prepared.CARD).write_text(text, encoding="utf-8")
     for name in (prepared.IMAGES, prepared.MANIFEST, prepared.CARD):
