@@ -317,7 +317,7 @@ def _assignments(texts: list[str]) -> dict[str, Any]:
             raise unknown("configuration field", name, owners)
         fields[name] = value
         if not isinstance(_default(name, owners[name]), str):
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, RecursionError):
                 fields[name] = json.loads(value)
     return fields
 

@@ -13,8 +13,25 @@ PERHAPS = re.compile(r"could not create a (primitive|memory)")
 """What oneDNN says then, and rarely for other reasons."""
 
 
+LONGEST = 500
+"""Letters of a message; what is left out of a longer one is its middle."""
+
+
 class AgmError(Exception):
-    """A mistake the user can mend. Its message says what is wrong and how to mend it, in one line."""
+    """A mistake the user can mend. Its message says what is wrong and how to mend it, in one line.
+
+    That holds whatever names and values it quotes: what cannot be printed is escaped, and too much is cut.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(_one_line(message))
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(text.split()))
+    half = LONGEST // 2 - 5
+    return text if len(text) <= LONGEST else f"{text[:half]} ... {text[-half:]}"
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> AgmError:

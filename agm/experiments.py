@@ -134,11 +134,11 @@ def _listed(value: Any) -> list[Any]:
 def _on_dataset(variations: list[Variation], dataset: Any, profile: Profile) -> list[Variation]:
     varied = {variation["role"] for variation in variations}
     names = {profile.datasets[role]: role for role in ROLES}
-    wanted = [names.get(name, name) for name in _listed(dataset)]
+    wanted = [names.get(name, name) for name in map(str, _listed(dataset))]
     if varied.issuperset(wanted):
         return [variation for variation in variations if variation["role"] in wanted]
     if not isinstance(dataset, str):
-        raise unknown("data set role of this experiment", str(next(n for n in wanted if n not in varied)), varied)
+        raise unknown("data set role of this experiment", next(n for n in wanted if n not in varied), varied)
     stand_in = profile.datasets.get(dataset, dataset)
     if stand_in == dataset:
         from agm.data import locate  # torch takes seconds to import; planning without this override does not need it
@@ -153,7 +153,7 @@ def _keep(experiment: str, variations: list[Variation], name: str, values: list[
     def canonical(value: Any) -> Any:
         if name == "schedule":
             return str(Schedule.parse(str(value)))
-        return float(value) if name == "fraction" else value
+        return float(value) if name == "fraction" else str(value)
 
     known = {canonical(variation[name]): variation[name] for variation in variations}
     try:

@@ -115,7 +115,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise AgmError(f"{path}: missing") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise AgmError(f"{path}: cannot be read as JSON ({error})") from None
 
 
@@ -157,14 +157,16 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         header: dict[str, str] = json.loads(content[8 : 8 + length]).get("__metadata__", {})
     except FileNotFoundError:
         raise AgmError(f"{path}: missing") from None
-    except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
+    except (safetensors.SafetensorError, OSError, ValueError, KeyError, RecursionError) as error:
         raise AgmError(f"{path}: not a safetensors file, or damaged ({error})") from None
     if "agm" not in header:
         raise AgmError(f"{path}: a safetensors file, but not one that agm wrote (it has no configuration inside)")
     sha256, _, text = header["agm"].partition(" ")
     if _digest(tensors, text) != sha256:
         raise AgmError(f"{path}: damaged, its checksum does not match; restore it, or delete it and train again")
-    meta: dict[str, Any] = json.loads(text)
+    meta = json.loads(text)
+    if not isinstance(meta, dict):
+        raise AgmError(f"{path}: was not written by agm; what it says of itself are no fields")
     return tensors, meta
 
 

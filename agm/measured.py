@@ -23,7 +23,10 @@ def read(name: str, own: bool = False) -> Measured:
     path = folder / f"{name}.json"
     if not path.exists():
         raise AgmError(f"{path}: missing; make bench measures it here")
-    return dict(files.read_json(path))
+    measured = files.read_json(path)
+    if not isinstance(measured, dict):
+        raise AgmError(f"{path}: holds no measurement; make bench measures it here")
+    return measured
 
 
 def stamp(measured: Measured) -> str:

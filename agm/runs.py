@@ -60,7 +60,7 @@ class Run:
 
     def _intact(self, name: str) -> Path:
         """The path of one of the run's files. Raises AgmError if its checksum is not the one in the summary."""
-        path, sha256 = self.folder / name, self.summary.get("files", {}).get(name)
+        path, sha256 = self.folder / name, (self.summary.get("files") or {}).get(name)
         if sha256 is not None and path.exists() and files.sha256(path.read_bytes()) != sha256:
             raise AgmError(f"{path}: damaged or another run's, its checksum does not match; {RESTORE}")
         return path
@@ -68,12 +68,17 @@ class Run:
     @cached_property
     def metrics(self) -> pd.DataFrame:
         """Validation: one row per epoch, kind of batch statistics and iteration; none if the first epoch diverged."""
+        path = self._intact("metrics.csv")
         try:
-            return pd.read_csv(self._intact("metrics.csv"))
+            rows = pd.read_csv(path)
         except pd.errors.EmptyDataError:
             return pd.DataFrame(columns=COLUMNS, dtype=float)
         except (OSError, ValueError) as error:
-            raise AgmError(f"{self.folder / 'metrics.csv'}: cannot be read ({error})") from None
+            raise AgmError(f"{path}: cannot be read ({error})") from None
+        for column in COLUMNS[:6]:  # the losses are not in every one
+            if column not in rows or (column != "statistics" and not pd.api.types.is_numeric_dtype(rows[column])):
+                raise AgmError(f"{path}: damaged, its column {column} is missing or holds no numbers; {RESTORE}")
+        return rows
 
     def curve(self, metric: str = "mse", statistics: Statistics | None = None) -> pd.Series[float]:
         """A validation metric averaged over the iterations, by epoch (Section III-A2); NaN if one is not finite."""
@@ -86,12 +91,24 @@ class Run:
 
     def test(self, metric: str = "mse", statistics: Statistics | None = None) -> np.ndarray:
         """A test metric of each iteration: (T,). NaN where it was not finite."""
-        values = self.summary["test"][statistics or self.config.generator.statistics][metric]
-        return np.array(values, dtype=float)
+        return self._numbers(1, "test", statistics or self.config.generator.statistics, metric)
 
     def bicubic(self, metric: str = "mse", part: str = "test") -> float:
         """The same metric of bicubic upsampling on the same images."""
-        return float(self.summary["bicubic"][part][metric])
+        return float(self._numbers(0, "bicubic", part, metric))
+
+    def _numbers(self, dimensions: int, *keys: str) -> np.ndarray:
+        """What the summary says under these keys. Raises AgmError if that is no array of numbers."""
+        value: Any = self.summary
+        try:
+            for key in keys:
+                value = value[key]
+            numbers = np.array(value, dtype=float)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            numbers = np.empty((0, 0))
+        if numbers.ndim != dimensions:
+            raise AgmError(f"{self.folder / 'summary.json'}: has no numbers under {', '.join(keys)}; {RESTORE}")
+        return numbers
 
     @cached_property
     def test_images(self) -> np.ndarray | None:
@@ -103,7 +120,7 @@ class Run:
         if not path.exists():
             return None
         tensors, meta = files.read_tensors(path)
-        if meta.get("id") != self.config.id or "mse" not in tensors:
+        if meta.get("id") != self.config.id or "mse" not in tensors or tensors["mse"].dim() != 2:
             raise AgmError(f"{path}: belongs to another run; delete the folder")
         return tensors["mse"].double().numpy()
 
@@ -127,15 +144,20 @@ def load(path: str | Path) -> Generator:
 
 def load_trained(path: str | Path) -> tuple[Generator, RunConfig]:
     """`load`, and the configuration of the run that trained it."""
-    from agm.generator import Generator  # torch takes seconds to import; reading results should not
+    import torch  # takes seconds; reading results should not
+
+    from agm.generator import Generator
 
     tensors, meta = files.read_tensors(Path(path))
     if meta.get("kind") != "generator":
         raise AgmError(f"{path}: holds a {meta.get('kind', 'foreign file')}, not a generator's weights")
-    config = RunConfig.from_dict(meta["config"])
-    generator = Generator(config.generator)
     try:
-        generator.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+        config = RunConfig.from_dict(meta.get("config", {}))
+        with torch.device("meta"):  # without memory, of which a foreign configuration may ask for any amount
+            generator = Generator(config.generator)
+        generator.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
+    except AgmError as error:
+        raise AgmError(f"{path}: {error}") from None
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()  # torch lists every mismatch on a line of its own
         raise AgmError(f"{path}: the weights do not fit the configuration inside ({reason})") from None
@@ -185,9 +207,9 @@ def table(runs: Iterable[Run], missing: Iterable[RunConfig] = ()) -> pd.DataFram
     """One row per run: what it is and how it did on the test images, averaged over the iterations."""
     rows = []
     for run in runs:
-        row = _identity(run.config) | {"epochs": run.summary["epochs"], "status": run.summary["status"]}
+        row = _identity(run.config) | {name: run.summary.get(name) for name in ("epochs", "status")}
         row |= {metric: run.test(metric).mean() for metric in ("mse", "psnr", "ssim")}
-        rows.append(row | {"bicubic_mse": run.bicubic(), "seconds": run.summary["seconds"]})
+        rows.append(row | {"bicubic_mse": run.bicubic(), "seconds": run.summary.get("seconds")})
     return pd.DataFrame(rows + [_identity(config) | {"epochs": 0, "status": "missing"} for config in missing])
 
 

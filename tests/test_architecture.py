@@ -41,7 +41,7 @@ CORE = {
         "agm.metrics",
         "agm.paths",
     ),
-    *("agm.profiles", "agm.runs", "agm.schedule", "agm.step", "agm.train", "agm.winograd"),
+    *("agm.profiles", "agm.runs", "agm.schedule", "agm.step", "agm.train", "agm.winograd", "agm.yaml_files"),
     *(name for name in MODULES if name.startswith("agm.data") and not name.startswith("agm.data.official")),
 }
 """What a machine needs that only trains, evaluates and records."""
@@ -64,6 +64,7 @@ LIGHT = (
     "agm.config",
     "agm.schedule",
     "agm.profiles",
+    "agm.yaml_files",
     "agm.experiments",
     "agm.errors",
     "agm.paths",

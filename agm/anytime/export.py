@@ -7,6 +7,7 @@ with the session's `externalData`.
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from collections.abc import Callable, Iterable
@@ -190,7 +191,10 @@ class OnnxStepper:
         # Each file has its own threads; those that have just been used must not spin while the next one's work.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])
-        session = onnxruntime.InferenceSession(contents[name], options, providers=["CPUExecutionProvider"])
+        try:
+            session = onnxruntime.InferenceSession(contents[name], options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # it has a class of its own for every reason
+            raise AgmError(f"{self.folder / name}: ONNX Runtime cannot read it ({error}); export again") from None
         outputs = [output.name for output in session.get_outputs()]
         return lambda inputs: dict(zip(outputs, session.run(outputs, inputs), strict=True))
 
@@ -236,6 +240,8 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         raise AgmError(f"{folder / CHAIN}: not written by this version of agm, or damaged; export again")
     if not files.is_sealed(chain):
         raise AgmError(f"{folder / CHAIN}: damaged, its checksum does not match; export again")
+    if not _is_whole(chain):
+        raise AgmError(f"{folder / CHAIN}: damaged, it lists other files than its schedule needs; export again")
     contents = {}
     for name, entry in chain["files"].items():
         try:
@@ -245,6 +251,21 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         if files.sha256(contents[name]) != entry["sha256"]:
             raise AgmError(f"{folder / name}: damaged, it is not what {CHAIN} says; export again")
     return chain, contents
+
+
+def _is_whole(chain: dict[str, Any]) -> bool:
+    """Whether steps and files are those that `export` writes for its network and schedule: no others are opened."""
+    try:
+        config, schedule = from_dict(GeneratorConfig, chain["generator"]), Schedule.parse(chain["schedule"])
+        check_statistics(chain["statistics"])
+        if len(schedule) != len(chain["iterations"]):
+            return False
+        wanted = json.loads(files.encode_json(describe(config, schedule, chain["statistics"])))
+        names = {WEIGHTS, *map(file_name, [START, *wanted["steps"]])}
+        listed = {name for name, entry in chain["files"].items() if isinstance(entry["sha256"], str)}
+        return listed == names and all(chain[key] == wanted[key] for key in wanted)
+    except (AgmError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def _zeros(shape: list[Any], size: dict[str, int]) -> Any:

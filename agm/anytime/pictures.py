@@ -53,7 +53,7 @@ def read(path: Path) -> Picture:
 
     Raises AgmError naming the file if it is missing, broken, no image, or suspiciously large.
     """
-    with decoding(str(path), quiet=True), _open(path) as image:
+    with decoding(str(path)), _open(path) as image:
         if getattr(image, "n_frames", 1) > 1:
             logger.warning("%s: only the first of %d pictures is taken", path, image.n_frames)  # type: ignore[attr-defined]
         if image.mode in ("RGB", "RGBA") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):

@@ -163,7 +163,7 @@ def read_profile(path: Path, config: GeneratorConfig, stepper: Stepper, device: 
         spans = [span for sizes in table.values() for span in sizes.values()]
         whole = bool(spans) and all(0 < s.p50 <= s.p95 <= s.p99 < math.inf for s in spans)
         whole = whole and all(n > 0 for sizes in table.values() for n in sizes)
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
         whole = False
     if not whole:
         raise AgmError(f"{path}: damaged; {again}")

@@ -61,12 +61,11 @@ def read_image(source: Any, name: str, upright: bool = True) -> Image.Image:
 
 
 @contextlib.contextmanager
-def decoding(name: str, quiet: bool = False) -> Iterator[None]:
-    """Whatever a decoder raises -> AgmError naming the image. `quiet`: not a word about odd metadata."""
+def decoding(name: str) -> Iterator[None]:
+    """Whatever a decoder raises -> AgmError naming the image. Not a word about odd metadata."""
     try:
         with warnings.catch_warnings():
-            if quiet:
-                warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
     except AgmError:
@@ -84,13 +83,19 @@ def decoding(name: str, quiet: bool = False) -> Iterator[None]:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Any mode -> RGB."""
     if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
-        grey = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0)
-        top = 65535.0 if image.mode != "F" else max(float(grey.max(initial=0.0)), 1.0)
-        return Image.fromarray((grey.clip(0, top) / top * 255).round().astype(np.uint8)).convert("RGB")
+        return Image.fromarray(_to_bytes(np.asarray(image), image.mode == "F")).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     return image.convert("RGB")
+
+
+def _to_bytes(grey: NDArray[Any], floating: bool) -> Pixels:
+    """Grey of 16 bits, or floating-point grey whose largest number, at least 1, is white -> 8 bits."""
+    top = max(float(grey.max(initial=0.0, where=np.isfinite(grey))), 1.0) if floating else 65535.0
+    # A few rows at a time: 64-bit copies of a large picture take gigabytes.
+    blocks = (np.nan_to_num(grey[y : y + 64].astype(np.float64), posinf=0.0) for y in range(0, len(grey), 64))
+    return np.vstack([(block.clip(0, top) / top * 255).round().astype(np.uint8) for block in blocks])
 
 
 def square(image: Image.Image, size: int) -> Pixels:

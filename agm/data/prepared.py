@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 from tqdm import tqdm
 
-from agm import files
+from agm import files, yaml_files
 from agm.data.images import ImageSet, read_image
 from agm.errors import AgmError
 
@@ -23,9 +22,6 @@ SIZE = 64
 
 CUTTABLE_GROUPS = frozenset({"cars"})
 """Sets without a card, by folder name, whose groups are classes that a split may cut, not persons or places."""
-
-CARD_LIMIT = 1_000_000
-"""Bytes of a card; a real one has about 2,000."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +76,9 @@ def read_card(folder: Path) -> Card:
     """The set's card; where there is none, the folder's name decides. Raises AgmError if it cannot be understood."""
     path = folder / CARD
     try:
-        with path.open("rb") as file:
-            text = file.read(CARD_LIMIT + 1)
-        fields = yaml.safe_load(text[:CARD_LIMIT])
+        fields = yaml_files.read(path)
     except FileNotFoundError:
         return Card(folder.name, folder.name not in CUTTABLE_GROUPS)
-    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
-        raise AgmError(f"{path}: cannot be read as YAML ({' '.join(str(error).split())})") from None
     if not isinstance(fields, dict):
         raise AgmError(f"{path}: not a card; expected the fields name and groups_leak")
     if "sha256" in fields and not files.is_sealed(fields):  # older cards, and those made by hand, have none

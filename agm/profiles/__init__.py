@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from agm import yaml_files
 from agm.config import DataConfig, GeneratorConfig, RunConfig, TrainingConfig, from_dict
 from agm.errors import AgmError, unknown
 
 FOLDER = Path(__file__).parent
+KEYS = ("datasets", "generator", "data", "training", "seeds", "runs_per_job", "layers")
 ROLES = ("cars", "faces", "geo")
 """The parts that data sets play in the paper: CARDATA, FACEDATA, GEODATA."""
 
@@ -49,28 +51,45 @@ def load(name: str) -> Profile:
     if name not in names():
         raise unknown("profile", name, names())
     path = FOLDER / f"{name}.yml"
-    values = yaml.safe_load(path.read_text())
-    known = ("datasets", "generator", "data", "training", "seeds", "runs_per_job", "layers")
+    try:
+        return _profile(name, yaml_files.read(path))
+    except AgmError as error:
+        raise AgmError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
+
+
+def _profile(name: str, values: Any) -> Profile:
+    """Raises AgmError, without the file's name, for whatever it does not know."""
+    if not isinstance(values, dict):
+        raise AgmError(f"not a profile; expected {', '.join(KEYS)}")
     for key in values:
-        if key not in known:
-            raise AgmError(f"{path}: {unknown('key', key, known)}")
+        if key not in KEYS:
+            raise unknown("key", str(key), KEYS)
     base = RunConfig(
         from_dict(GeneratorConfig, values.get("generator", {})),
         from_dict(DataConfig, values.get("data", {})),
         from_dict(TrainingConfig, values.get("training", {})),
     )
-    seeds, layers = (_by_role(values.get(key), key, path) for key in ("seeds", "layers"))
-    if set(seeds) != set(ROLES):
-        raise AgmError(f"{path}: seeds: expected some for each of {', '.join(ROLES)}")
-    return Profile(name, values["datasets"], base, seeds, values["runs_per_job"], layers)
+    datasets, runs_per_job = values.get("datasets"), values.get("runs_per_job")
+    if not isinstance(datasets, dict) or not all(isinstance(datasets.get(role), str) for role in ROLES):
+        raise AgmError(f"datasets: expected a name for each of {', '.join(ROLES)}, got {datasets!r}")
+    if type(runs_per_job) is not int or runs_per_job < 1:
+        raise AgmError(f"runs_per_job: expected a whole number from 1, got {runs_per_job!r}")
+    seeds, layers = (_by_role(values.get(key), key) for key in ("seeds", "layers"))
+    if not all(seeds.get(role) for role in ROLES):
+        raise AgmError(f"seeds: expected some for each of {', '.join(ROLES)}")
+    for seed in itertools.chain(*seeds.values()):
+        dataclasses.replace(base, seed=seed)
+    for listed in itertools.chain(*layers.values()):
+        dataclasses.replace(base.generator, layers=listed)
+    return Profile(name, datasets, base, seeds, runs_per_job, layers)
 
 
-def _by_role(values: Any, key: str, path: Path) -> dict[str, tuple[Any, ...]]:
+def _by_role(values: Any, key: str) -> dict[str, tuple[Any, ...]]:
     """Lists by role. Raises AgmError if they are not."""
     values = {} if values is None else values
     if not isinstance(values, dict) or not all(isinstance(listed, list) for listed in values.values()):
-        raise AgmError(f"{path}: {key}: expected lists by role, such as {{cars: [...]}}, got {values!r}")
+        raise AgmError(f"{key}: expected lists by role, such as {{cars: [...]}}, got {values!r}")
     for role in values:
         if role not in ROLES:
-            raise AgmError(f"{path}: {key}: {unknown('role', str(role), ROLES)}")
+            raise AgmError(f"{key}: {unknown('role', str(role), ROLES)}")
     return {role: tuple(listed) for role, listed in values.items()}

@@ -112,9 +112,11 @@ class Journal:
             try:
                 fields = json.loads(header)
                 number, size, columns = int(fields["number"]), int(fields["size"]), dict(fields["columns"])
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
                 return
             start = self._file.tell()
+            if not 0 <= size <= os.fstat(self._file.fileno()).st_size - start:
+                return
             content = self._file.read(size)
             if len(content) != size or hashlib.sha256(header + content).hexdigest().encode() != digest:
                 return
