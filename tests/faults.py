@@ -200,8 +200,8 @@ def kill(
     }
 
 
-def kills(kind: Kind, folder: Path, count: int, moments: random.Random, bar: Any) -> dict[str, Any]:
-    """Kill `count` times, then in each of the first `count` writes; returns how often what was the case."""
+def kills(kind: Kind, folder: Path, count: int, writes: int, moments: random.Random, bar: Any) -> dict[str, Any]:
+    """Kill `count` times, then in each of the first `writes` writes; returns how often what was the case."""
     reference = folder / "reference"
     kind.before(reference)
     started = time.monotonic()
@@ -212,7 +212,7 @@ def kills(kind: Kind, folder: Path, count: int, moments: random.Random, bar: Any
     seen: Counter[str] = Counter()
     while seen["kills"] - seen["in_a_write"] < count:
         seen.update(once(kind, folder / "home", bar, expected, moment=moments.uniform(0, seconds)))
-    for write in itertools.islice(itertools.count(1), count):
+    for write in range(1, writes + 1):
         seen.update(found := once(kind, folder / "home", bar, expected, write=write))
         if not found:
             break  # it writes no more often
@@ -231,8 +231,9 @@ def once(kind: Kind, home: Path, bar: Any, expected: Contents, **when: Any) -> d
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, count in (("training", 25), ("recording", 15), ("preparation", 15), ("export", 20)):
+    for name, count in (("training", 25), ("recording", 10), ("preparation", 10), ("export", 15)):
         parser.add_argument(f"--{name}", type=int, default=count, help=f"kills (default: {count})")
+    parser.add_argument("--writes", type=int, default=10, help="kills in the first writes of each (default: 10)")
     parser.add_argument("--flips", type=int, default=200, help="bits turned in each kind of file (default: 200)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("build/faults.json"), help="default: build/faults.json")
@@ -240,10 +241,11 @@ def main() -> int:
     torch.set_num_threads(1)
     logging.disable(logging.WARNING)  # made-up sets are smaller than the official ones
     moments = random.Random(arguments.seed)
+    here = machine.describe(torch.device("cpu"))  # before there are children, which then keep its commit and code
     with tempfile.TemporaryDirectory() as folder:
         killed = all_kills(Path(folder), vars(arguments), moments)
         damaged = damage_all(Path(folder), arguments.flips, moments)
-    result: dict[str, Any] = {"seed": arguments.seed, "machine": machine.describe(torch.device("cpu"))}
+    result: dict[str, Any] = {"seed": arguments.seed, "machine": here}
     files.write_json(arguments.out, result | {"kills": killed, "damage": damaged})
     for name, row in (killed | damaged).items():
         print(f"{name:24}", *(f"{key} {value:g}" for key, value in row.items()), sep="  ")
@@ -256,11 +258,11 @@ def all_kills(folder: Path, counts: dict[str, Any], moments: random.Random) -> d
     inputs, found = folder / "inputs", {}
     inputs.mkdir()
     every = {name: kind for name, kind in kinds(inputs).items() if counts[name]}
-    with tqdm(total=2 * sum(counts[name] for name in every), unit="kill", disable=None) as bar:
+    with tqdm(total=sum(counts[name] + counts["writes"] for name in every), unit="kill", disable=None) as bar:
         for name, kind in every.items():
             bar.set_description(name)
             (folder / name).mkdir()
-            found[name] = kills(kind, folder / name, counts[name], moments, bar)
+            found[name] = kills(kind, folder / name, counts[name], counts["writes"], moments, bar)
     return found
 
 

@@ -288,6 +288,16 @@ def test_out_of_memory_is_one_line(agm_command: Agm, monkeypatch: pytest.MonkeyP
     refused(agm_command("train", *TINY), "out of memory; lower one of batch_size 8, width 2, image_size 16")
 
 
+def test_a_run_that_diverges_is_kept_and_said(agm_command: Agm, caplog: pytest.LogCaptureFixture) -> None:
+    unstable = ("--set", "learning_rate=1e20", "--set", "adversarial_weight=0.0", "--set", "train_images=32")
+    result = agm_command("train", *TINY, *unstable)
+    assert result.code == 0
+    assert " diverged: rnnr on photographs, test MSE 0." in result.out
+    (message,) = (record.getMessage() for record in caplog.records)
+    assert "the loss is not finite in epoch 1; recorded as diverged, in the state after the epoch before" in message
+    assert " diverged " in agm_command("runs").out
+
+
 def test_a_bug_is_not_dressed_up_as_a_mistake(agm_command: Agm, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("something else")

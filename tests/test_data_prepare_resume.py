@@ -140,6 +140,22 @@ def test_a_kill_between_the_renames_loses_nothing(tmp_path: Path, monkeypatch: p
     assert (out / "notes.txt").read_bytes() == b"mine"
 
 
+def test_a_full_disk_between_the_renames_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, out = cars(tmp_path / "source"), tmp_path / "out"
+    write_prepared(out, made_up(3))
+    original = Path.rename
+
+    def rename(self: Path, target: Path) -> Path:
+        if self.name == "set":
+            raise OSError(28, "No space left on device")
+        return original(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(AgmError, match="No space left on device"):
+        prepare("cars", source, out, force=True)
+    assert len(prepared.load(out)) == 3
+
+
 def test_two_at_once_are_refused(tmp_path: Path) -> None:
     source, partial = interrupted(tmp_path, 7)
     with Journal(partial / "journal", "key"):

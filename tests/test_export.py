@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +300,56 @@ def test_wrong_options_are_one_line(agm_command: Agm, home: Path) -> None:
     refused(agm_command(*command, "--schedule", "rrrr (2)"), "has r for layer 1, the network has n")
     refused(agm_command("export", "--model", "nowhere", "--out", home / "out"), "nowhere: no weights there")
     assert [path.name for path in home.iterdir()] == ["w.safetensors"]
+
+
+def test_the_same_export_again_changes_nothing(agm_command: Agm, home: Path) -> None:
+    command = ("export", "--model", weights(home / "w.safetensors"), "--out", home / "out")
+    assert agm_command(*command).code == 0
+    before = {path.name: path.stat().st_mtime_ns for path in (home / "out").iterdir()}
+    assert agm_command(*command).code == 0
+    assert {path.name: path.stat().st_mtime_ns for path in (home / "out").iterdir()} == before
+
+
+def test_two_at_once_wait_for_each_other(tmp_path: Path) -> None:
+    generator, out = shaken(), tmp_path / "out"
+    schedules = [Schedule.parse(f"xxxx ({count})") for count in (1, 2, 3, 4)]
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda schedule: export(generator, out, schedule, force=True), schedules))
+    assert files.read_json(out / "chain.json") in [json.loads(json.dumps(chain)) for chain in made]
+    OnnxStepper(out)
+    assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.parametrize("broken", [KeyboardInterrupt, OSError(28, "No space left on device")])
+def test_a_replacement_that_fails_between_its_renames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Any
+) -> None:
+    out = tmp_path / "out"
+    export(shaken(), out, Schedule.parse("xxxx (1)"))
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    rename = Path.rename
+
+    def fail(self: Path, target: Path) -> Path:
+        if self.name == "new":
+            raise broken
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises((KeyboardInterrupt, AgmError)):
+        export(shaken(), out, Schedule.parse("A"), force=True)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_what_a_kill_between_the_renames_left_is_put_back(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    export(shaken(), out, Schedule.parse("xxxx (1)"))
+    (tmp_path / ".out.partial").mkdir()
+    out.rename(tmp_path / ".out.partial" / "old")
+    with pytest.raises(AgmError, match="holds another export"):
+        export(shaken(), out, Schedule.parse("A"))
+    assert OnnxStepper(out).schedule == Schedule.parse("xxxx (1)")
+    assert list(tmp_path.iterdir()) == [out]
 
 
 def test_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

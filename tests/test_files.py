@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,44 @@ def test_a_failure_leaves_the_old_file_and_no_part(tmp_path: Path, monkeypatch: 
     with pytest.raises(AgmError, match=r"file\.txt: cannot be written \(No space left on device\); free some space"):
         files.write_text(path, "new")
     assert everything(tmp_path) == {"file.txt": b"old"}
+
+
+def test_many_writers_of_one_file(tmp_path: Path) -> None:
+    """One after the other; the file is one of theirs, whole, at any moment."""
+    path, versions = tmp_path / "x", [bytes([i]) * (100_000 + 1000 * i) for i in range(8)]
+    files.write_bytes(path, versions[0])
+    with ThreadPoolExecutor(8) as pool:
+        done = [pool.submit(files.write_bytes, path, version) for version in versions * 5]
+        while not all(future.done() for future in done):
+            assert path.read_bytes() in versions
+        for future in done:
+            future.result()
+    assert everything(tmp_path).keys() == {"x"}
+
+
+def test_what_a_killed_writer_left_is_written_over(tmp_path: Path) -> None:
+    (tmp_path / ".x.partial").write_bytes(bytes(1000))
+    files.write_bytes(tmp_path / "x", b"new")
+    assert everything(tmp_path) == {"x": b"new"}
+
+
+def test_what_a_link_leads_to_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "other").write_bytes(b"mine")
+    (tmp_path / ".x.partial").symlink_to("other")
+    with pytest.raises(AgmError, match="cannot be written"):
+        files.write_bytes(tmp_path / "x", b"new")
+    assert (tmp_path / "other").read_bytes() == b"mine"
+
+
+def test_a_sealed_value_is_known_again(tmp_path: Path) -> None:
+    value = files.seal({"a": [1, 2.5, None, "é"], "b": {"c": 1e-300}})
+    files.write_json(tmp_path / "x.json", value)
+    read = files.read_json(tmp_path / "x.json")
+    assert files.is_sealed(read)
+    assert files.seal(read) == value
+    for changed in ({"a": [1, 2.5, None, "e"]}, {"b": {"c": 2e-300}}, {"sha256": "0" * 64}, {"new": 1}):
+        assert not files.is_sealed(read | changed)
+    assert not files.is_sealed({"a": 1})
 
 
 def test_where_nothing_can_be_written_it_is_said(tmp_path: Path) -> None:

@@ -74,6 +74,25 @@ def test_nothing_but_a_runs_own_files_is_unpacked(tmp_path: Path, name: str) -> 
     assert not (tmp_path / "results").exists()
 
 
+def test_a_run_that_is_unpacked_half_is_none(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The summary, by which runs are found, comes last."""
+    write, written = files.write_bytes, []
+
+    def killed(path: Path, content: bytes) -> None:
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        write(path, content)
+        written.append(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_bytes", killed)
+        with pytest.raises(KeyboardInterrupt):
+            record.unpack(recorded / "packed", tmp_path)
+    assert runs.all_runs(tmp_path) == []
+    record.unpack(recorded / "packed", tmp_path)
+    assert len(runs.all_runs(tmp_path)) == 2
+
+
 def test_a_packed_run_that_is_cut_short_is_refused_whole(recorded: Path, tmp_path: Path) -> None:
     packed = recorded / "packed" / f"{PLANNED[0].id}.tar"
     with tarfile.open(packed) as archive:

@@ -170,8 +170,9 @@ def test_a_part_of_a_file_that_a_kill_left_behind_does_no_harm(
 ) -> None:
     assert train(long, tmp_path, Execution(device="cpu", progress=False, time_budget=0.2)) == "interrupted"
     for name in ("checkpoint.safetensors", "metrics.csv", "summary.json"):
-        (tmp_path / f".{name}.x1y2z3").write_bytes(b"half a fi")
+        (tmp_path / f".{name}.partial").write_bytes(b"half a fi")
     assert train(long, tmp_path, QUIET) == "finished"
+    assert {path.name for path in tmp_path.iterdir()} == {*RESULTS, "summary.json"}
     assert results(tmp_path) == uninterrupted
 
 
@@ -190,6 +191,30 @@ def test_a_kill_between_metrics_and_checkpoint_does_no_harm(
     assert (tmp_path / "metrics.csv").exists()
     assert not (tmp_path / "checkpoint.safetensors").exists()
     assert train(long, tmp_path, QUIET) == "finished"
+    assert results(tmp_path) == uninterrupted
+
+
+def test_a_kill_right_after_the_summary_leaves_nothing_behind(tmp_path: Path) -> None:
+    folder, lock = tmp_path / "run", tmp_path / ".run.lock"
+    assert train(tiny(), folder, QUIET) == "finished"
+    before = {path.name for path in folder.iterdir()}
+    for path in (folder / "checkpoint.safetensors", lock):
+        path.write_bytes(b"left")
+    assert train(tiny(), folder, QUIET) == "finished"
+    assert {path.name for path in folder.iterdir()} == before
+    assert not lock.exists()
+
+
+def test_a_clock_that_jumps_changes_nothing(
+    tmp_path: Path, long: RunConfig, uninterrupted: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time of day goes forth and back by years, and a checkpoint is from the future: budgets do not ask for it."""
+    jumps = random.Random(3)
+    monkeypatch.setattr(time, "time", lambda: jumps.uniform(0, 4e9))
+    assert train(long, tmp_path, replace(QUIET, time_budget=0.0)) == "interrupted"
+    os.utime(tmp_path / "checkpoint.safetensors", (4e9, 4e9))
+    assert train(long, tmp_path, replace(QUIET, time_budget=600.0)) == "finished"
+    assert files.read_json(tmp_path / "summary.json")["seconds"] < 600
     assert results(tmp_path) == uninterrupted
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,34 @@ def test_a_damaged_table_is_refused_by_name(run: Run, content: bytes) -> None:
     (run.folder / "metrics.csv").write_bytes(content)
     with pytest.raises(AgmError, match=r"metrics\.csv"):
         _ = Run.read(run.folder).metrics
+
+
+def test_a_file_of_another_run_is_refused_by_name(root: Path, run: Run) -> None:
+    """Each is whole in itself, and would be read; older runs, whose summaries have no checksums, are."""
+    reads: dict[str, Callable[[Run], object]] = {
+        "metrics.csv": lambda run: run.metrics,
+        "test.safetensors": lambda run: run.test_images,
+        "generator.safetensors": Run.generator,
+    }
+    for name, read in reads.items():
+        own = (run.folder / name).read_bytes()
+        shutil.copy(root / tiny().id / name, run.folder / name)
+        with pytest.raises(AgmError, match=rf"{name}: damaged or another run.s, its checksum .*; restore it"):
+            read(Run.read(run.folder))
+        (run.folder / name).write_bytes(own)
+    summary = {key: value for key, value in run.summary.items() if key not in ("files", "sha256")}
+    files.write_json(run.folder / "summary.json", summary)
+    shutil.copy(root / tiny().id / "metrics.csv", run.folder / "metrics.csv")
+    assert Run.read(run.folder).metrics.epoch.max() == 1
+
+
+def test_a_summary_with_another_number_is_refused(run: Run) -> None:
+    for change in ({"epochs": 3}, {"sha256": "0"}, {"files": {}}):
+        files.write_json(run.folder / "summary.json", run.summary | change)
+        with pytest.raises(
+            AgmError, match=r"summary\.json: damaged, its checksum does not match; restore it, or delete"
+        ):
+            Run.read(run.folder)
 
 
 def test_table(root: Path) -> None:
