@@ -223,8 +223,8 @@ def printed(checkout: Checkout, html: Path) -> PdfReader:
 def test_the_whole_book_is_printed_in_its_order(printed: PdfReader, html: Path) -> None:
     text = plain(" ".join(page.extract_text() for page in printed.pages))
     assert len(printed.pages) > len(TOC)
-    place = 0
-    for title in (heading(html / f"{name}.html") for name in TOC):
+    place = len(plain(parsed(html / f"{TOC[0]}.html").article.get_text())) // 2  # past its table of contents
+    for title in (heading(html / f"{name}.html") for name in TOC[1:]):
         place = text.find(title, place)  # after the one before
         assert place >= 0, title
 
