@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import io
 import json
 import logging
 import re
@@ -338,6 +339,9 @@ def parse_duration(text: str) -> float:
 def app() -> None:
     """Entry point: mistakes the user can mend become one line on standard error and exit code 1."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files may be no text
     try:
         with enough_memory("end other programs, or take smaller images or fewer of them"):
             commands()

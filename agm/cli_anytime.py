@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from agm.errors import AgmError, enough_memory
+from agm.errors import AgmError, enough_memory, one_line
 
 if TYPE_CHECKING:
     from agm.anytime.upscaler import AnytimeUpscaler, Result
@@ -73,7 +73,7 @@ def upscale(
     if source.is_dir():
         _folder(upscaler, pairs, source, out, seconds, iterations, force)
     else:
-        typer.echo(f"{out}: {_one(upscaler, source, out, seconds, iterations)}")
+        typer.echo(one_line(f"{out}: {_one(upscaler, source, out, seconds, iterations)}"))
 
 
 def profile_machine(
@@ -168,11 +168,11 @@ def _folder(
                 broken += 1
                 tqdm.write(f"agm: skipped {error}", file=sys.stderr)
                 continue
-            tqdm.write(f"{target}: {line}")
+            tqdm.write(one_line(f"{target}: {line}"))
     counts = [f"{len(waiting) - broken} of {len(pairs)} pictures -> {out}"]
     counts += [f"{len(there)} already there, kept (--force writes over them)"] if there else []
     counts += [f"{broken} skipped"] if broken else []
-    typer.echo("; ".join(counts))
+    typer.echo(one_line("; ".join(counts)))
     if broken:
         raise typer.Exit(1)
 
@@ -193,8 +193,8 @@ def _one(upscaler: AnytimeUpscaler, source: Path, out: Path, deadline: float | N
             result = upscaler.upscale(picture.image, deadline, iterations)
             content = pictures.encode(out, cast(Any, result.image), picture)
     except AgmError as error:
-        text = str(error)
-        raise UnreadableError(text if text.startswith((str(source), str(out))) else f"{source}: {text}") from None
+        text, names = str(error), (one_line(str(source)), one_line(str(out)))
+        raise UnreadableError(text if text.startswith(names) else f"{source}: {text}") from None
     files.write_bytes(out, content)
     return _sentence(result, upscaler)
 

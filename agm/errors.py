@@ -24,10 +24,11 @@ class AgmError(Exception):
     """
 
     def __init__(self, message: str) -> None:
-        super().__init__(_one_line(message))
+        super().__init__(one_line(message))
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """What can be printed anywhere: file names may hold line ends, escape sequences, and bytes that are no text."""
     if not text.isprintable():
         text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(text.split()))
     half = LONGEST // 2 - 5

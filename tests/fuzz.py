@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import multiprocessing
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -63,6 +65,7 @@ def tried(target: Target, seed: int) -> tuple[Counter[str], str]:
 def work(name: str, seed: int, minutes: float, say: Connection) -> None:
     """What a target's process does: rounds with one seed after the other until something is found or time is over."""
     torch.set_num_threads(1)
+    logging.disable()  # what is said besides, about each picture
     until = time.monotonic() + 60 * minutes
     while True:
         say.send((seed, None))
@@ -102,16 +105,15 @@ def show(name: str, counts: Counter[str]) -> None:
     print(f"{name:20}{dict(counts)}   ", end=end, file=sys.stderr, flush=True)
 
 
-def report(names: Sequence[str], minutes: float, seed: int) -> tuple[dict[str, Any], list[str]]:
+def report(names: Sequence[str], minutes: float, seed: int, jobs: int) -> tuple[dict[str, Any], list[str]]:
     """What is written to a file, and what was found."""
     about = {"minutes": minutes, "seconds": SECONDS, "bytes": BYTES, "seed": seed, "hypothesis": version("hypothesis")}
     targets, everything = {}, []
-    for name in names:
-        counts, found = fuzz(name, seed, minutes)
-        targets[name] = {key: counts[key] for key in ("taken", "refused")} | {"found": len(found)}
-        everything += found
-        print(f"{name:20}{json.dumps(targets[name])}", flush=True)
-        print("\n".join(found), end="\n" * bool(found), flush=True)
+    with ThreadPoolExecutor(jobs) as pool:
+        for name, (counts, found) in zip(names, pool.map(lambda name: fuzz(name, seed, minutes), names), strict=True):
+            targets[name] = {key: counts[key] for key in ("taken", "refused")} | {"found": len(found)}
+            everything += found
+            print("\n".join([f"{name:20}{json.dumps(targets[name])}", *found]), flush=True)
     return {"settings": about, "machine": machine.describe(torch.device("cpu")), "targets": targets}, everything
 
 
@@ -120,11 +122,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=3, help="for each target [3]")
     parser.add_argument("--target", action="append", choices=sorted(TARGETS), help="one of them; may be repeated [all]")
     parser.add_argument("--seed", type=int, default=0, help="of the first round; the next ones count on [0]")
+    parser.add_argument("--jobs", type=int, default=1, help="how many at once [1]")
     parser.add_argument("--out", type=Path, help="a JSON file for the counts")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         tempfile.tempdir = folder  # what a killed process leaves goes, too
-        counts, found = report(arguments.target or list(TARGETS), arguments.minutes, arguments.seed)
+        counts, found = report(arguments.target or list(TARGETS), arguments.minutes, arguments.seed, arguments.jobs)
     if arguments.out:
         files.write_json(arguments.out, counts)
     sys.exit(bool(found))

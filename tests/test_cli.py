@@ -97,6 +97,8 @@ def test_a_misspelt_profile_is_refused(agm_command: Agm) -> None:
         (["--set", "width"], ["--set width: expected FIELD=VALUE"]),
         (["--set", "width=wide"], ["width='wide'", "expected int"]),
         (["--set", "width=0"], ["width=0: must be positive"]),
+        (["--set", "width=" + "[" * 9999], ["width='[[", "expected int"]),
+        (["--schedule", "x--x\nxxxx"], ["bad schedule 'x--x"]),
         (["--set", "learning_rate=NaN"], ["learning_rate=nan"]),
         (["--set", "adversarial_weight=Infinity"], ["adversarial_weight=inf"]),
         (["--set", "seed=1e3"], ["seed=1000.0"]),

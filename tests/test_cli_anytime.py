@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import struct
 import zlib
 from collections.abc import Callable
@@ -304,6 +305,19 @@ def test_a_profile_for_other_colours_is_left_out(upscale: Agm, photo: Path, home
 def test_damaged_exif_does_not_matter(upscale: Agm, photo: Path, home: Path) -> None:
     Image.fromarray(photograph()).save(home / "odd.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\xffrubbish")
     assert upscale(home / "odd.jpg", home / "out.jpg", "--iterations", "0").code == 0
+
+
+def test_names_that_are_no_text_or_would_move_the_cursor(upscale: Agm, photo: Path, home: Path) -> None:
+    source, out = home / "many", home / "new"
+    source.mkdir()
+    for name in (b"\xff.png", b"\x1b[31m\n.png"):
+        shutil.copy(photo, source / os.fsdecode(name))
+    (source / os.fsdecode(b"\xfe.png")).write_text("no image")
+    result = upscale(source, out)
+    assert rf"{out}/\udcff.png: iteration 3 of 3, " in result.out
+    assert rf"{out}/\x1b[31m .png: iteration 3 of 3, " in result.out
+    assert rf"agm: skipped {source}/\udcfe.png: not an image that can be read" in result.err
+    assert sorted(map(os.fsencode, names(out))) == [b"\x1b[31m\n.png", b"\xff.png"]
 
 
 def test_a_folder(upscale: Agm, photo: Path, home: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,10 @@ BAD_CARDS = {
     "odd leak": ("name: x\ngroups_leak: 'no'", "groups_leak: 'no' is neither true nor false"),
     "odd substitute": ("name: x\ngroups_leak: true\nsubstitute: [a]", "substitute: ['a'] is not a name"),
     "deep": ("[" * 500, "cannot be read as YAML"),
+    "wrong tag": ("name: x\ngroups_leak: !!bool x", "cannot be read as YAML"),
+    "laughs": ("a: &a [x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in pairwise("abcdefg")), "aliases"),
+    "merges": ("a: &a {x: y}\n" + "".join(f"{b}: &{b} {{<<: *{a}}}\n" for a, b in pairwise("abcdefg")), "aliases"),
+    "long": ("#" * 70_000, "more than 65,536 bytes"),
 }
 
 

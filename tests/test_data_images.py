@@ -103,6 +103,24 @@ def test_floats_that_are_no_numbers_are_black() -> None:
     np.testing.assert_array_equal(pixels_of(image, "TIFF")[0, :, 0], [0, 0, 128, 255])
 
 
+def test_deep_pictures_are_converted_piece_by_piece() -> None:
+    """The same numbers as all at once; a large one would take gigabytes."""
+    grey = np.random.default_rng(0).normal(0.5, 1, (150, 40)).astype(np.float32)
+    grey[3, 4], grey[149, 5], grey[70, 6] = np.nan, np.inf, -np.inf
+    known = np.where(np.isfinite(grey), grey, 0).astype(np.float64)
+    expected = (known.clip(0, known.max()) / known.max() * 255).round()
+    np.testing.assert_array_equal(pixels_of(Image.fromarray(grey), "TIFF")[:, :, 0], expected)
+
+
+def test_odd_metadata_are_read_without_a_word(recwarn: pytest.WarningsRecorder) -> None:
+    content = bytearray(stored(Image.fromarray(made_up(1)[0]), "TIFF").getvalue())
+    entry = content.index((258).to_bytes(2, "little") + (3).to_bytes(2, "little"))  # BitsPerSample, of type SHORT
+    content[entry + 8 : entry + 12] = (2**31).to_bytes(4, "little")  # said to lie behind the end
+    with pytest.raises(AgmError):
+        read_image(io.BytesIO(content), "x.tif")
+    assert not recwarn.list
+
+
 ORIENTATIONS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     1: lambda stored: stored,
     2: np.fliplr,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import random
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -79,7 +80,18 @@ SPOILT: dict[str, tuple[Spoil, int]] = {
     "another version": (lambda content: b"x" + content[1:], 10),
     "rubbish": (lambda content: b"rubbish", 10),
     "nothing": (lambda content: b"", 10),
+    "a size beyond all memory": (lambda content: sized(content, 2**62), 10),
+    "a size below nothing": (lambda content: sized(content, -2), 10),
+    "a number that is none": (
+        lambda content: re.sub(rb'"number": [0-9]+', b'"number": Infinity', content, count=1),
+        10,
+    ),
 }
+
+
+def sized(content: bytes, size: int) -> bytes:
+    """The first record claims to be of another size."""
+    return re.sub(rb'"size": [0-9]+', b'"size": %d' % size, content, count=1)
 
 
 @pytest.mark.parametrize("case", SPOILT)

@@ -207,6 +207,7 @@ def test_a_profile_comes_back(profile: Path) -> None:
         lambda p: p["seconds"]["xxxx"].update({"100": {"p50": 1.0, "p95": 0.5, "p99": 1.0}}),
         lambda p: p["seconds"]["xxxx"].update({"100": {"p50": -1.0, "p95": 1.0, "p99": 1.0}}),
         lambda p: p["seconds"]["xxxx"].update({"100": {"p50": 1.0, "p95": 1.0, "p99": None}}),
+        lambda p: p["seconds"]["xxxx"].update({"100": {"p50": 1.0, "p95": 1.0, "p99": 10**400}}),
         lambda p: p["seconds"]["xxxx"].update({"0": {"p50": 1.0, "p95": 1.0, "p99": 1.0}}),
         lambda p: p["seconds"]["xxxx"].update({"many": {"p50": 1.0, "p95": 1.0, "p99": 1.0}}),
     ],

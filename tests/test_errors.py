@@ -8,7 +8,7 @@ import pytest
 
 import agm
 from agm import paths
-from agm.errors import unknown
+from agm.errors import AgmError, unknown
 
 
 def test_unknown_names_what_exists_and_what_was_probably_meant() -> None:
@@ -16,6 +16,26 @@ def test_unknown_names_what_exists_and_what_was_probably_meant() -> None:
         "unknown fruit 'aple'; did you mean 'apple'? (known: apple, pear)"
     )
     assert "did you mean" not in str(unknown("fruit", "zzz", ["pear", "apple"]))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a b\n\n  c", "a b c"),
+        ("x\x1b[2J\0\udcff", r"x\x1b[2J\x00\udcff"),
+        ("name  with  two spaces", "name  with  two spaces"),
+        ("é — 字", "é — 字"),
+    ],
+)
+def test_a_message_is_one_line_that_can_be_printed(text: str, shown: str) -> None:
+    assert str(AgmError(text)) == shown
+
+
+def test_a_long_message_keeps_its_beginning_and_its_end() -> None:
+    message = str(AgmError("photo.png: " + "x" * 10_000 + "; get it again"))
+    assert len(message) <= 500
+    assert message.startswith("photo.png: xxx")
+    assert message.endswith("xxx; get it again")
 
 
 def test_home_is_the_nearest_folder_with_a_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

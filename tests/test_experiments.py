@@ -71,6 +71,8 @@ def test_nothing_given_is_the_whole_plan() -> None:
         ({"dataset": "no/such/folder"}, "no/such/folder: there is no such folder"),
         ({"seeds": "first"}, "expected whole numbers"),
         ({"schedule": "xyz"}, "at character 2"),
+        ({"layers": {}}, "unknown layers of fig4 '{}'"),
+        ({"dataset": {}}, "unknown data set role of this experiment '{}'"),
         ({"widht": 3}, "unknown parameter 'widht'; did you mean 'width'?"),
         ({"width": 2.5}, "width=2.5: expected int"),
     ],

@@ -220,6 +220,26 @@ def test_a_damaged_export(tmp_path: Path) -> None:
             OnnxStepper(out)
 
 
+@pytest.mark.parametrize("name", ["/dev/zero", "../weights.bin", ""])
+def test_no_files_are_read_but_an_exports_own(tmp_path: Path, name: str) -> None:
+    chain = export(shaken(layers="nnnr"), tmp_path / "out", Schedule.parse("xxxx (2)"))
+    chain["files"][name] = chain["files"].pop("weights.bin")
+    files.write_json(tmp_path / "out" / "chain.json", files.seal(chain))
+    with pytest.raises(AgmError, match=r"chain\.json: damaged, it lists other files than its schedule needs"):
+        OnnxStepper(tmp_path / "out")
+
+
+@pytest.mark.parametrize("part", ["start.onnx", "step_xxxx.onnx"])
+def test_what_onnx_runtime_cannot_read(tmp_path: Path, part: str) -> None:
+    chain = export(shaken(layers="nnnr"), tmp_path / "out", Schedule.parse("xxxx (2)"))
+    part = part if part in chain["files"] else next(name for name in chain["files"] if name.startswith("step"))
+    (tmp_path / "out" / part).write_bytes(b"")
+    chain["files"][part]["sha256"] = files.sha256(b"")
+    files.write_json(tmp_path / "out" / "chain.json", files.seal(chain))
+    with pytest.raises(AgmError, match=rf"{part}: ONNX Runtime cannot read it"):
+        OnnxStepper(tmp_path / "out")
+
+
 @pytest.mark.parametrize("text", ["[]", "{}", '{"format": "agm chain 0"}', '{"format": "agm chain 1"}'])
 def test_what_is_no_chain(tmp_path: Path, text: str) -> None:
     (tmp_path / "chain.json").write_text(text)

@@ -106,7 +106,7 @@ def test_json(tmp_path: Path) -> None:
     assert files.read_json(tmp_path / "x.json") == value
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'{"a": 1', b"\xff\xfe", b"nonsense"])
+@pytest.mark.parametrize("content", [b"", b"{", b'{"a": 1', b"\xff\xfe", b"nonsense", b"[" * 99_999])
 def test_what_is_no_json_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.json").write_bytes(content)
     with pytest.raises(AgmError, match=r"x\.json: cannot be read as JSON"):
@@ -226,6 +226,10 @@ def test_foreign_files_are_refused(tmp_path: Path) -> None:
     safetensors.torch.save_file({"a": torch.ones(2)}, path, {"agm": "0" * 64 + " {}"})
     with pytest.raises(AgmError, match="checksum does not match"):
         files.read_tensors(path)
+    for meta in ([], None, "x"):
+        files.write_tensors(path, {"a": torch.ones(2)}, meta)  # type: ignore[arg-type]
+        with pytest.raises(AgmError, match="what it says of itself are no fields"):
+            files.read_tensors(path)
     torch.save({"a": torch.ones(2)}, path)
     with pytest.raises(AgmError, match="not a safetensors file"):
         files.read_tensors(path)

@@ -120,6 +120,9 @@ def test_recorded_or_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert measured.read("inference", own=True) == INFERENCE
     with pytest.raises(AgmError, match="make bench measures it here"):
         measured.read("inference")
+    files.write_json(tmp_path / "build" / "benchmarks" / "inference.json", [INFERENCE])
+    with pytest.raises(AgmError, match="holds no measurement"):
+        measured.read("inference", own=True)
 
 
 def test_calls_near_a_deadline() -> None:

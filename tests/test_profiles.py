@@ -63,6 +63,20 @@ def test_a_profile_is_a_name_not_a_path(name: str) -> None:
         ("layers: [nnnr]", "layers: expected lists by role"),
         ("layers: {geo: nnnr}", "layers: expected lists by role"),
         ("layers: {goe: [nnnr]}", "unknown role 'goe'; did you mean 'geo'"),
+        ("layers: {geo: [nnn]}", "layers='nnn'"),
+        ("3: 4", "unknown key '3'"),
+        ("datasets: cars", "datasets: expected a name for each of cars, faces, geo"),
+        ("datasets: {cars: cars}", "datasets: expected a name for each of cars, faces, geo"),
+        ("seeds: {cars: [0], faces: [0], geo: []}", "seeds: expected some for each of cars, faces, geo"),
+        ("seeds: {cars: [0], faces: [0], geo: [x]}", "seed='x'"),
+        ("runs_per_job: 0", "runs_per_job: expected a whole number from 1, got 0"),
+        ("training: &a {epochs: 3}\ndata: *a", "aliases are not known here"),
+        ("training: {epochs: 0x" + "f" * 5000 + "}", "a whole number of 5,002 letters"),
+        ("training: {epochs: !!int ''}", "cannot be read as YAML"),
+        ("training: {epochs: !!bool x}", "cannot be read as YAML"),
+        ("training: {epochs: !!timestamp x}", "cannot be read as YAML"),
+        ("training: [", "cannot be read as YAML"),
+        ("# " + "x" * 70_000, "more than 65,536 bytes"),
     ],
 )
 def test_a_mistake_in_a_profile_is_refused_by_name(
@@ -71,7 +85,15 @@ def test_a_mistake_in_a_profile_is_refused_by_name(
     base = "datasets: {cars: cars, faces: faces, geo: geo}\nseeds: {cars: [0], faces: [0], geo: [0]}\nruns_per_job: 1\n"
     (tmp_path / "mine.yml").write_text(base + text)
     monkeypatch.setattr(profiles, "FOLDER", tmp_path)
-    with pytest.raises(AgmError, match=named):
+    with pytest.raises(AgmError, match=rf"^{tmp_path / 'mine.yml'}: .*{named}"):
+        profiles.load("mine")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3"])
+def test_what_is_no_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    (tmp_path / "mine.yml").write_text(text)
+    monkeypatch.setattr(profiles, "FOLDER", tmp_path)
+    with pytest.raises(AgmError, match="not a profile; expected datasets, generator"):
         profiles.load("mine")
 
 

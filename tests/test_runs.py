@@ -116,7 +116,10 @@ def test_files_that_do_not_belong_together_are_refused(run: Run, name: str, cont
         Run.read(run.folder)
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b'"never closed', b"a,b\n1\n1,2,3\n"])
+WORDS = b"epoch,statistics,iteration,mse,psnr,ssim\n1,shared,1,many,2,3\n"
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b'"never closed', b"a,b\n1\n1,2,3\n", b"a\n1\n", WORDS])
 def test_a_damaged_table_is_refused_by_name(run: Run, content: bytes) -> None:
     (run.folder / "metrics.csv").write_bytes(content)
     with pytest.raises(AgmError, match=r"metrics\.csv"):
@@ -188,6 +191,9 @@ def test_load_refuses_what_is_no_generator(run: Run, tmp_path: Path) -> None:
     safetensors.torch.save_file({"x": torch.ones(1)}, foreign)
     text.write_text("no weights")
     files.write_tensors(checkpoint, {"losses": torch.zeros(2)}, {"kind": "checkpoint", "id": run.config.id})
+    huge, wrong = tmp_path / "huge.safetensors", tmp_path / "wrong.safetensors"
+    for path, width in ((huge, 10**6), (wrong, "x")):  # 10**6 would need terabytes
+        files.write_tensors(path, {}, {"kind": "generator", "config": {"generator": {"width": width}}})
     cases = {
         foreign: "not one that agm wrote",
         text: "not a safetensors file",
@@ -195,6 +201,8 @@ def test_load_refuses_what_is_no_generator(run: Run, tmp_path: Path) -> None:
         run.folder / "test.safetensors": "holds a foreign file, not a generator's weights",
         run.folder / "summary.json": "not a safetensors file",
         run.folder: "not a safetensors file",
+        huge: "do not fit the configuration inside",
+        wrong: "width='x': expected int",
         tmp_path / "nothing": "missing",
     }
     for path, message in cases.items():

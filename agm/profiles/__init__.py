@@ -51,10 +51,11 @@ def load(name: str) -> Profile:
     if name not in names():
         raise unknown("profile", name, names())
     path = FOLDER / f"{name}.yml"
+    values = yaml_files.read(path)
     try:
-        return _profile(name, yaml_files.read(path))
+        return _profile(name, values)
     except AgmError as error:
-        raise AgmError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
+        raise AgmError(f"{path}: {error}") from None
 
 
 def _profile(name: str, values: Any) -> Profile:
