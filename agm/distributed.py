@@ -146,7 +146,8 @@ class _Norm(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, epsilon: float, size: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         """x: (N / size, C, H, W) -> the same, (C,), (C,)."""
-        means, variances = _gather(torch.stack(torch.batch_norm_update_stats(x, None, None, 1.0)), size).unbind(1)
+        unused = torch.zeros_like(weight), torch.zeros_like(weight)  # without them, moments would have x's precision
+        means, variances = _gather(torch.stack(torch.batch_norm_update_stats(x, *unused, 1.0)), size).unbind(1)
         mean = means.mean(0)  # (size, C) -> (C,)
         var = (variances + (means - mean).square()).mean(0)  # within the shares and between them
         ctx.save_for_backward(x, weight, mean, var)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -47,8 +48,8 @@ def launch(function: Function, arguments: tuple[Any, ...], device: str, devices:
         raise (AgmError if causes[0]["known"] else RuntimeError)(causes[0]["error"])
     if signals.came and not status:
         return "interrupted"
-    if failed or not status:
-        raise AgmError(f"{_ended(context)}; the same command goes on from the last checkpoint")
+    if failed is not None or not status:
+        raise AgmError(f"{_ended(context, failed or 0)}; the same command goes on from the last checkpoint")
     return status
 
 
@@ -79,21 +80,23 @@ def _stay_on_this_machine() -> None:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", names.pop())
 
 
-def _failed(context: ProcessContext) -> bool:
-    """Wait for all to end; after a first failure no longer than it takes to end them."""
+def _failed(context: ProcessContext) -> int | None:
+    """Wait for all to end; after one has failed, no longer than it takes to end the others. Returns that one's rank."""
+    logging.getLogger("torch.multiprocessing").setLevel(logging.ERROR)  # it would tell of each process that it ends
     try:
         while not context.join(grace_period=GRACE):
             pass
-    except ProcessExitedException:
-        return True
-    return False
+    except ProcessExitedException as error:
+        return int(error.error_index)
+    return None
 
 
-def _ended(context: ProcessContext) -> str:
+def _ended(context: ProcessContext, failed: int) -> str:
+    """How the processes ended: by a signal from elsewhere, which another process may have noticed and ended before."""
     codes = [process.exitcode for process in context.processes]
-    for number, code in enumerate(codes, 1):
-        if code < 0:
-            return f"process {number} of {len(codes)} was ended by {signal.Signals(-code).name}"
+    for number in (failed, *range(len(codes))):
+        if codes[number] < 0:
+            return f"process {number + 1} of {len(codes)} was ended by {signal.Signals(-codes[number]).name}"
     return f"the processes ended with exit codes {', '.join(map(str, codes))}"
 
 

@@ -41,6 +41,7 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunConfig]:
     return {
         "penalty": tiny(**common, lipschitz="penalty", gradient_clip=0.05),
         "any": tiny(**common, lipschitz="clipping", sampling="any", gradient_clip=0.05),
+        "bf16": tiny(**common | {"epochs": 1, "train_images": 21}, precision="bf16"),
     }
 
 
@@ -61,7 +62,8 @@ def together(tmp_path_factory: pytest.TempPathFactory, configs: dict[str, RunCon
     with pytest.MonkeyPatch.context() as patch:
         stop_after(4, patch)
         assert train(configs["any"], root / "handed over", QUIET) == "interrupted"
-    runs = configs | {"handed over": configs["any"]}
+    diverging = tiny(learning_rate=1e20, train_images=32, adversarial_weight=0.0)
+    runs = configs | {"handed over": configs["any"], "diverged": diverging}
     assert launch(train_all, (root, runs, stopped), "cpu", 2) == "finished"
     return root
 
@@ -73,17 +75,26 @@ def stop_after(steps: int, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(training.Stop, "__bool__", lambda _: asked.append(1) or len(asked) > steps)
 
 
-def assert_alike(one: Run, other: Run) -> None:
+def assert_alike(one: Run, other: Run, tolerance: float = TOLERANCE) -> None:
     assert one.config.id == other.config.id
     for column in ("visual_loss", "mse", "psnr"):
-        np.testing.assert_allclose(other.metrics[column], one.metrics[column], rtol=TOLERANCE)
-    np.testing.assert_allclose(other.metrics.critic_loss, one.metrics.critic_loss, atol=TOLERANCE)  # it crosses zero
-    np.testing.assert_allclose(other.test("mse"), one.test("mse"), rtol=TOLERANCE)
+        np.testing.assert_allclose(other.metrics[column], one.metrics[column], rtol=tolerance)
+    np.testing.assert_allclose(other.metrics.critic_loss, one.metrics.critic_loss, atol=tolerance)  # it crosses zero
+    np.testing.assert_allclose(other.test("mse"), one.test("mse"), rtol=tolerance)
 
 
 @pytest.mark.parametrize("name", ["penalty", "any"])
 def test_two_processes_train_the_same_run(name: str, alone: dict[str, Run], together: Path) -> None:
     assert_alike(alone[name], Run.read(together / name))
+
+
+def test_with_16_bits_the_rounding_is_coarser(alone: dict[str, Run], together: Path) -> None:
+    assert_alike(alone["bf16"], Run.read(together / "bf16"), 1e-2)
+
+
+def test_two_processes_agree_that_a_run_diverged(together: Path) -> None:
+    run = Run.read(together / "diverged")
+    assert (run.summary["status"], run.summary["epochs"]) == ("diverged", 0)
 
 
 def test_other_batches_would_show(configs: dict[str, RunConfig], alone: dict[str, Run], tmp_path: Path) -> None:
