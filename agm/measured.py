@@ -155,3 +155,13 @@ def near(measured: Measured, condition: str, milliseconds: float) -> pd.Series[A
     found = {"calls": len(frame), "late": int((late > 0).sum()), "latest, ms": late.max()}
     found |= {f"{name} iteration": getattr(frame.iteration, name)() for name in ("min", "median", "max")}
     return pd.Series(found).round(1)
+
+
+def fault_numbers(counted: Measured) -> Numbers:
+    """What `tests/faults.py` counted, over all kinds: kills and what became of them, damaged files and who noticed."""
+    kills, damage = counted["kills"].values(), counted["damage"].values()
+    numbers: Numbers = {name: sum(row[name] for row in kills) for name in ("kills", "in_a_write", "equal")}
+    numbers["lost"] = sum(row["lost"] + row["left_behind"] for row in kills)
+    numbers |= {f"{kind}_kills": row["kills"] for kind, row in counted["kills"].items()}
+    numbers |= {name: sum(row[name] for row in damage) for name in ("tried", "named", "harmless")}
+    return numbers | {"unnoticed": sum(row["unnoticed"] + row["crashed"] for row in damage), "files": len(damage)}

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.checkout import ROOT
+from support.damage import KINDS
 
 from agm import files, measured
 from agm.errors import AgmError
@@ -134,3 +136,27 @@ def test_calls_near_a_deadline() -> None:
     assert measured.near(CALLS, "idle", 400)["median iteration"] == 10
     with pytest.raises(AgmError, match="unknown condition 'ilde'; did you mean 'idle'"):
         measured.near(CALLS, "ilde", 5)
+
+
+def test_faults_are_added_up() -> None:
+    kills = {
+        "training": {"kills": 3, "in_a_write": 1, "equal": 3, "lost": 0, "left_behind": 0},
+        "export": {"kills": 5, "in_a_write": 2, "equal": 4, "lost": 1, "left_behind": 1},
+    }
+    a = {"tried": 10, "named": 6, "harmless": 2, "unnoticed": 1, "crashed": 1}
+    numbers = measured.fault_numbers({"kills": kills, "damage": {"a": a, "b": a}})
+    assert numbers == {
+        **{"kills": 8, "in_a_write": 3, "equal": 7, "lost": 2, "training_kills": 3, "export_kills": 5},
+        **{"tried": 20, "named": 12, "harmless": 4, "unnoticed": 4, "files": 2},
+    }
+
+
+def test_nothing_was_lost_of_what_is_recorded() -> None:
+    """At least 50 kills, and every kind of file damaged 200 times."""
+    recorded = files.read_json(ROOT / "results" / "faults.json")
+    numbers = measured.fault_numbers(recorded)
+    assert numbers["kills"] - numbers["in_a_write"] >= 50
+    assert set(recorded["kills"]) == {"training", "recording", "preparation", "export"}
+    assert (numbers["equal"], numbers["lost"], numbers["unnoticed"]) == (numbers["kills"], 0, 0)
+    assert set(recorded["damage"]) == set(KINDS)
+    assert all(row["tried"] >= 200 for row in recorded["damage"].values())
