@@ -11,14 +11,15 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import safetensors
-import safetensors.torch
 from filelock import FileLock, Timeout
-from torch import Tensor
 
 from agm.errors import AgmError
+
+if TYPE_CHECKING:
+    from torch import Tensor  # here and below: listing runs should not wait seconds for torch
 
 
 def unwritable(path: Path, error: OSError) -> AgmError:
@@ -141,18 +142,22 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, 
 
 def encode_tensors(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> bytes:
     """The content of the file that `write_tensors` writes."""
+    from safetensors.torch import save
+
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(meta)  # Python reads its own NaN and Infinity
     header = {"agm": f"{_digest(stored, text)} {text}"}  # one key: safetensors writes several in random order
-    return safetensors.torch.save(stored, metadata=header)
+    return save(stored, metadata=header)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Inverse of `write_tensors`. Raises AgmError if the file is missing, damaged, or was not written by it."""
+    from safetensors.torch import load
+
     try:
         # Read at once: safetensors would open the file by name twice, and it may be replaced in between.
         content = path.read_bytes()
-        tensors = safetensors.torch.load(content)
+        tensors = load(content)
         length = int.from_bytes(content[:8], "little")
         header: dict[str, str] = json.loads(content[8 : 8 + length]).get("__metadata__", {})
     except FileNotFoundError:
@@ -171,9 +176,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
+    from safetensors.torch import save
+
     digest = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(safetensors.torch.save({"": tensor}))
+        digest.update(save({"": tensor}))
     return digest.hexdigest()

@@ -148,6 +148,12 @@ def test_planning_really_does_not_import_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+def test_listing_runs_does_not_import_torch() -> None:
+    code = "import sys, agm.runs; print('pandas' in sys.modules, 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True False\n"
+
+
 @pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("agm.claims")])
 def test_claims_are_judged_from_finished_runs_alone(module: str) -> None:
     for name in imports(MODULES[module]):
