@@ -117,7 +117,7 @@ def many(count: int) -> dict[str, Any]:
     values = yaml.safe_load((FOLDER / "smoke.yml").read_text())
     del values["layers"]
     seeds = list(range(max(1, count // (3 * len(ORL_CONFIGURATIONS) + 12))))
-    return dict(values) | {"seeds": dict.fromkeys(ROLES, seeds), "runs_per_job": 1}
+    return dict(values) | {"seeds": {role: list(seeds) for role in ROLES}, "runs_per_job": 1}
 
 
 def listing(counts: list[int]) -> Iterator[Row]:
