@@ -94,6 +94,8 @@ SHOWING = (
     *(f"fig{n}" for n in range(1, 10)),
     "table1",
     "order",
+    "claims",
+    "pictures",
     "statistics",
     "anytime",
     "schedules",
