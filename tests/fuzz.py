@@ -15,6 +15,7 @@ import multiprocessing
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from typing import Any
 import hypothesis
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import HypothesisWarning
 from support.fuzz.check import BYTES, SECONDS, Target, taken
 from support.fuzz.targets import TARGETS
 
@@ -33,7 +35,7 @@ from agm import files, machine
 
 ROUND = 200
 """Inputs with one seed."""
-PATIENCE = 120
+PATIENCE = 600
 """Seconds after which a process that says nothing is taken for dead; it may be cutting down what it found."""
 
 
@@ -66,6 +68,7 @@ def work(name: str, seed: int, minutes: float, say: Connection) -> None:
     """What a target's process does: rounds with one seed after the other until something is found or time is over."""
     torch.set_num_threads(1)
     logging.disable()  # what is said besides, about each picture
+    warnings.simplefilter("ignore", HypothesisWarning)  # large inputs are printed nevertheless
     until = time.monotonic() + 60 * minutes
     while True:
         say.send((seed, None))

@@ -92,10 +92,14 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 def _to_bytes(grey: NDArray[Any], floating: bool) -> Pixels:
     """Grey of 16 bits, or floating-point grey whose largest number, at least 1, is white -> 8 bits."""
-    top = max(float(grey.max(initial=0.0, where=np.isfinite(grey))), 1.0) if floating else 65535.0
     # A few rows at a time: 64-bit copies of a large picture take gigabytes.
-    blocks = (np.nan_to_num(grey[y : y + 64].astype(np.float64), posinf=0.0) for y in range(0, len(grey), 64))
-    return np.vstack([(block.clip(0, top) / top * 255).round().astype(np.uint8) for block in blocks])
+    blocks = (grey[y : y + 64] for y in range(0, len(grey), 64))
+    if not floating:
+        table = (np.arange(65536) / 65535 * 255).round().astype(np.uint8)
+        return np.vstack([table[block.clip(0, 65535)] for block in blocks])
+    top = max(float(grey.max(initial=0.0, where=np.isfinite(grey))), 1.0)
+    known = (np.nan_to_num(block.astype(np.float64), posinf=0.0).clip(0, top) for block in blocks)
+    return np.vstack([(block / top * 255).round().astype(np.uint8) for block in known])
 
 
 def square(image: Image.Image, size: int) -> Pixels:
