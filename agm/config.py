@@ -24,6 +24,9 @@ from agm.schedule import LAYERS, Schedule
 Statistics = Literal["shared", "iteration", "batch"]
 STATISTICS: tuple[Statistics, ...] = ("shared", "iteration", "batch")
 
+LARGEST = 10**7
+"""Of any width, size or number: beyond, torch's 64 bits overflow before memory runs out."""
+
 ORL_CONFIGURATIONS: tuple[str, ...] = tuple("".join(letters) for letters in itertools.product("rn", repeat=LAYERS))
 """All 16 ORL configurations, rrrr first; the first letter is layer 1, at the bottom (Fig. 3)."""
 
@@ -239,3 +242,5 @@ def _check_positive(config: Any, *names: str) -> None:
         value = getattr(config, name)
         if value is not None and not value > 0:
             raise AgmError(f"{name}={value}: must be positive")
+        if isinstance(value, int) and value > LARGEST:
+            raise AgmError(f"{name}={value}: must not be larger than {LARGEST:,}")

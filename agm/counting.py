@@ -10,6 +10,9 @@ from agm.errors import AgmError
 from agm.generator import SCALE, Generator
 from agm.schedule import Mask
 
+LARGEST_IMAGE = 100_000
+"""Side in pixels; with the widest network, torch's 64 bits overflow at three times that."""
+
 
 def parameters(config: GeneratorConfig) -> int:
     """Learnable parameters (Table I)."""
@@ -22,8 +25,8 @@ def macs_per_iteration(config: GeneratorConfig, image_size: int = 64, mask: Mask
 
     A is left out, since it runs once per image. Counted by torch's flop counter, which sees convolutions only.
     """
-    if image_size < SCALE or image_size % SCALE:
-        raise AgmError(f"image_size={image_size}: must be even and positive, the inputs have half of it")
+    if not SCALE <= image_size <= LARGEST_IMAGE or image_size % SCALE:
+        raise AgmError(f"image_size={image_size}: must be even, the inputs have half, and at most {LARGEST_IMAGE:,}")
     size = image_size // SCALE
     with torch.device("meta"):
         generator = Generator(config).eval()

@@ -192,6 +192,8 @@ def test_configurations_are_frozen_and_hashable() -> None:
         ("layers", None),
         ("width", 0),
         ("width", -1),
+        ("width", 10**7 + 1),
+        ("train_images", 10**20),
         ("width", 2.5),
         ("width", True),
         ("width", "8"),

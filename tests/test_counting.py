@@ -108,7 +108,7 @@ def test_macs_are_those_of_a_real_run() -> None:
     assert (totals[1] - totals[0]) // 2 == macs_per_iteration(generator.config, 16)
 
 
-@pytest.mark.parametrize("size", [0, -2, 7])
+@pytest.mark.parametrize("size", [0, -2, 7, 100_002, 10**21])
 def test_impossible_sizes_are_refused(size: int) -> None:
     with pytest.raises(AgmError, match=f"image_size={size}"):
         macs_per_iteration(GeneratorConfig(width=1), size)
