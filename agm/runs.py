@@ -82,8 +82,19 @@ class Run:
 
     def curve(self, metric: str = "mse", statistics: Statistics | None = None) -> pd.Series[float]:
         """A validation metric averaged over the iterations, by epoch (Section III-A2); NaN if one is not finite."""
+        key = metric, statistics or self.config.generator.statistics
+        if key not in self._curves:
+            self._curves[key] = self._curve(*key)
+        return self._curves[key].copy()
+
+    @cached_property
+    def _curves(self) -> dict[tuple[str, Statistics], pd.Series[float]]:
+        """Those that were asked for: claims ask thousands of times for the same ones."""
+        return {}
+
+    def _curve(self, metric: str, statistics: Statistics) -> pd.Series[float]:
         # By hand, since hundreds of runs are read at once and pandas' pivot takes ten times as long.
-        wanted = (self.metrics.statistics == (statistics or self.config.generator.statistics)).to_numpy(dtype=bool)
+        wanted = (self.metrics.statistics == statistics).to_numpy(dtype=bool)
         epochs, which = np.unique(self.metrics.epoch.to_numpy()[wanted], return_inverse=True)
         values = self.metrics[metric].to_numpy(dtype=float)[wanted]
         curve = np.bincount(which, values, len(epochs)) / np.bincount(which, minlength=len(epochs))
