@@ -165,3 +165,11 @@ def fault_numbers(counted: Measured) -> Numbers:
     numbers |= {f"{kind}_kills": row["kills"] for kind, row in counted["kills"].items()}
     numbers |= {name: sum(row[name] for row in damage) for name in ("tried", "named", "harmless")}
     return numbers | {"unnoticed": sum(row["unnoticed"] + row["crashed"] for row in damage), "files": len(damage)}
+
+
+def fuzz_numbers(counted: Measured) -> Numbers:
+    """What `tests/fuzz.py` counted, over all targets, and the minutes that each of them had."""
+    rows = counted["targets"].values()
+    numbers: Numbers = {name: sum(row[name] for row in rows) for name in ("taken", "refused", "found")}
+    numbers["tried"] = sum(row["taken"] + row["refused"] for row in rows)
+    return numbers | {"targets": len(rows), "minutes": counted["settings"]["minutes"]}

@@ -126,12 +126,14 @@ def main() -> None:
     parser.add_argument("--target", action="append", choices=sorted(TARGETS), help="one of them; may be repeated [all]")
     parser.add_argument("--seed", type=int, default=0, help="of the first round; the next ones count on [0]")
     parser.add_argument("--jobs", type=int, default=1, help="how many at once [1]")
-    parser.add_argument("--out", type=Path, help="a JSON file for the counts")
+    parser.add_argument("--out", type=Path, help="a JSON file for the counts; with --target, its others stay")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         tempfile.tempdir = folder  # what a killed process leaves goes, too
         counts, found = report(arguments.target or list(TARGETS), arguments.minutes, arguments.seed, arguments.jobs)
     if arguments.out:
+        if arguments.target and arguments.out.exists():
+            counts["targets"] = files.read_json(arguments.out)["targets"] | counts["targets"]
         files.write_json(arguments.out, counts)
     sys.exit(bool(found))
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.checkout import ROOT
 from support.damage import KINDS
+from support.fuzz.targets import TARGETS
 
 from agm import files, measured
 from agm.errors import AgmError
@@ -160,3 +161,18 @@ def test_nothing_was_lost_of_what_is_recorded() -> None:
     assert (numbers["equal"], numbers["lost"], numbers["unnoticed"]) == (numbers["kills"], 0, 0)
     assert set(recorded["damage"]) == set(KINDS)
     assert all(row["tried"] >= 200 for row in recorded["damage"].values())
+
+
+def test_fuzzing_is_added_up() -> None:
+    row = {"taken": 3, "refused": 4, "found": 1}
+    numbers = measured.fuzz_numbers({"targets": {"a": row, "b": row}, "settings": {"minutes": 2}})
+    assert numbers == {"taken": 6, "refused": 8, "found": 2, "tried": 14, "targets": 2, "minutes": 2}
+
+
+def test_nothing_was_found_of_what_is_recorded() -> None:
+    """Everything that reads was tried for two minutes at least, and much of it was refused."""
+    recorded = files.read_json(ROOT / "results" / "fuzz.json")
+    assert set(recorded["targets"]) == set(TARGETS)
+    assert recorded["settings"]["minutes"] >= 2
+    assert measured.fuzz_numbers(recorded)["found"] == 0
+    assert all(row["taken"] + row["refused"] >= 500 and row["taken"] >= 20 for row in recorded["targets"].values())

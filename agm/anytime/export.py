@@ -22,7 +22,7 @@ from torch import Tensor
 from agm import files
 from agm.anytime.plain import check_statistics, held_bytes
 from agm.config import GeneratorConfig, Statistics, from_dict
-from agm.errors import AgmError
+from agm.errors import NO_MEMORY, AgmError
 from agm.generator import Generator
 from agm.schedule import Mask, Schedule
 
@@ -196,7 +196,16 @@ class OnnxStepper:
         except Exception as error:  # it has a class of its own for every reason
             raise AgmError(f"{self.folder / name}: ONNX Runtime cannot read it ({error}); export again") from None
         outputs = [output.name for output in session.get_outputs()]
-        return lambda inputs: dict(zip(outputs, session.run(outputs, inputs), strict=True))
+
+        def run(inputs: dict[str, Any]) -> dict[str, Any]:
+            try:
+                return dict(zip(outputs, session.run(outputs, inputs), strict=True))
+            except Exception as error:
+                if NO_MEMORY.search(str(error)):
+                    raise
+                raise AgmError(f"{self.folder / name}: ONNX Runtime cannot run it ({error}); export again") from None
+
+        return run
 
     def start(self, x: Tensor) -> Progress:
         """x: (N, 3, H, W) in [0, 1] -> progress before the first iteration."""
