@@ -24,7 +24,7 @@ def draw(found: Measured) -> Figure:
             ax = fig.add_subplot(grid[number // 2, number % 2])
             _step(ax, found, layers, by)
             ax.set_xlabel(label)
-            style.title(ax, "abcd"[number], f"a training step by {by.replace('_', ' ')}")
+            style.title(ax, "abcd"[number], f"by {by.replace('_', ' ')}")
         ax = fig.add_subplot(grid[2, :])
         _many(ax, found)
         style.title(ax, "e", "many runs")
@@ -40,8 +40,8 @@ def _step(ax: Axes, found: Measured, layers: list[str], by: str) -> None:
         ax.plot(x, 1000 * seconds, **look | {"linestyle": "", "label": f"{name}, power {exponent:.2f}"})
         ax.plot(x, 1000 * factor * x**exponent, color=look["color"], linewidth=1)
     _logarithmic(ax, x)
-    ax.set_ylabel("ms")
-    ax.legend(fontsize=style.SMALL)
+    ax.set_ylabel("ms a training step")
+    _legend(ax, 8)
 
 
 def _many(ax: Axes, found: Measured) -> None:
@@ -56,7 +56,13 @@ def _many(ax: Axes, found: Measured) -> None:
     ax.set_yscale("log")
     ax.set_xlabel("runs")
     ax.set_ylabel("seconds of processor time")
-    ax.legend(fontsize=style.SMALL)
+    _legend(ax, 20)
+
+
+def _legend(ax: Axes, room: float) -> None:
+    """Above the lines, where the axis is made so many times as long."""
+    ax.set_ylim(top=room * ax.get_ylim()[1])
+    ax.legend(fontsize=style.SMALL, loc="upper left")
 
 
 def _logarithmic(ax: Axes, x: np.ndarray) -> None:
