@@ -36,7 +36,8 @@ def launch(function: Function, arguments: tuple[Any, ...], device: str, devices:
     if machine.choose(device) == "cuda":
         distributed.check_gpus(devices)
     threads = max(1, torch.get_num_threads() // devices)
-    with tempfile.TemporaryDirectory() as folder, _signals() as signals:
+    signals = _Signals()
+    with tempfile.TemporaryDirectory() as folder, handled(signals):
         shared = (Path(folder), devices, threads, device, function, arguments)
         context = start_processes(_work, shared, devices, join=False, start_method="spawn")  # type: ignore[no-untyped-call]
         signals.hand_on_to(context)
@@ -123,16 +124,16 @@ class _Signals:
 
 
 @contextmanager
-def _signals() -> Iterator[_Signals]:
-    """Restores the handlers on exit."""
-    signals, previous = _Signals(), {}
+def handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Have SIGTERM and SIGINT call it. Restores the handlers on exit."""
+    previous = {}
     for number in (signal.SIGTERM, signal.SIGINT):
         try:
-            previous[number] = signal.signal(number, signals)
+            previous[number] = signal.signal(number, handler)
         except ValueError:  # not in the main thread: no signals to catch
             break
     try:
-        yield signals
+        yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number, before in previous.items():
+            signal.signal(number, before)

@@ -12,7 +12,6 @@ import math
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -32,7 +31,7 @@ from agm.distributed import World
 from agm.errors import AgmError, enough_memory
 from agm.evaluate import METRICS, bicubic_baseline, evaluate, time_iterations
 from agm.generator import Generator
-from agm.launch import launch
+from agm.launch import handled, launch
 from agm.schedule import Schedule, candidates, sandwich
 from agm.step import Execution, Networks, build, stepper
 
@@ -55,17 +54,12 @@ class Stop:
         self.reason = ""
 
     def __enter__(self) -> Stop:
-        self._previous = {}
-        for number in (signal.SIGTERM, signal.SIGINT):
-            try:
-                self._previous[number] = signal.signal(number, self._on_signal)
-            except ValueError:  # not in the main thread: no signals to catch
-                break
+        self._held = contextlib.ExitStack()
+        self._held.enter_context(handled(self._on_signal))
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+        self._held.close()
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         self.reason = signal.Signals(number).name
@@ -201,7 +195,7 @@ def _finished(folder: Path, lock: Path) -> str:
     if status not in ("finished", "diverged"):
         raise AgmError(f"{folder / SUMMARY}: does not say how the run ended; delete the folder to train it again")
     for path in (folder / CHECKPOINT, lock):  # here, since a kill may have come right after the summary
-        with suppress(OSError):
+        with contextlib.suppress(OSError):
             path.unlink()
     return str(status)
 
