@@ -43,14 +43,19 @@ def line(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> tu
     return float(slope), float(start)
 
 
+def models(measured: Measured) -> list[str]:
+    """Whose training steps were measured, in order."""
+    return list(dict.fromkeys(row["layers"] for row in measured["rows"] if row["what"] == "training"))
+
+
 def table(measured: Measured) -> pd.DataFrame:
     """A row per model: the exponent by which a training step's time grows with each quantity."""
-    models = dict.fromkeys(row["layers"] for row in measured["rows"] if row["what"] == "training")
+    names = models(measured)
     columns = {
-        label: [power_law(*points(measured, "training", layers=layers, by=by))[0] for layers in models]
+        label: [power_law(*points(measured, "training", layers=layers, by=by))[0] for layers in names]
         for by, label in VARIED.items()
     }
-    return pd.DataFrame(columns, index=pd.Index(models, name="layers"))
+    return pd.DataFrame(columns, index=pd.Index(names, name="layers"))
 
 
 def many_table(measured: Measured) -> pd.DataFrame:

@@ -89,12 +89,13 @@ def step_seconds(config: RunConfig, rounds: int) -> float:
     """The fastest of so many steps, after one that warms up."""
     execution = Execution(device="cpu", progress=False)
     networks = build(config, execution)
-    update, size, images = stepper(networks, config.training, execution), config.data.image_size, config.training
-    low, high = (torch.rand(images.batch_size, 3, side, side) for side in (size // 2, size))
+    update = stepper(networks, config.training, execution)
+    images, size = config.training.batch_size, config.data.image_size
+    low, high = (torch.rand(images, 3, side, side) for side in (size // 2, size))
     found = []
     for _ in range(rounds + 1):
         started = time.process_time()
-        update(low, high, torch.zeros(images.batch_size))
+        update(low, high, torch.zeros(images))
         found.append(time.process_time() - started)
     return min(found[1:])
 

@@ -16,13 +16,12 @@ LOOKS = {"planning": (style.BLUE, "o"), "listing": (style.GREEN, "s"), "judging"
 
 def draw(found: Measured) -> Figure:
     """Marks are measured, lines fitted: power laws for a step, start and slope for many runs."""
-    layers = list(dict.fromkeys(row["layers"] for row in found["rows"] if row["what"] == "training"))
     with style.context():
         fig = style.figure(8.2)
         grid = fig.add_gridspec(3, 2)
         for number, (by, label) in enumerate(scaling.VARIED.items()):
             ax = fig.add_subplot(grid[number // 2, number % 2])
-            _step(ax, found, layers, by)
+            _step(ax, found, by)
             ax.set_xlabel(label)
             style.title(ax, "abcd"[number], f"by {by.replace('_', ' ')}")
         ax = fig.add_subplot(grid[2, :])
@@ -32,8 +31,8 @@ def draw(found: Measured) -> Figure:
     return fig
 
 
-def _step(ax: Axes, found: Measured, layers: list[str], by: str) -> None:
-    for name in layers:
+def _step(ax: Axes, found: Measured, by: str) -> None:
+    for name in scaling.models(found):
         x, seconds = scaling.points(found, "training", layers=name, by=by)
         exponent, factor = scaling.power_law(x, seconds)
         look = style.line(name)
