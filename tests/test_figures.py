@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -121,16 +122,28 @@ def test_times_are_measured_for_all_models_side_by_side(home: Path) -> None:
         assert list(series) == sorted(series)
 
 
-def test_every_figure_of_runs_is_stamped_and_has_the_baseline(home: Path) -> None:
+def of_runs(home: Path) -> list[Figure]:
+    """Every figure that shows runs."""
     fig8 = runs_of("fig8", home)
-    figures = [
-        getattr(curves, name)(runs_of(name, home), SMOKE) for name in ("fig4", "fig5", "fig6", "fig7", "statistics")
-    ]
-    figures += [
+    return [
+        *(getattr(curves, name)(runs_of(name, home), SMOKE) for name in ("fig4", "fig5", "fig6", "fig7", "statistics")),
         tradeoff.draw(fig8, SMOKE, tradeoff.seconds(fig8, measure=False)),
         ranks.order(runs_of("order", home), SMOKE),
+        ranks.statistics(runs_of("statistics", home), SMOKE),
     ]
-    for fig in figures:
+
+
+def test_numbers_and_names_under_an_axis_do_not_touch(home: Path) -> None:
+    for fig in of_runs(home):
+        fig.canvas.draw()
+        for ax in fig.axes:
+            labels = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
+            shown = [box for box in labels if ax.bbox.x0 <= (box.x0 + box.x1) / 2 <= ax.bbox.x1]
+            assert all(left.x1 < right.x0 for left, right in pairwise(shown)), words(fig)
+
+
+def test_every_figure_of_runs_is_stamped_and_has_the_baseline(home: Path) -> None:
+    for fig in of_runs(home):
         text = words(fig).replace("\n", " ")
         for part in (
             "profile smoke",

@@ -23,7 +23,8 @@ def order(runs: Sequence[Run], profile: Profile) -> Figure:
 
 def statistics(runs: Sequence[Run], profile: Profile) -> Figure:
     """Test MSE and rank of each model with each kind of batch statistics."""
-    return draw(analysis.mse_by_statistics(runs).rename(columns=STATISTICS_NAMES), runs, profile)
+    names = {kind: name.replace(" ", "\n", 1) for kind, name in STATISTICS_NAMES.items()}
+    return draw(analysis.mse_by_statistics(runs).rename(columns=names), runs, profile)
 
 
 def draw(mse: pd.DataFrame, runs: Sequence[Run], profile: Profile) -> Figure:
