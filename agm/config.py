@@ -15,7 +15,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal, TypeVar
 
 from agm.errors import AgmError, unknown
@@ -204,8 +204,20 @@ def from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
     for name in values:
         if name not in hints:
             raise unknown(f"{cls.__name__} field", str(name), hints)
-    nested = {n: from_dict(hints[n], v) if dataclasses.is_dataclass(hints[n]) else v for n, v in values.items()}
-    return cls(**nested)
+    return cls(**{n: _part(hints[n], v) if dataclasses.is_dataclass(hints[n]) else v for n, v in values.items()})
+
+
+def _part(cls: Any, values: Mapping[str, Any]) -> Any:
+    """A nested configuration. Thousands of runs consist of the same few, and building one takes many checks."""
+    try:
+        return _remembered(cls, **values)
+    except TypeError:  # no mapping, or of what cannot be remembered
+        return from_dict(cls, values)
+
+
+@lru_cache(maxsize=1024, typed=True)  # typed: 1, 1.0 and True are equal, but not equally valid
+def _remembered(cls: Any, /, **values: Any) -> Any:
+    return from_dict(cls, values)
 
 
 _HINTS: dict[Any, dict[str, Any]] = {}

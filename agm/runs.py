@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -75,8 +75,9 @@ class Run:
             return pd.DataFrame(columns=COLUMNS, dtype=float)
         except (OSError, ValueError) as error:
             raise AgmError(f"{path}: cannot be read ({error})") from None
+        kinds = dict(zip(rows.columns, rows.dtypes, strict=True))
         for column in COLUMNS[:6]:  # the losses are not in every one
-            if column not in rows or (column != "statistics" and not pd.api.types.is_numeric_dtype(rows[column])):
+            if column not in kinds or (column != "statistics" and not pd.api.types.is_numeric_dtype(kinds[column])):
                 raise AgmError(f"{path}: damaged, its column {column} is missing or holds no numbers; {RESTORE}")
         return rows
 
@@ -85,7 +86,7 @@ class Run:
         key = metric, statistics or self.config.generator.statistics
         if key not in self._curves:
             self._curves[key] = self._curve(*key)
-        return self._curves[key].copy()
+        return self._curves[key]
 
     @cached_property
     def _curves(self) -> dict[tuple[str, Statistics], pd.Series[float]]:
@@ -97,8 +98,10 @@ class Run:
         wanted = (self.metrics.statistics == statistics).to_numpy(dtype=bool)
         epochs, which = np.unique(self.metrics.epoch.to_numpy()[wanted], return_inverse=True)
         values = self.metrics[metric].to_numpy(dtype=float)[wanted]
-        curve = np.bincount(which, values, len(epochs)) / np.bincount(which, minlength=len(epochs))
-        return pd.Series(np.where(np.isfinite(curve), curve, np.nan), index=pd.Index(epochs, name="epoch"))
+        means = np.bincount(which, values, len(epochs)) / np.bincount(which, minlength=len(epochs))
+        curve = np.where(np.isfinite(means), means, np.nan)
+        curve.flags.writeable = False  # everyone gets the same one
+        return pd.Series(curve, index=pd.Index(epochs, name="epoch"), copy=False)
 
     def test(self, metric: str = "mse", statistics: Statistics | None = None) -> np.ndarray:
         """A test metric of each iteration: (T,). NaN where it was not finite."""
@@ -207,11 +210,21 @@ def ensure(configs: Sequence[RunConfig], root: Path | None = None, execution: Ex
     return finished
 
 
-def all_runs(root: Path | None = None) -> list[Run]:
-    """Every finished run below a folder, in the order of their ids; by default those made here, then recorded ones."""
+def each_run(root: Path | None = None) -> Iterator[Run]:
+    """Every finished run below a folder, in the order of their ids; by default those made here, then recorded ones.
+
+    One by one, so that those nobody keeps take no memory.
+    """
     if root is not None:
-        return [Run.read(path.parent) for path in sorted(root.glob("*/summary.json"))]
-    return [run for folder in (runs_folder(), *sorted(results_folder().glob("*/"))) for run in all_runs(folder)]
+        yield from (Run.read(path.parent) for path in sorted(root.glob("*/summary.json")))
+        return
+    for folder in (runs_folder(), *sorted(results_folder().glob("*/"))):
+        yield from each_run(folder)
+
+
+def all_runs(root: Path | None = None) -> list[Run]:
+    """`each_run`, all at once."""
+    return list(each_run(root))
 
 
 def table(runs: Iterable[Run], missing: Iterable[RunConfig] = ()) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from agm.errors import AgmError
@@ -62,24 +63,7 @@ class Schedule:
 
         Raises AgmError naming the character position (from 1) of the first mistake.
         """
-        source = NAMED.get(text.strip(), text).replace("–", "-")
-        groups: list[Group] = []
-        position = len(source) - len(source.lstrip())
-        end = len(source.rstrip())
-        if position >= end:
-            raise _refuse(text, 0, "the schedule is empty")
-        while True:
-            match = _GROUP.match(source, position, end)
-            if match is None:
-                raise _refuse(text, position, "expected a group such as x--x (2)")
-            groups.append(_group(text, match))
-            position = match.end()
-            if position == end:
-                return cls(tuple(groups))
-            separator = _SEPARATOR.match(source, position, end)
-            if separator is None:
-                raise _refuse(text, position, "expected ' - ' between groups")
-            position = separator.end()
+        return cls(_groups(text))
 
     @property
     def masks(self) -> tuple[Mask, ...]:
@@ -137,6 +121,28 @@ def candidates(iterations: int) -> tuple[Schedule, ...]:
         stretched = (groups[(2 * t + 1) * len(groups) // (2 * iterations)] for t in range(iterations))
         found.append(Schedule(tuple(Group(pattern, len(list(run))) for pattern, run in itertools.groupby(stretched))))
     return tuple(dict.fromkeys(found))
+
+
+@lru_cache  # thousands of runs have the same few schedules
+def _groups(text: str) -> tuple[Group, ...]:
+    source = NAMED.get(text.strip(), text).replace("–", "-")
+    groups: list[Group] = []
+    position = len(source) - len(source.lstrip())
+    end = len(source.rstrip())
+    if position >= end:
+        raise _refuse(text, 0, "the schedule is empty")
+    while True:
+        match = _GROUP.match(source, position, end)
+        if match is None:
+            raise _refuse(text, position, "expected a group such as x--x (2)")
+        groups.append(_group(text, match))
+        position = match.end()
+        if position == end:
+            return tuple(groups)
+        separator = _SEPARATOR.match(source, position, end)
+        if separator is None:
+            raise _refuse(text, position, "expected ' - ' between groups")
+        position = separator.end()
 
 
 def _group(text: str, match: re.Match[str]) -> Group:

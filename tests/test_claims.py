@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from support import claims as made
 from support.checkout import ROOT
-from support.claims import World, as_the_paper_says, by_chance, evidence, the_other_way_round
+from support.claims import EPOCHS, Facts, World, as_the_paper_says, by_chance, evidence, the_other_way_round
 
 from agm import profiles
 from agm.claims import tables
@@ -123,6 +123,18 @@ def test_chance_decides_nothing() -> None:
     assert decided <= {"errors-printed", "later-better", "a-half"}
     reasons = {finding.reason for key, finding in others.items() if key not in decided}
     assert reasons == {"the interval straddles the margin"}
+
+
+@pytest.mark.parametrize("number", [0.0, 0.01])
+def test_numbers_that_are_all_the_same_give_no_warning_and_no_nonsense(number: float) -> None:
+    def flat(_: RunConfig) -> Facts:
+        return Facts(number, np.full(EPOCHS, np.log(0.01)), np.full(10, number), bicubic=number, training=number)
+
+    for finding in evaluate(CLAIMS, evidence(made.runs(flat))):
+        if number == 0 and finding.claim.key not in COUNTED and finding.verdict != "inconclusive":
+            assert finding.outcome.value is not None
+            assert math.isfinite(finding.outcome.value)
+        json.dumps(finding.to_dict(), allow_nan=False)
 
 
 def test_one_seed_is_too_few_for_what_training_decides_and_is_told_for_the_rest() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -23,7 +24,7 @@ def interval(values: Array, statistic: Statistic, confidence: float = 0.95) -> I
 
     Paired: a resample takes the same seeds and the same images for all quantities. Seeds and images are drawn
     independently of each other, since all seeds are tested on the same images. An axis of length one is not drawn
-    from; None if both are. Deterministic.
+    from; None if both are. Deterministic. Ends are not finite where the statistic is not.
     """
     _, seeds, images = values.shape
     drawn = [np.arange(size) for size in (seeds, images) if size > 1]
@@ -37,17 +38,19 @@ def interval(values: Array, statistic: Statistic, confidence: float = 0.95) -> I
         by_seed = values @ of_images.T  # (K, S, resamples)
         return statistic((by_seed * of_seeds.T).sum(axis=1))
 
-    found = stats.bootstrap(
-        drawn,
-        resampled,
-        n_resamples=RESAMPLES,
-        batch=BATCH,
-        vectorized=True,
-        axis=-1,
-        confidence_level=widened(confidence, seeds if seeds > 1 else images),
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # where all are equal, so are the ends
+        found = stats.bootstrap(
+            drawn,
+            resampled,
+            n_resamples=RESAMPLES,
+            batch=BATCH,
+            vectorized=True,
+            axis=-1,
+            confidence_level=widened(confidence, seeds if seeds > 1 else images),
+            method="percentile",
+            rng=np.random.default_rng(0),
+        ).confidence_interval
     return float(found.low), float(found.high)
 
 

@@ -14,7 +14,7 @@ from agm.analysis import diverged, schedule_name
 from agm.claims import bootstrap
 from agm.claims.bootstrap import Interval
 from agm.claims.ledger import CLAIMS
-from agm.claims.verdicts import Finding, evaluate, gather, planned
+from agm.claims.verdicts import Finding, evaluate, gather, planned, recipe
 from agm.errors import AgmError
 from agm.files import finite
 from agm.profiles import Profile
@@ -150,5 +150,5 @@ def _check(run: Run) -> None:
 def _fitting(runs: Sequence[Run]) -> Profile:
     """The profile that plans most of some runs."""
     loaded = [profiles.load(name) for name in profiles.names()]
-    wanted = {run.config.replace(seed=0) for run in runs}
+    wanted = {recipe(run.config) for run in runs}
     return max(loaded, key=lambda profile: len(wanted & planned(profile)))

@@ -25,17 +25,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from agm import profiles
 from agm.claims import bootstrap
 from agm.claims.bootstrap import Interval
 from agm.claims.evidence import Evidence, UndecidableError
 from agm.claims.predicates import Counted, Measured, Part, Predicate
-from agm.config import RunConfig, Statistics
+from agm.config import DataConfig, GeneratorConfig, RunConfig, Statistics, TrainingConfig
 from agm.experiments import plan
 from agm.files import finite
 from agm.paths import results_folder
 from agm.profiles import Profile
-from agm.runs import Run, all_runs
+from agm.runs import Run, each_run
 
 Verdict = Literal["supported", "contradicted", "inconclusive"]
 VERDICTS: tuple[Verdict, ...] = ("supported", "contradicted", "inconclusive")
@@ -159,8 +161,9 @@ def compare(part: Part, claim: Claim, evidence: Evidence, confidence: float, sho
         stack = evidence.stack(part.quantities)
     except UndecidableError as problem:
         return Outcome(part.label, "inconclusive", reason=str(problem))
-    value = float(part.statistic(stack.values.mean(axis=(1, 2))))
-    interval = bootstrap.interval(stack.values, part.statistic, confidence)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a number that is not finite gives a reason below
+        value = float(part.statistic(stack.values.mean(axis=(1, 2))))
+        interval = bootstrap.interval(stack.values, part.statistic, confidence)
     needs = claim.needs if stack.values.shape[2] > 1 else max(claim.needs, SEVERAL)
     reason = short or _doubt(value, interval, len(stack.seeds), needs)
     verdict: Verdict = "inconclusive"
@@ -173,10 +176,10 @@ def compare(part: Part, claim: Claim, evidence: Evidence, confidence: float, sho
 def _doubt(value: float, interval: Interval | None, seeds: int, needs: int) -> str:
     """Why a number decides nothing; empty if it may."""
     if not math.isfinite(value):
-        return "all are equal"
+        return "all are equal, or zero"
     if seeds < needs:
         return f"{seeds} of {needs} seeds"
-    return "" if interval and all(map(math.isfinite, interval)) else "some resamples are all equal"
+    return "" if interval and all(map(math.isfinite, interval)) else "some resamples are all equal, or zero"
 
 
 def combine(verdicts: Sequence[Verdict], any_: bool) -> Verdict:
@@ -198,16 +201,24 @@ def _decisive(outcomes: Sequence[Outcome], verdict: Verdict, claim: Claim, predi
     return pick(measured, key=lambda outcome: claim.holds.slack(outcome.value or 0.0))
 
 
-def planned(profile: Profile) -> set[RunConfig]:
-    """What a profile plans for the claims, all with seed 0."""
-    return {config.replace(seed=0) for config in plan("claims", profile)}
+Recipe = tuple[GeneratorConfig, DataConfig, TrainingConfig]
+"""A configuration without its seed."""
+
+
+def recipe(config: RunConfig) -> Recipe:
+    return config.generator, config.data, config.training
+
+
+def planned(profile: Profile) -> set[Recipe]:
+    """What a profile plans for the claims."""
+    return {recipe(config) for config in plan("claims", profile)}
 
 
 def gather(profile: Profile, statistics: Statistics | None = None, root: Path | None = None) -> Evidence:
     """The finished runs that a profile plans, with whatever seed; by default those made here and recorded ones."""
     wanted, found = planned(profile), dict[str, Run]()
-    for run in all_runs(root):
-        if run.config.replace(seed=0) in wanted:
+    for run in each_run(root):
+        if recipe(run.config) in wanted:
             found.setdefault(run.config.id, run)
     return Evidence(found.values(), profile, statistics)
 
