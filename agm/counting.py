@@ -20,6 +20,11 @@ def parameters(config: GeneratorConfig) -> int:
         return sum(parameter.numel() for parameter in Generator(config).parameters())
 
 
+def fewer(layers: str, width: int = 64) -> float:
+    """How many percent fewer parameters than rrrr."""
+    return 100 * (1 - parameters(GeneratorConfig(layers, width)) / parameters(GeneratorConfig("rrrr", width)))
+
+
 def macs_per_iteration(config: GeneratorConfig, image_size: int = 64, mask: Mask = (True,) * 4) -> int:
     """Multiply-accumulate operations of one iteration for one image, in the steady state (states are not None).
 

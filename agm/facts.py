@@ -12,18 +12,13 @@ from torch import nn
 from agm import data
 from agm.analysis import Numbers
 from agm.config import ORL_CONFIGURATIONS, GeneratorConfig
-from agm.counting import macs_per_iteration, parameters
+from agm.counting import fewer, macs_per_iteration, parameters
 from agm.errors import AgmError
 from agm.evaluate import bicubic_baseline
 from agm.findings import PAPER_TABLE_1
 from agm.generator import Generator
 from agm.profiles import ROLES, Profile
 from agm.schedule import Schedule
-
-
-def fewer(layers: str, width: int = 64) -> float:
-    """How many percent fewer parameters than rrrr."""
-    return 100 * (1 - parameters(GeneratorConfig(layers, width)) / parameters(GeneratorConfig("rrrr", width)))
 
 
 def model_table(width: int = 64, image_size: int = 64) -> pd.DataFrame:

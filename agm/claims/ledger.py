@@ -9,6 +9,7 @@ from __future__ import annotations
 from agm.claims.evidence import NEAR
 from agm.claims.orl import DATA, NUMBER, PLACEMENT
 from agm.claims.predicates import Counted, over_noael, same_order, saving, versus, within
+from agm.claims.size import PARAMETERS
 from agm.claims.verdicts import SEVERAL, Claim, Range
 from agm.experiments import TABLE_1
 from agm.schedule import Schedule
@@ -161,4 +162,4 @@ SCHEDULES = (
     ),
 )
 
-CLAIMS: tuple[Claim, ...] = (*NUMBER, *PLACEMENT, *DATA, *SCHEDULES)
+CLAIMS: tuple[Claim, ...] = (*PARAMETERS, *NUMBER, *PLACEMENT, *DATA, *SCHEDULES)

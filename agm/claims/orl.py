@@ -1,14 +1,10 @@
-"""The claims about ORL: how many layers are recurrent, which ones, and on what data (Section III-B)."""
+"""The claims about ORL's errors: how many layers are recurrent, which ones, and on what data (Section III-B)."""
 
 from __future__ import annotations
-
-import torch
-from torch import nn
 
 from agm.analysis import PAPER_NAMES
 from agm.claims.evidence import NEAR, Group, Quantity
 from agm.claims.predicates import (
-    Counted,
     Measured,
     impact_of_last,
     last_layers,
@@ -19,11 +15,8 @@ from agm.claims.predicates import (
     versus,
 )
 from agm.claims.verdicts import SEVERAL, Claim, Range
-from agm.config import ORL_CONFIGURATIONS, GeneratorConfig
-from agm.counting import parameters
+from agm.config import ORL_CONFIGURATIONS
 from agm.experiments import LAST_PLAIN, TABLE_1, with_recurrent
-from agm.findings import PAPER_TABLE_1
-from agm.generator import Generator
 from agm.profiles import ROLES
 
 SINGLE_N = with_recurrent(3)
@@ -33,22 +26,6 @@ PLAIN_END = ("rnnn", "nrnn", "nnrn", "nnnn")
 
 BEST = ("best 1r", "best 2r", "best 3r")
 AMOUNTS = {1: "one recurrent layer", 2: "two recurrent layers", 3: "three recurrent layers"}
-
-
-def fewer(layers: str) -> float:
-    """Percent fewer parameters than rrrr."""
-    return 100 * (1 - parameters(GeneratorConfig(layers)) / parameters(GeneratorConfig("rrrr")))
-
-
-def recurrent_over_plain() -> float:
-    """A recurrent layer's parameters over those of a plain one in its place: the least of the four ratios."""
-    with torch.device("meta"):
-        recurrent, plain = (Generator(GeneratorConfig(layers)).layers for layers in ("rrrr", "nnnn"))
-    return min(_count(r) / _count(n) for r, n in zip(recurrent, plain, strict=True))
-
-
-def _count(layer: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in layer.parameters())
 
 
 def slower_with_more() -> Measured:
@@ -65,36 +42,6 @@ def more_n_spikier() -> Measured:
 
 
 NUMBER = (
-    *(
-        Claim(
-            f"parameters-{layers}",
-            f"{layers} has {count:,} parameters",
-            "III-B1",
-            f"{count:,}",
-            "table1",
-            Counted(lambda layers=layers: parameters(GeneratorConfig(layers))),  # type: ignore[misc]
-            Range(count - 0.5, count + 0.5),
-        )
-        for layers, (count, _) in PAPER_TABLE_1.items()
-    ),
-    Claim(
-        "parameters-saved",
-        "nnnr has 74.8 % fewer parameters than rrrr",
-        "III-B1",
-        "74.8 %",
-        "table1",
-        Counted(lambda: fewer("nnnr")),
-        Range(74.75, 74.85),
-    ),
-    Claim(
-        "parameters-by-kind",
-        "A recurrent layer has significantly more parameters than a plain one",
-        "III-C",
-        "significantly more",
-        "table1",
-        Counted(recurrent_over_plain),
-        Range(low=NEAR),
-    ),
     Claim(
         "errors-printed",
         "The models of Table I have the printed errors",

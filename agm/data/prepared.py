@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import tarfile
 from dataclasses import dataclass
@@ -55,7 +54,7 @@ def load(folder: Path) -> ImageSet:
     """Read and verify a prepared set. Raises AgmError naming the first image that is missing or damaged."""
     card = read_card(folder)
     entries = read_manifest(folder / MANIFEST)
-    if card.manifest and hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest() != card.manifest:
+    if card.manifest and files.sha256((folder / MANIFEST).read_bytes()) != card.manifest:
         raise AgmError(f"{folder / MANIFEST}: damaged, it is not what {CARD} says; prepare or copy the set again")
     images = np.empty((len(entries), SIZE, SIZE, 3), dtype=np.uint8)
     path = folder / IMAGES
@@ -135,6 +134,6 @@ def _read_member(archive: tarfile.TarFile, entry: Entry, path: Path) -> np.ndarr
     pixels = np.asarray(read_image(io.BytesIO(member.read()), f"{path}: {name}"))
     if pixels.shape != (SIZE, SIZE, 3):
         raise AgmError(f"{path}: {name} has {pixels.shape[1]} x {pixels.shape[0]} pixels, not {SIZE} x {SIZE}")
-    if hashlib.sha256(pixels.tobytes()).hexdigest() != entry.sha256:
+    if files.sha256(pixels.tobytes()) != entry.sha256:
         raise AgmError(f"{path}: {name} does not match its sha256 in the manifest")
     return pixels

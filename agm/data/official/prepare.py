@@ -89,7 +89,7 @@ def _key(plan: Plan, source: Source) -> str:
     """What the bytes of a prepared set depend on, on one line."""
     libraries = (PIL.__version__, features.version("webp"), features.version("jpg"), np.__version__)
     parts = (VERSION, plan.about, plan.rows, source.identity, libraries)
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+    return files.sha256(repr(parts).encode())
 
 
 def _make(plan: Plan, journal: Journal) -> None:
@@ -106,7 +106,7 @@ def _make(plan: Plan, journal: Journal) -> None:
 
 def _columns(cut: Cut) -> dict[str, Any]:
     box = dict(zip(("x1", "y1", "x2", "y2"), cut.box or ("",) * 4, strict=True))
-    return {"width": cut.width, "height": cut.height, **box, "sha256": hashlib.sha256(cut.pixels.tobytes()).hexdigest()}
+    return {"width": cut.width, "height": cut.height, **box, "sha256": files.sha256(cut.pixels.tobytes())}
 
 
 def _webp(pixels: Pixels) -> bytes:
@@ -130,7 +130,7 @@ def _assemble(plan: Plan, journal: Journal, folder: Path) -> dict[str, Any]:
         for number, row in enumerate(bar):
             columns, content = journal.read(number)
             pixels = np.asarray(read_image(io.BytesIO(content), f"image {number}")).tobytes()
-            if hashlib.sha256(pixels).hexdigest() != columns["sha256"]:
+            if files.sha256(pixels) != columns["sha256"]:
                 raise AgmError(f"{folder.parent}: image {number} was damaged on the disk; run again")
             digest.update(pixels)
             odd += plan.frame is not None and (columns["width"], columns["height"]) != plan.frame
@@ -139,7 +139,7 @@ def _assemble(plan: Plan, journal: Journal, folder: Path) -> dict[str, Any]:
             archive.addfile(member, io.BytesIO(content))
             writer.writerow({"index": number, "source": row.source, "group": row.group, **columns})
     card = _card(plan, digest.hexdigest(), odd)
-    card["manifest"] = hashlib.sha256((folder / prepared.MANIFEST).read_bytes()).hexdigest()
+    card["manifest"] = files.sha256((folder / prepared.MANIFEST).read_bytes())
     card = files.seal(card)
     text = yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100)
     (folder / prepared.CARD).write_text(text, encoding="utf-8")
