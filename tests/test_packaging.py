@@ -11,7 +11,6 @@ import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
 
 import pytest
 import yaml
@@ -19,10 +18,10 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from support.checkout import ROOT, make
 
 import agm
 
-ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 GROUPS = PROJECT["optional-dependencies"]
 DIRECT = [
@@ -97,9 +96,7 @@ def advisories() -> Iterator[tuple[str, list[str]]]:
 
 
 def audit(url: str) -> subprocess.CompletedProcess[str]:
-    """`make audit`, in an environment that is taken as it is."""
-    command = ["make", "--silent", "--assume-old=.venv/.installed", "audit", f"AUDIT=--osv-url={url}"]
-    return subprocess.run([*command, f"BIN={Path(sys.executable).parent}"], cwd=ROOT, capture_output=True, text=True)
+    return make("audit", f"AUDIT=--osv-url={url}")
 
 
 def test_the_audit_finds_known_flaws(advisories: tuple[str, list[str]]) -> None:

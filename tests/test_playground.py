@@ -15,7 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
-from support.checkout import BIN, ROOT
+from support.checkout import BIN, ROOT, make
 
 WAIT = 400
 """Seconds for anything to happen; it trains a network of profile smoke, on machines that may be busy."""
@@ -36,8 +36,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port = free.getsockname()[1]
     folders = {name: str(root / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
     environment = os.environ | folders | {"AGM_HOME": str(root), "OMP_NUM_THREADS": "1"}
-    make = ["make", "--dry-run", "--no-print-directory", "--assume-old=.venv/.installed", "lab", f"BIN={BIN}"]
-    command = shlex.split(subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout)[:-1]
+    command = shlex.split(make("--dry-run", "lab").stdout)[:-1]
     options = [f"--notebook-dir={root}", "--no-browser", "--allow-root", f"--port={port}"]
     options += ["--IdentityProvider.token=", "--ServerApp.password=", "--LabApp.extension_manager=readonly"]
     with (root / "log").open("w") as log:

@@ -45,6 +45,12 @@ def snakemake(root: Path, *arguments: str, profile: str = "smoke") -> subprocess
     return run(root, *command, "--config", f"profile={profile}")
 
 
+def make(*words: str) -> subprocess.CompletedProcess[str]:
+    """What `make` does in this checkout, with the environment of the tests taken as it is."""
+    command = ["make", "--no-print-directory", "--assume-old=.venv/.installed", f"BIN={BIN}", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+
+
 def run(root: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name not in ("AGM_HOME", "PYTHONPATH")}
     return subprocess.run(
