@@ -67,6 +67,10 @@ class Convolution:
         transformed = torch.einsum("ai,ocij,bj->abco", of_weight, weight.detach().double().cpu(), of_weight)
         self.weight = transformed.flatten(0, 1).to(weight)  # (6, 6, I, O) -> (36, I, O)
         self._into, self._out = torch.kron(into, into).to(weight), torch.kron(out, out).to(weight)
+        twice = into @ torch.eye(PATCH - 2).repeat_interleave(2, 0)[1:-1].to(
+            into
+        )  # a patch of pixels that come in pairs
+        self._into_twice = torch.kron(twice, twice).to(weight)
         self._scratch = scratch
 
     def __call__(
@@ -77,28 +81,31 @@ class Convolution:
         `up`: the first part is half as high and wide and is upsampled (nearest). A strip must be used before the next
         one is asked for, which takes its memory.
         """
-        padded = self._pad(parts, up)
+        # Alone, what is upsampled can stay small: a patch has as many numbers as different pixels.
+        alone = up and len(parts) == 1
+        into, tile = (self._into_twice, TILE // 2) if alone else (self._into, TILE)
+        padded = self._pad(parts, up and not alone, tile)
         weight = self.weight[:, inputs, outputs]
         n, channels = padded.shape[0], padded.shape[3]
-        height, width = ((side - 2) // TILE for side in padded.shape[1:3])  # in tiles
+        height, width = ((side - 2) // tile for side in padded.shape[1:3])  # in tiles
         for first, rows in strips(n, height, width):
             tiles = n * rows * width
-            patches = self._scratch("large", padded, PATCH * PATCH, tiles * channels)
-            patches.view(PATCH, PATCH, n, rows, width, channels).copy_(cut(padded, first, rows, width))
-            seen = torch.mm(self._into, patches, out=self._scratch("small", padded, *patches.shape))
+            patches = self._scratch("large", padded, (tile + 2) ** 2, tiles * channels)
+            patches.view(tile + 2, tile + 2, n, rows, width, channels).copy_(cut(padded, first, rows, width, tile))
+            seen = torch.mm(into, patches, out=self._scratch("small", padded, PATCH * PATCH, patches.shape[1]))
             products = self._scratch("large", padded, PATCH * PATCH, tiles, weight.shape[2])
             torch.bmm(seen.view(PATCH * PATCH, tiles, channels), weight, out=products)
             y = self._scratch("small", padded, TILE * TILE, tiles * weight.shape[2])
             torch.mm(self._out, products.flatten(1), out=y)
             yield Strip(first, y.view(TILE, TILE, n, rows, width, -1))
 
-    def _pad(self, parts: list[Tensor], up: bool) -> Tensor:
-        """The parts side by side, with zeros around them: whole tiles, (N, 4 rows + 2, 4 columns + 2, C)."""
+    def _pad(self, parts: list[Tensor], up: bool, tile: int) -> Tensor:
+        """The parts side by side, with zeros around them: whole tiles, (N, tile rows + 2, tile columns + 2, C)."""
         n, height, width, channels = parts[0].shape
         if up:
             height, width = 2 * height, 2 * width
         channels = sum(part.shape[3] for part in parts)
-        size = (TILE * tiles(height) + 2, TILE * tiles(width) + 2)
+        size = (tile * tiles(height, tile) + 2, tile * tiles(width, tile) + 2)
         padded = self._scratch("padded", parts[0], n, *size, channels)
         padded[:, 0], padded[:, height + 1 :] = 0, 0
         padded[:, :, 0], padded[:, :, width + 1 :] = 0, 0
@@ -119,18 +126,18 @@ def strips(images: int, rows: int, columns: int) -> Iterator[tuple[int, int]]:
     return ((first, min(step, rows - first)) for first in range(0, rows, step))
 
 
-def cut(padded: Tensor, first: int, rows: int, columns: int) -> Tensor:
-    """Some rows of patches: (N, H, W, C) -> (6, 6, N, rows, columns, C), without a copy."""
-    padded = padded[:, TILE * first :]
+def cut(padded: Tensor, first: int, rows: int, columns: int, tile: int = TILE) -> Tensor:
+    """Some rows of patches: (N, H, W, C) -> (tile + 2, tile + 2, N, rows, columns, C), without a copy."""
+    padded = padded[:, tile * first :]
     n, _, _, channels = padded.shape
     image, row, column, channel = padded.stride()
-    strides = (row, column, image, TILE * row, TILE * column, channel)
-    return padded.as_strided((PATCH, PATCH, n, rows, columns, channels), strides)
+    strides = (row, column, image, tile * row, tile * column, channel)
+    return padded.as_strided((tile + 2, tile + 2, n, rows, columns, channels), strides)
 
 
-def tiles(side: int) -> int:
+def tiles(side: int, tile: int = TILE) -> int:
     """How many tiles cover so many pixels."""
-    return -(-side // TILE)
+    return -(-side // tile)
 
 
 def place(strip: Strip, image: Tensor) -> None:

@@ -101,17 +101,25 @@ class Engine:
 
         `up`: its input is still to be upsampled.
         """
-        shares = self._share(progress, i, up)
         if progress.t == 0 and self.config.feedback == "zeros":
-            first = 0
-            for share, blank in zip(shares, self._blank(progress, i, up), strict=True):
-                yield Strip(first, share + blank)
-                first += share.shape[3]
+            yield from self._first(progress, i, up)
             return
+        shares = self._share(progress, i, up)
         strips = self._with_state(progress, i, self._b(progress.previous, t), up, skipped=self.config.width)
         for strip, share in zip(strips, shares, strict=True):
             strip.y.add_(share)
             yield strip
+
+    def _first(self, progress: Progress, i: int, up: bool) -> Iterator[Strip]:
+        """`_lowest` at the first iteration, where B sees the empty image."""
+        outputs, blanks, kept = self.layers[i].outputs(None), self._blank(progress, i, up), list[Tensor]()
+        for strip, blank in zip(self._of_a(progress, i, outputs, up), blanks, strict=True):
+            if outputs == slice(None):  # the next iteration will ask for the same ones
+                kept.append(strip.y.clone())
+            strip.y.add_(blank)
+            yield strip
+        if kept:
+            progress.share = (i, up, outputs), kept
 
     def _entered(self, progress: Progress, i: int, z: Tensor, up: bool) -> Iterator[Strip]:
         """The first convolution of layer i on z, what the layers below gave."""
@@ -139,26 +147,30 @@ class Engine:
         outputs = self.layers[i].outputs(progress.states[i])
         key = i, up, outputs
         if progress.share is None or progress.share[0] != key:
-            inputs = slice(0, self.config.width)
-            progress.share = key, self._convolved(progress.context.features, i, inputs, outputs, up)
+            progress.share = key, self._with_bias(self._of_a(progress, i, outputs, up), i, outputs)
         return progress.share[1]
 
     def _blank(self, progress: Progress, i: int, up: bool) -> list[Tensor]:
-        """B's part at the first iteration: as what B sees is black, it is the same for all images of a size."""
+        """B's part at the first iteration, and the bias: what B sees is black, the same for all images of a size."""
         key = progress.previous.shape, up
         if i not in self._blanks or self._blanks[i][0] != key:
             inputs, outputs = slice(self.config.width, 2 * self.config.width), self.layers[i].outputs(None)
-            b = self._b(progress.previous, 0)
-            self._blanks[i] = key, self._convolved(b, i, inputs, outputs, up, with_bias=False)
+            strips = self._part(self._b(progress.previous, 0), i, inputs, outputs, up)
+            self._blanks[i] = key, self._with_bias(strips, i, outputs)
         return self._blanks[i][1]
 
-    def _convolved(
-        self, z: Tensor, i: int, inputs: slice, outputs: slice, up: bool, with_bias: bool = True
-    ) -> list[Tensor]:
-        """A part of layer i's first convolution, to keep."""
+    def _of_a(self, progress: Progress, i: int, outputs: slice, up: bool) -> Iterator[Strip]:
+        """A's part of what layer i's first convolution gives."""
+        return self._part(progress.context.features, i, slice(0, self.config.width), outputs, up)
+
+    def _part(self, z: Tensor, i: int, inputs: slice, outputs: slice, up: bool) -> Iterator[Strip]:
+        """Some inputs' part of what layer i's first convolution gives."""
         z, up = self._upsampled(z, up)
-        bias = self.layers[i].bias if with_bias else None
-        strips = self.layers[i].convolution([z], inputs, outputs, up)
+        return self.layers[i].convolution([z], inputs, outputs, up)
+
+    def _with_bias(self, strips: Iterator[Strip], i: int, outputs: slice) -> list[Tensor]:
+        """Strips to keep."""
+        bias = self.layers[i].bias
         return [strip.y.clone() if bias is None else strip.y + bias[outputs] for strip in strips]
 
     def _upsampled(self, z: Tensor, up: bool) -> tuple[Tensor, bool]:
