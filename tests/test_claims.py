@@ -28,7 +28,7 @@ from agm.runs import Run
 
 BY_KEY = {claim.key: claim for claim in CLAIMS}
 COUNTED = {claim.key for claim in CLAIMS if isinstance(claim.predicate, Counted)}
-NOT_AS_PRINTED = {"parameters-saved"}
+NOT_AS_PRINTED = {"parameters-saved", "a-cancels-plain-nnrr"}
 
 
 def judged(key: str, runs: Iterable[Run]) -> Finding:
@@ -198,6 +198,16 @@ def test_only_runs_of_the_papers_size_can_have_its_errors() -> None:
     finding = judged("errors-printed", [small(run.config) for run in made.runs(as_the_paper_says, seeds=[0])])
     assert finding.verdict == "inconclusive"
     assert finding.reason == "width 16 of 64, epochs 10 of 100"
+
+
+@pytest.mark.parametrize("key", ["a-earlier", "a-half", "a-plain-saves-less", "b-earlier", "b-several-earlier"])
+def test_how_fast_the_machine_was_when_a_run_was_timed_does_not_matter(key: str) -> None:
+    runs = made.runs(as_the_paper_says)
+    for run in runs:
+        factor = 1 + int(run.config.id, 16) % 7
+        run.summary["seconds_until_iteration"] = [factor * x for x in run.summary["seconds_until_iteration"]]
+    assert judged(key, runs).outcome.value == pytest.approx(world(as_the_paper_says)[key].outcome.value)
+    assert judged(key, runs).verdict == "supported"
 
 
 def test_without_values_of_each_image_one_seed_has_no_interval() -> None:

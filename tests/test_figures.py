@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -107,6 +108,24 @@ def test_what_there_is_by_a_deadline(home: Path) -> None:
     assert table.iteration.to_list() == [3, 0]
     assert table.PSNR.to_list() == [22.0, BICUBIC["psnr"]]
     assert table.MSE.to_list() == [runs[0].test()[2], BICUBIC["mse"]]
+
+
+def test_times_noted_on_a_busy_and_on_an_idle_machine_are_brought_to_one_speed(home: Path) -> None:
+    """nnnr without AEL: 2 ms an iteration; under A, timed where all takes three times as long: 3 ms, then 6 ms."""
+    runs = runs_of("fig8", home, layers="nnnr")
+    noael, ael = sorted(runs, key=lambda run: run.config.training.schedule != tradeoff.NOAEL)
+    noael.summary["seconds_until_iteration"] = np.cumsum(np.full(10, 0.002)).tolist()
+    ael.summary["seconds_until_iteration"] = np.cumsum([0.003] * 2 + [0.006] * 8).tolist()
+    found = tradeoff.noted([noael, ael])
+    assert found[noael.config.id] == pytest.approx(np.cumsum(np.full(10, 0.002)))
+    assert found[ael.config.id] == pytest.approx(np.cumsum([0.001] * 2 + [0.002] * 8))
+    assert tradeoff.numbers([noael, ael], found)["nnnr_first_ratio"] == pytest.approx(0.5)
+
+
+def test_times_of_schedules_that_end_differently_stay_as_noted(home: Path) -> None:
+    config, _ = plan("fig8", SMOKE, layers="nnnr")
+    (run,) = runs = make(home, [config.replace(schedule="xxxx (4) - ---x (6)")])
+    assert tradeoff.noted(runs)[run.config.id] == pytest.approx(run.summary["seconds_until_iteration"])
 
 
 def test_a_panel_of_ones_own(home: Path) -> None:

@@ -80,7 +80,7 @@ def saving(models: Iterable[str], others: Iterable[str], schedule: str) -> Measu
 
     def quantities(layers: str) -> tuple[Quantity, ...]:
         groups = Group(layers, schedule=schedule), Group(layers)
-        return tuple(Quantity(group, "first seconds") for group in groups)
+        return tuple(Quantity(group, "first image") for group in groups)
 
     pairs = [(a, b) for a in models for b in others]
     statistic = bootstrap.ratio_of_ratios

@@ -1,4 +1,4 @@
-"""The claims about numbers of parameters (Table I and Section III-C), counted from real modules."""
+"""The claims about numbers of parameters and operations (Table I and Section III-C), counted from real modules."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from agm.claims.evidence import NEAR
 from agm.claims.predicates import Counted
 from agm.claims.verdicts import Claim, Range
 from agm.config import GeneratorConfig
-from agm.counting import fewer, parameters
+from agm.counting import fewer, macs_per_iteration, parameters
 from agm.findings import PAPER_TABLE_1
 from agm.generator import Generator
 
@@ -19,6 +19,11 @@ def recurrent_over_plain() -> float:
     with torch.device("meta"):
         recurrent, plain = (Generator(GeneratorConfig(layers)).layers for layers in ("rrrr", "nnnn"))
     return min(_count(r) / _count(n) for r, n in zip(recurrent, plain, strict=True))
+
+
+def operations(layers: str) -> int:
+    """Of one iteration with all layers."""
+    return macs_per_iteration(GeneratorConfig(layers))
 
 
 def _count(layer: nn.Module) -> int:
@@ -55,5 +60,14 @@ PARAMETERS = (
         "table1",
         Counted(recurrent_over_plain),
         Range(low=NEAR),
+    ),
+    Claim(
+        "recurrent-costs-more",
+        "An iteration takes more operations with recurrent layers than with plain ones",
+        "III-C",
+        "take more time",
+        "table1",
+        Counted(lambda: operations("rrrr") / operations("nnnn")),
+        Range(low=1),
     ),
 )

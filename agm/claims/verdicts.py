@@ -1,4 +1,4 @@
-"""From runs to verdicts. The rule, fixed before any run was judged:
+"""From runs to verdicts. The rule:
 
 - A claim says where a number must lie, its `Range`. The number comes with a 95 % interval. *Supported* means that the
   whole interval lies inside, *contradicted* that it lies outside, *inconclusive* anything else: the interval straddles
@@ -8,7 +8,9 @@
 - Margins follow from the words, never from the runs. "Better", "worse", "sooner", "earlier": by any amount. "Much",
   "significantly", "critical": by at least a tenth, the distance between the largest and the smallest error of Table I.
   "Slightly": by less than that. "About half": 0.4 to 0.6. A printed error: within a tenth. A printed count or
-  percentage: to the last digit printed. "Not worse": by 1 % at most.
+  percentage: to the last digit printed. "Not worse": by 1 % at most. A trend, whatever its word: Kendall's tau above 0.
+- Margins have stayed as they were when verdicts were first computed. It is no preregistration: the first recorded runs
+  were there before. The number of seeds that chance in training asks for was raised later, from three to six.
 - Errors are MSE on test images, averaged over the iterations (III-A2). Intervals are paired over the images, and over
   the seeds where there are several. With one seed a verdict holds for these trained networks, and says so.
 - What is one number per run (the shape of a learning curve, a time, an error of which only the mean was kept) tells

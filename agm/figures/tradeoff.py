@@ -34,18 +34,33 @@ LOOKS: dict[bool, dict[str, Any]] = {
 
 
 def seconds(runs: Sequence[Run], measure: bool = True) -> Seconds:
-    """The time of every run's iterations: measured here, all networks taking turns, or as each run noted it.
+    """The time of every run's iterations: measured here, all networks taking turns, or as the runs noted it.
 
     The time does not depend on the weights, so networks are built anew where a recorded run has left its own out.
     """
     if not measure:
-        return {run.config.id: run.summary["seconds_until_iteration"] for run in runs}
+        return noted(runs)
     from agm.evaluate import time_iterations
     from agm.generator import Generator
 
     schedules = {run.config.id: Schedule.parse(run.config.training.schedule) for run in runs}
     models = {run.config.id: (Generator(run.config.generator), schedules[run.config.id]) for run in runs}
     return time_iterations(models, runs[0].config.data.image_size, repeats=ROUNDS, limit=LIMIT)
+
+
+def noted(runs: Sequence[Run]) -> Seconds:
+    """The times that runs noted, brought to one speed: each was timed alone, when the machine had more or less to do.
+
+    The last iteration of a model, if all layers work in it, is the same under every schedule: it counts as what it took
+    where it was fastest.
+    """
+    times = {run.config.id: np.array(run.summary["seconds_until_iteration"], dtype=float) for run in runs}
+    for group in analysis.by(runs, "layers").values():
+        whole = [run.config.id for run in group if all(Schedule.parse(run.config.training.schedule).masks[-1])]
+        last = {name: np.diff(times[name], prepend=0.0)[-1] for name in whole}
+        for name, own in last.items():
+            times[name] = times[name] * (min(last.values()) / own if own > 0 else 1)
+    return {name: series.tolist() for name, series in times.items()}
 
 
 def draw(runs: Sequence[Run], profile: Profile, times: Seconds, statistics: Statistics | None = None) -> Figure:
