@@ -16,12 +16,17 @@ from agm.step import Networks
 
 @dataclass
 class Progress:
-    """Where a run stands. `rows` are those of metrics.csv; `seconds` is the time spent so far, over all sittings."""
+    """Where a run stands. `rows` are those of metrics.csv; `seconds` is the time spent so far, over all sittings.
+
+    `images`: the fingerprint of the data set. `codes`: the hashes of the training code of all sittings.
+    """
 
     epoch: int = 0
     step: int = 0
     seconds: float = 0.0
     rows: list[dict[str, Any]] = field(default_factory=list)
+    images: str = ""
+    codes: list[str] = field(default_factory=list)
 
 
 Tensors = dict[str, Tensor]

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from agm import cli_anytime, cli_claims, cli_export, cli_plan, experiments, profiles
+from agm import cli_anytime, cli_claims, cli_export, cli_plan, experiments, files, profiles
 from agm.config import ORL_CONFIGURATIONS, STATISTICS, GeneratorConfig, RunConfig, field_owners
 from agm.errors import AgmError, enough_memory, unknown
 
@@ -216,7 +216,8 @@ def evaluate(
     quality = measure(generator, part, plan, typing.cast(Any, statistics)).per_iteration()
     baseline = bicubic_baseline(part)
     if as_json:
-        typer.echo(json.dumps({"iterations": quality, "bicubic": baseline, "images": len(part)}, indent=1))
+        found = {"iterations": quality, "bicubic": baseline, "images": len(part)}
+        typer.echo(json.dumps(files.finite(found), indent=1))
         return
     typer.echo(f"{len(part)} test images of {dataset or config.data.dataset}, schedule {plan}")
     typer.echo(f"{'iteration':10}{'MSE':>10}{'PSNR/dB':>10}{'SSIM':>10}")

@@ -138,12 +138,18 @@ def _pairs(source: Path, out: Path) -> list[tuple[Path, Path]]:
         return [(source, out)]
     if out.exists() and not out.is_dir():
         raise AgmError(f"{out}: is a file; a folder of pictures needs a folder to write to")
-    inside = out.resolve()
-    found = [path for path in image_files(source) if inside not in path.resolve().parents]
+    if source.resolve() == out.resolve():
+        raise AgmError(f"{out}: would write over the pictures that are to be read; name another folder")
+    within = source.resolve() in out.resolve().parents  # then its pictures are results of ours
+    found = [path for path in image_files(source) if not within or out.resolve() not in path.resolve().parents]
     if not found:
         raise AgmError(f"{source}: there are no pictures in this folder")
-    targets = [path if path.suffix.lower() in FORMATS else path.with_name(f"{path.name}.png") for path in found]
-    return [(path, out / target.relative_to(source)) for path, target in zip(found, targets, strict=True)]
+    sources: dict[Path, Path] = {}
+    for path in found:
+        target = path if path.suffix.lower() in FORMATS else path.with_name(f"{path.name}.png")
+        if sources.setdefault(target, path) != path:
+            raise AgmError(f"{sources[target]} and {path} would both become {target.name}; rename one of them")
+    return [(path, out / target.relative_to(source)) for target, path in sources.items()]
 
 
 def _folder(

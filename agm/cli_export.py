@@ -7,13 +7,16 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from agm.cli_anytime import Model, ScheduleText, StatisticsName
+from agm.cli_anytime import Model, StatisticsName
 
 
 def export(
     out: Annotated[Path, typer.Option(help="The folder to make.", show_default=False)],
     model: Model = None,
-    schedule: ScheduleText = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(help="NOAEL, A, B or AEL notation. [default: that of the training]", show_default=False),
+    ] = None,
     statistics: StatisticsName = "iteration",
     precision: Annotated[int, typer.Option(help="Bits of the stored weights, 32 or 16; it computes in 32.")] = 32,
     force: Annotated[bool, typer.Option(help="Replace an export that is there.")] = False,

@@ -236,7 +236,9 @@ def _check_types(config: Any) -> None:
         if hint is float and type(value) is int and abs(value) < 2**1023:
             object.__setattr__(config, name, float(value))
         elif typing.get_origin(hint) is Literal:
-            if value not in typing.get_args(hint):
+            if type(value) is int and str(value) in typing.get_args(hint):  # YAML and papermill take 32 for a number
+                object.__setattr__(config, name, str(value))
+            elif value not in typing.get_args(hint):
                 raise unknown(name, str(value), map(str, typing.get_args(hint)))
         elif not isinstance(value, _runtime_type(hint)) or (isinstance(value, bool) and hint is not bool):
             wanted = str(getattr(hint, "__name__", hint))

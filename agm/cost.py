@@ -6,7 +6,6 @@ with the dearest and the cheapest model; all others lie between them.
 
 from __future__ import annotations
 
-import csv
 import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -99,8 +98,7 @@ def _size(dataset: str) -> int:
     except AgmError:
         return OFFICIAL[dataset]
     assert folder is not None  # only bundled sets have none
-    with (folder / prepared.MANIFEST).open(newline="") as file:
-        return sum(1 for _ in csv.reader(file)) - 1
+    return len(prepared.read_manifest(folder / prepared.MANIFEST))
 
 
 def share_out(total: int, wanted: DataConfig) -> Images:

@@ -70,8 +70,9 @@ def evaluate(
 
 def bicubic_baseline(part: Part) -> dict[str, float]:
     """Each metric of bicubic upsampling (Pillow, 8 bits), averaged over the images."""
-    quality = _measure(to_tensor(part.bicubic), to_tensor(part.high))
-    return {name: float(getattr(quality, name).double().mean()) for name in METRICS}
+    cuts = [slice(start, start + BATCH) for start in range(0, len(part), BATCH)]
+    found = [_measure(to_tensor(part.bicubic[cut]), to_tensor(part.high[cut])) for cut in cuts]
+    return {name: float(torch.cat([getattr(quality, name) for quality in found]).double().mean()) for name in METRICS}
 
 
 def _measure(images: Tensor, high: Tensor) -> Quality:

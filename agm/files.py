@@ -37,7 +37,7 @@ def locked(path: Path, seconds: float) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
-        lock.acquire(timeout=seconds if math.isfinite(seconds) else -1)
+        lock.acquire(timeout=max(0.0, seconds) if math.isfinite(seconds) else -1)  # below 0 it would wait forever
     except Timeout:
         raise TimeoutError(path) from None
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import pandas as pd
@@ -9,7 +10,7 @@ import pandas as pd
 from agm import analysis, experiments, profiles, runs
 from agm.analysis import Numbers, bicubic, by, extremes, last, median, score, select, spikiness_of
 from agm.config import STATISTICS, GeneratorConfig, Statistics
-from agm.counting import parameters
+from agm.counting import fewer, parameters
 from agm.errors import AgmError
 from agm.paths import results_folder
 from agm.profiles import Profile
@@ -52,11 +53,9 @@ def all_finished(profile: Profile) -> list[Run]:
 def table_1_numbers(finished: Sequence[Run]) -> Numbers:
     """Table I by name."""
     numbers: Numbers = {f"bicubic_{metric}": bicubic(finished, metric) for metric in ("mse", "psnr", "ssim")}
-    whole = parameters(GeneratorConfig("rrrr"))
     groups = by(finished, "layers")
     for layers, group in groups.items():
-        count = parameters(GeneratorConfig(layers))
-        numbers[f"{layers}_parameters"], numbers[f"{layers}_fewer"] = count, 100 * (1 - count / whole)
+        numbers[f"{layers}_parameters"], numbers[f"{layers}_fewer"] = parameters(GeneratorConfig(layers)), fewer(layers)
         numbers[f"{layers}_run_parameters"] = int(group[0].summary["parameters"])
         numbers[f"{layers}_paper_parameters"], numbers[f"{layers}_paper_mse"] = PAPER_TABLE_1[layers]
         numbers |= {f"{layers}_{metric}": score(group, metric) for metric in ("mse", "psnr", "ssim")}
@@ -84,7 +83,7 @@ def fig4_numbers(finished: Sequence[Run]) -> Numbers:
     whole = score(groups["rrrr"]) if "rrrr" in groups else float("nan")
     spiky = {layers: spikiness_of(group) for layers, group in groups.items() if layers.count("n") <= 1}
     return {
-        "single_n_better": sum(mse < whole for mse in single_n.values()),
+        "single_n_better": sum(mse < whole for mse in single_n.values()) if math.isfinite(whole) else math.nan,
         "single_r_best": extremes(single_r)[0],
         "a_spikiest": extremes(spiky)[1],
     }
@@ -134,7 +133,7 @@ def fig7_numbers(finished: Sequence[Run]) -> Numbers:
     scores = {layers: score(select(finished, layers=layers)) for layers in (*best.values(), "rrrr")}
     for count, layers in best.items():
         numbers[f"best_{count}_test_mse"] = scores[layers]
-    numbers["rrrr_rank"] = 1 + sum(mse < scores["rrrr"] for mse in scores.values())
+    numbers["rrrr_rank"] = float(pd.Series(scores).rank()["rrrr"])  # NaN if it diverged
     return numbers
 
 

@@ -58,6 +58,11 @@ class Run:
         """Whether it travels with the project, rather than having been made here."""
         return results_folder() in self.folder.parents
 
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 of the images it was made on; empty if it was not noted."""
+        return str((self.summary.get("data") or {}).get("fingerprint") or "")
+
     def _intact(self, name: str) -> Path:
         """The path of one of the run's files. Raises AgmError if its checksum is not the one in the summary."""
         path, sha256 = self.folder / name, (self.summary.get("files") or {}).get(name)
@@ -207,7 +212,20 @@ def ensure(configs: Sequence[RunConfig], root: Path | None = None, execution: Ex
                 raise AgmError(f"run {config.id} was interrupted; run the same command again to go on with it")
             run = Run.read(folder)
         finished.append(run)
+    made_on_the_same_images(finished)
     return finished
+
+
+def made_on_the_same_images(runs: Iterable[Run]) -> None:
+    """Raises AgmError if one name stands for different images: a run's id holds the name of its data set alone."""
+    first: dict[tuple[str, int], Run] = {}
+    for run in runs:
+        other = first.setdefault((run.config.data.dataset, run.config.data.image_size), run)
+        if run.fingerprint != other.fingerprint:
+            raise AgmError(
+                f"{other.folder} and {run.folder} were made on different images of one name, "
+                f"{run.config.data.dataset!r}: move the runs away that are not to be shown"
+            )
 
 
 def each_run(root: Path | None = None) -> Iterator[Run]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
@@ -45,7 +46,7 @@ def models(finished: Sequence[Run]) -> pd.DataFrame:
         scores = [score([run]) for run in group]
         rows[layers] = {
             "test MSE": score(group),
-            "between seeds": max(scores) - min(scores) if len(group) > 1 else NOTHING,
+            "between seeds": np.ptp(scores) if len(group) > 1 else NOTHING,
             "last validation MSE": last(group),
             "spikiness": spikiness_of(group),
         }

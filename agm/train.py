@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from agm import checkpoint, data, distributed, files, machine
 from agm.checkpoint import Progress
+from agm.code import code_hash
 from agm.config import STATISTICS, RunConfig
 from agm.data import Part, Splits
 from agm.distributed import World
@@ -125,6 +126,7 @@ def _train(config: RunConfig, folder: Path, execution: Execution, world: World) 
     losses = torch.zeros(2, device=device)  # sums over the epoch so far: visual loss, critic loss
     good = _snapshot(networks.generator)  # the generator after the last whole epoch
     progress = checkpoint.resume(folder / CHECKPOINT, config, networks, losses, good)
+    _note_origin(progress, data.load(config.data.dataset, config.data.image_size).fingerprint, folder)
     started, saved = time.monotonic() - progress.seconds, time.monotonic()
 
     def save() -> None:
@@ -186,6 +188,14 @@ def _train(config: RunConfig, folder: Path, execution: Execution, world: World) 
             if stop:  # after the last epoch as well: the tests take a while
                 return "interrupted"
     return _finish(config, folder, "finished", networks, parts, schedule, progress)
+
+
+def _note_origin(progress: Progress, images: str, folder: Path) -> None:
+    """What the run is made from. Raises AgmError if it was begun on other images."""
+    if progress.images not in ("", images):
+        raise AgmError(f"{folder}: was begun on other images of this name; bring them back, or delete it to start anew")
+    progress.images = images
+    progress.codes = list(dict.fromkeys([*progress.codes, code_hash()]))
 
 
 def _finished(folder: Path, lock: Path) -> str:
@@ -280,7 +290,8 @@ def _finish(
         "bicubic": {"validation": bicubic_baseline(parts.validation), "test": bicubic_baseline(parts.test)},
         "seconds_until_iteration": times,
         "data": {"fingerprint": images.fingerprint, "stand_in": images.stand_in, "images": counts},
-        "machine": machine.describe(networks.fabric.device) | {"devices": networks.world.size},
+        "machine": machine.describe(networks.fabric.device)
+        | {"devices": networks.world.size, "code": "+".join(progress.codes)},
     }
     if config.training.sampling == "any":
         summary["schedules"] = _scores(generator, parts.validation, config)

@@ -146,6 +146,9 @@ def test_numbers_of_the_figures(home: Path) -> None:
         "rrnr",
         4,
     )
+    diverged = make(home / "d", [c for c in plan("fig7", SMOKE) if c.generator.layers == "rrrr"], status="diverged")
+    others = [run for run in runs if run.config.generator.layers != "rrrr"]
+    assert math.isnan(findings.by_role_numbers([*others, *diverged], SMOKE, findings.fig7_numbers)["geo_rrrr_rank"])
     places = findings.by_role_numbers(runs, SMOKE, findings.ranking_numbers)
     assert (places["geo_models"], places["geo_shared_best"], places["geo_rrrr_shared_rank"]) == (4, "nnnr", 4)
     statistics = findings.statistics_numbers(make(home, plan("statistics", SMOKE)))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from support import claims as made
 from support.checkout import ROOT
-from support.claims import EPOCHS, Facts, World, as_the_paper_says, by_chance, evidence, the_other_way_round
+from support.claims import EPOCHS, Facts, World, as_the_paper_says, by_chance, curve, evidence, the_other_way_round
 
 from agm import profiles
 from agm.claims import tables
@@ -234,6 +234,34 @@ def test_other_test_images_cannot_be_paired() -> None:
     assert judged("table-nnnr-best", runs).reason == "tested on different images"
 
 
+def test_other_images_of_the_same_name_cannot_be_paired() -> None:
+    runs = made.runs(as_the_paper_says, seeds=[0])
+    for run in runs:
+        if run.config.generator.layers == "nnnr":
+            run.summary["data"] = {"fingerprint": "others"}
+    assert judged("table-nnnr-best", runs).reason == "made on different images of one name"
+    assert judged("best-rrnr", runs).verdict == "supported"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_models_that_differ_by_chance_alone_are_not_found_to_differ_much(seed: int) -> None:
+    """The largest of several errors over the smallest is above 1.1 here, without any difference behind it."""
+
+    def alike(config: RunConfig) -> Facts:
+        level = 0.01 * (1 + 0.01 * np.random.default_rng([seed, int(config.id, 16)]).normal())
+        return Facts(level, curve(level, 3, 0.02), np.full(10, 1.0))
+
+    runs = made.runs(alike, seeds=[0], noise=0.6)
+    found = judged("placement-matters", runs)
+    errors = [
+        run.test().mean()
+        for run in runs
+        if run.config.generator.layers.count("r") == 2 and run.config.data.fraction == 1
+    ]
+    assert max(errors) / min(errors) > 1.1
+    assert found.verdict != "supported"
+
+
 def test_short_curves_are_told() -> None:
     runs = made.runs(as_the_paper_says)
     for run in runs:
@@ -280,9 +308,10 @@ def test_epochs_by_hand() -> None:
 
 def test_the_best_is_picked_by_validation() -> None:
     found = evidence(made.runs(as_the_paper_says, seeds=[0]))
-    assert found.best(Group("best 2r")).layers == "nnrr"
+    assert found.chosen(Group("best 2r")).layers == "nnrr"
+    assert found.chosen(Group("worst 2r")).layers != "nnrr"
     with pytest.raises(UndecidableError, match="rrrn FACEDATA is missing"):
-        evidence(without(found.runs, "rrrn")).best(Group("best 3r", "faces"))
+        evidence(without(found.runs, "rrrn")).chosen(Group("best 3r", "faces"))
 
 
 def test_plain_values_for_json() -> None:

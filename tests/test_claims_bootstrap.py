@@ -89,7 +89,6 @@ def test_statistics_by_hand() -> None:
     means = np.array([6.0, 2.0, 3.0, 4.0])
     assert bootstrap.ratio(means) == 3
     assert bootstrap.ratio_of_ratios(means) == 4
-    assert bootstrap.spread(means) == 3
     assert bootstrap.halves(means) == pytest.approx(1)  # sqrt(6 * 2) / sqrt(3 * 4)
 
 

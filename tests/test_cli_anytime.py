@@ -19,6 +19,7 @@ from PIL import ExifTags, Image, ImageCms
 from support.anytime import weights
 from test_cli import refused
 
+from agm.anytime import model
 from agm.anytime.upscaler import AnytimeUpscaler
 from agm.cli_anytime import parse_deadline
 from agm.errors import AgmError
@@ -131,6 +132,32 @@ def test_mistakes_are_one_line(
     monkeypatch.chdir(home)
     refused(upscale(photo, home / "out.png", *options), *words)
     assert names(home) == ["photo.png", "w.safetensors"]
+
+
+def test_a_folder_in_the_folder_that_is_written_to(upscale: Agm, photo: Path, home: Path) -> None:
+    (home / "photos" / "raw").mkdir(parents=True)
+    shutil.copy(photo, home / "photos" / "raw" / "a.png")
+    refused(upscale(home / "photos", home / "photos"), "photos: would write over the pictures that are to be read")
+    assert upscale(home / "photos" / "raw", home / "photos").code == 0
+    assert names(home / "photos") == ["a.png", "raw"]
+
+
+def test_two_pictures_that_would_become_one(upscale: Agm, photo: Path, home: Path) -> None:
+    (home / "in").mkdir()
+    shutil.copy(photo, home / "in" / "a.bmp.png")
+    Image.open(photo).save(home / "in" / "a.bmp")
+    refused(upscale(home / "in", home / "out"), "would both become a.bmp.png; rename one of them")
+    assert not (home / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["*", "[a-f]*", "x" * 300, "~nobody/w", "a\0b"])
+def test_names_that_are_no_models(home: Path, name: str) -> None:
+    for folder in (home / "results" / "cpu" / "abc", home / "build" / "runs" / "abc"):
+        folder.mkdir(parents=True)
+        (folder / "generator.safetensors").touch()
+    assert model.weights("abc").parent.name == "abc"
+    with pytest.raises(AgmError, match="no weights there"):
+        model.weights(name)
 
 
 def test_no_weights_at_all(agm_command: Agm, photo: Path, home: Path) -> None:

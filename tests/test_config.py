@@ -52,6 +52,12 @@ run_configs = st.builds(
 )
 
 
+def test_a_precision_that_was_taken_for_a_number() -> None:
+    assert TrainingConfig(precision=32) == TrainingConfig(precision="32")  # type: ignore[arg-type]
+    with pytest.raises(AgmError, match="unknown precision '16'"):
+        TrainingConfig(precision=16)  # type: ignore[arg-type]
+
+
 def test_ids_are_pinned() -> None:
     """Recorded results are found by these: a change here orphans them all."""
     assert RunConfig().id == "b658f367c5d2"

@@ -14,6 +14,7 @@ from agm import checkpoint, cost, data, probe, profiles
 from agm.checkpoint import Progress
 from agm.config import RunConfig
 from agm.cost import Images, Rates
+from agm.errors import AgmError
 from agm.generator import Generator
 from agm.schedule import Schedule
 from agm.step import Execution, build, train_step
@@ -33,6 +34,13 @@ def test_images_of_the_papers_sets_by_their_size_alone() -> None:
 
 def test_images_are_known_before_the_data_are_there(home: Path) -> None:
     assert cost.images_of(RunConfig().replace(dataset="geo", test_images=7).data) == Images(12960, 1440, 7)
+
+
+def test_a_set_without_its_manifest_is_said(home: Path) -> None:
+    (home / "data" / "cars").mkdir(parents=True)
+    (home / "data" / "cars" / "images.tar").touch()
+    with pytest.raises(AgmError, match=r"manifest\.csv: missing"):
+        cost.images_of(RunConfig().replace(dataset="cars", seed=77).data)
 
 
 @pytest.mark.parametrize("role", profiles.ROLES)

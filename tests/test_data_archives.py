@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import shutil
 import stat
 import tarfile
 import zipfile
@@ -265,8 +266,20 @@ def test_a_file_beside_its_archive_counts_once(tmp_path: Path) -> None:
     assert set(found) == set(CONTENT)
     assert all(member.place == -1 for member in found.values())
     write(folder / "top.txt", b"another")
-    with pytest.raises(AgmError, match=r"top\.txt are different files of one name"):
+    with pytest.raises(AgmError, match=r"top\.txt are two files of one name"):
         distinct(Source(folder).members, lambda member: member.name)
+
+
+def test_files_of_one_name_and_size_in_two_archives_are_refused(tmp_path: Path) -> None:
+    """Pictures that are not compressed are as large as any other of as many pixels."""
+    for name, content in (("a", b"red"), ("b", b"blu")):
+        folder = tmp_path / name
+        folder.mkdir()
+        write(folder / "0.bmp", content)
+        pack(folder, tmp_path / f"{name}.zip").rename(tmp_path / f"{name}.zip")
+        shutil.rmtree(folder)
+    with pytest.raises(AgmError, match=r"0\.bmp are two files of one name; leave one of them out"):
+        distinct(Source(tmp_path).members, lambda member: member.name.rpartition("/")[2])
 
 
 def test_the_identity_changes_with_the_source(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     "no jpeg": (image(b"<html>"), "00002.jpg: not an image"),
     "two images of one name": (
         lambda root: write_file(root / "x" / "cars_train" / "00002.jpg", b"x"),
-        "different files of one name",
+        "two files of one name",
     ),
     "no cars": (lambda root: [shutil.rmtree(path) for path in root.iterdir()], "no Stanford Cars; looked in it"),
 }

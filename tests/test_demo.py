@@ -333,6 +333,15 @@ def test_it_can_be_stopped(browser: Any, http: str) -> None:
     assert "All 10 iterations were done" in run(browser)
 
 
+def test_it_can_be_stopped_while_a_network_is_loading(browser: Any, http: str) -> None:
+    visit(browser, http)
+    choose(browser, size="64", network="nnnr-16", schedule=SMALLEST)
+    browser.execute_script("document.querySelector('#try-form [type=submit]').click(); agm.view.get('stop').click()")
+    wait(browser, lambda: not busy(browser))
+    assert text(browser, "status") == "Stopped before the first iteration."
+    assert "All 10 iterations were done" in run(browser)
+
+
 def drop(browser: Any, path: Path, told: str) -> str:
     """Choose a file; what the page says then."""
     browser.find_element(By.ID, "try-file").send_keys(str(path))

@@ -82,8 +82,9 @@ def test_a_perfect_image_does_not_make_the_mean_infinite() -> None:
     assert all(np.isfinite(quality.per_iteration()["psnr"]))
 
 
-def test_bicubic_baseline_is_scikit_images_opinion_of_pillows_resizing() -> None:
-    images = part(5, 32)
+@pytest.mark.parametrize("count", [5, BATCH + 3])
+def test_bicubic_baseline_is_scikit_images_opinion_of_pillows_resizing(count: int) -> None:
+    images = part(count, 32)
     expected: dict[str, list[float]] = {"mse": [], "psnr": [], "ssim": []}
     for high, bicubic in zip(images.high / 255, images.bicubic / 255, strict=True):
         expected["mse"].append(mean_squared_error(high, bicubic))

@@ -316,6 +316,16 @@ def test_nothing_is_overwritten_without_being_told(agm_command: Agm, home: Path)
     assert (home / "out" / "chain.json").read_bytes() == before
     assert agm_command(*command, "--schedule", "---x (2)", "--force").code == 0
     assert (home / "out" / "chain.json").read_bytes() != before
+    (home / "out" / "notes" / "mine").mkdir(parents=True)
+    (home / "out" / "index.html").write_text("mine")
+    assert agm_command(*command, "--force").code == 0
+    assert (home / "out" / "index.html").read_text() == "mine"
+    assert {path.name for path in (home / "out").iterdir()} == {
+        "chain.json",
+        "index.html",
+        "notes",
+        *files.read_json(home / "out" / "chain.json")["files"],
+    }
     (home / "out" / "chain.json").unlink()
     refused(agm_command(*command, "--force"), "out: holds other files, but no export")
     refused(agm_command(*command[:-1], home / "w.safetensors"), "not a place for a folder")

@@ -76,6 +76,12 @@ def test_what_a_link_leads_to_is_not_written_over(tmp_path: Path) -> None:
     assert (tmp_path / "other").read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize("seconds", [0.0, -1.0, -0.001])
+def test_who_has_no_time_left_does_not_wait(tmp_path: Path, seconds: float) -> None:
+    with files.locked(tmp_path / "lock", 0), pytest.raises(TimeoutError), files.locked(tmp_path / "lock", seconds):
+        pass
+
+
 def test_a_sealed_value_is_known_again(tmp_path: Path) -> None:
     value = files.seal({"a": [1, 2.5, None, "é"], "b": {"c": 1e-300}})
     files.write_json(tmp_path / "x.json", value)

@@ -52,6 +52,17 @@ def test_packed_runs_are_found_where_they_were_unpacked(recorded: Path, monkeypa
         assert weights[name].numpy() == pytest.approx(tensor.numpy(), rel=1e-3, abs=1e-6)
 
 
+def test_a_run_that_diverged_in_its_first_epoch_is_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGM_HOME", str(tmp_path))
+    config = tiny(learning_rate=1e20, train_images=32, adversarial_weight=0.0)
+    assert record.train_all([config], 600.0, QUIET) == 0
+    own = runs.Run.read(runs_folder() / config.id)
+    assert (own.summary["status"], len(own.metrics)) == ("diverged", 0)
+    record.pack(config, tmp_path / "packed", with_weights=False)
+    assert record.unpack(tmp_path / "packed", results_folder() / "smoke") == 0
+    assert len(runs.Run.read(results_folder() / "smoke" / config.id).metrics) == 0
+
+
 def test_weights_are_half_the_size(recorded: Path) -> None:
     tensors, meta = files.read_tensors(recorded / "build" / "runs" / PLANNED[1].id / "generator.safetensors")
     with tarfile.open(recorded / "packed" / f"{PLANNED[1].id}.tar") as archive:

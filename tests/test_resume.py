@@ -19,8 +19,9 @@ from PIL import Image
 from support.images import made_up
 from support.runs import one_step_at_a_time, tiny, train_in_child
 
-from agm import RunConfig, convolution, files, step
+from agm import RunConfig, convolution, data, files, step
 from agm import train as training
+from agm.code import code_hash
 from agm.errors import AgmError
 from agm.step import Execution
 from agm.train import train
@@ -261,6 +262,30 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
             train(tiny(), tmp_path, QUIET)
         assert path.read_bytes() == damaged
     assert not (tmp_path / "summary.json").exists()
+
+
+def test_a_run_that_was_begun_on_other_images_is_not_gone_on_with(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i, pixels in enumerate(made_up(30, 16)):
+        Image.fromarray(pixels).save(folder / f"{i:02d}.png")
+    config = tiny(dataset=str(folder))
+    interrupted(tmp_path / "run", config)
+    Image.fromarray(made_up(31, 16)[30]).save(folder / "30.png")
+    data.load.cache_clear()
+    with pytest.raises(AgmError, match="was begun on other images of this name; bring them back, or delete it"):
+        train(config, tmp_path / "run", QUIET)
+    (folder / "30.png").unlink()
+    data.load.cache_clear()
+    assert train(config, tmp_path / "run", QUIET) == "finished"
+
+
+def test_a_run_that_other_code_began_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "code_hash", lambda: "older")
+    interrupted(tmp_path, tiny())
+    monkeypatch.undo()
+    assert train(tiny(), tmp_path, QUIET) == "finished"
+    assert files.read_json(tmp_path / "summary.json")["machine"]["code"] == f"older+{code_hash()}"
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:

@@ -52,6 +52,14 @@ def test_find(root: Path, run: Run) -> None:
     assert find(tiny(seed=9), root) is None
 
 
+def test_runs_of_other_images_of_the_same_name_are_not_shown_together(root: Path) -> None:
+    one, other = all_runs(root)
+    runs.made_on_the_same_images([one, other])
+    other.summary["data"]["fingerprint"] = "another"
+    with pytest.raises(AgmError, match="were made on different images of one name, 'photographs': move the runs away"):
+        runs.made_on_the_same_images([one, other])
+
+
 def test_runs_are_looked_for_among_those_made_here_and_those_recorded(home: Path, root: Path) -> None:
     assert find(tiny()) is None
     shutil.copytree(root / tiny().id, home / "results" / "somewhere" / tiny().id)

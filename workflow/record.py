@@ -17,7 +17,6 @@ import tarfile
 import time
 from pathlib import Path
 
-import pandas as pd
 import torch
 
 from agm import experiments, files, profiles
@@ -25,6 +24,7 @@ from agm.cli import UNFINISHED, parse_duration
 from agm.config import RunConfig
 from agm.errors import AgmError
 from agm.paths import results_folder, runs_folder
+from agm.runs import Run
 from agm.step import Execution
 from agm.train import CONFIG, METRICS_FILE, SUMMARY, TEST_FILE, WEIGHTS, train
 
@@ -85,7 +85,9 @@ def pack(config: RunConfig, out: Path, with_weights: bool) -> None:
     """One tar per run. Metrics keep seven digits, which is all that 32-bit floats have."""
     folder = runs_folder() / config.id
     contents = {name: (folder / name).read_bytes() for name in KEPT if name != WEIGHTS}
-    contents[METRICS_FILE] = pd.read_csv(folder / METRICS_FILE).to_csv(index=False, float_format="%.7g").encode()
+    metrics = Run.read(folder).metrics
+    if len(metrics):  # there are none if it diverged in its first epoch
+        contents[METRICS_FILE] = metrics.to_csv(index=False, float_format="%.7g").encode()
     if with_weights:
         tensors, meta = files.read_tensors(folder / WEIGHTS)
         contents[WEIGHTS] = files.encode_tensors({key: _half(tensor) for key, tensor in tensors.items()}, meta)

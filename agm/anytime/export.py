@@ -304,6 +304,7 @@ def _put(contents: dict[str, bytes], out: Path, force: bool) -> None:
                     for name, content in contents.items():
                         files.write_bytes(new / name, content)
                     if out.is_dir():
+                        _keep_others(out, new)
                         out.rename(old)
                     new.rename(out)
             finally:
@@ -311,6 +312,17 @@ def _put(contents: dict[str, bytes], out: Path, force: bool) -> None:
                 lock.unlink(missing_ok=True)
     except OSError as error:
         raise files.unwritable(out, error) from None
+
+
+def _keep_others(out: Path, new: Path) -> None:
+    """Copy what lies in a folder beside the export that is to be replaced: it is not ours to delete."""
+    try:
+        ours = {CHAIN, *files.read_json(out / CHAIN)["files"]}
+    except (AgmError, KeyError, TypeError):
+        ours = {CHAIN}
+    for path in out.iterdir():
+        if path.name not in ours and not (new / path.name).exists():
+            (shutil.copytree if path.is_dir() else shutil.copy2)(path, new / path.name)
 
 
 def _undo(partial: Path, out: Path) -> None:

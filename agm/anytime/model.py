@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from agm.errors import AgmError
@@ -20,16 +21,16 @@ def weights(model: str | Path | None = None) -> Path:
     """
     if model is None:
         return _best()
-    path = Path(model).expanduser()
-    if path.is_dir():
-        path = path / WEIGHTS
-    if path.is_file():
-        return path
-    found = [runs_folder() / str(model) / WEIGHTS, *sorted(results_folder().glob(f"*/{Path(model).name}/{WEIGHTS}"))]
-    if Path(model).name == str(model):
-        for candidate in found:
-            if candidate.is_file():
-                return candidate
+    with contextlib.suppress(OSError, RuntimeError, ValueError):  # no path at all: too long, no such user, a NUL
+        path = Path(model).expanduser()
+        if path.is_dir():
+            path = path / WEIGHTS
+        if path.is_file():
+            return path
+        if Path(model).name == str(model):
+            for folder in (runs_folder(), *sorted(results_folder().glob("*/"))):
+                if (folder / model / WEIGHTS).is_file():
+                    return folder / model / WEIGHTS
     raise AgmError(
         f"{model}: no weights there; expected a {WEIGHTS}, a run folder with one, or the id of a run with one"
     )

@@ -82,11 +82,6 @@ def ratio_of_ratios(means: Array) -> Array:
     return np.asarray(means[0] / means[1] / (means[2] / means[3]))
 
 
-def spread(means: Array) -> Array:
-    """The largest over the smallest."""
-    return np.asarray(means.max(axis=0) / means.min(axis=0))
-
-
 def halves(means: Array) -> Array:
     """Geometric mean of the first half over that of the second."""
     first, second = np.split(np.log(means), 2)

@@ -25,7 +25,7 @@ class UndecidableError(Exception):
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ in nothing but their seed. `layers` may be "best 2r": see `Evidence.best`."""
+    """Runs that differ in nothing but their seed. `layers` may be "best 2r" or "worst 2r": see `Evidence.chosen`."""
 
     layers: str
     role: str = "cars"
@@ -71,7 +71,7 @@ class Evidence:
 
     def find(self, group: Group) -> dict[int, Run]:
         """The runs of a group by seed. Raises UndecidableError if there are none, or one of them diverged."""
-        group = self.best(group) if group.layers.startswith("best") else group
+        group = self.chosen(group) if " " in group.layers else group
         found = self.groups.get(group)
         if not found:
             raise UndecidableError(f"{group} is missing")
@@ -80,15 +80,18 @@ class Evidence:
                 raise UndecidableError(f"{group} diverged (seed {seed})")
         return found
 
-    def best(self, group: Group) -> Group:
-        """For "best 2r": of all models with two recurrent layers the one with the lowest last validation MSE."""
-        count = int(group.layers[-2])
+    def chosen(self, group: Group) -> Group:
+        """For "best 2r": of all models with two recurrent layers the one with the lowest last validation MSE.
+
+        For "worst 2r" the one with the highest. Chosen on other images than those it is then judged by.
+        """
+        which, count = group.layers.startswith("worst"), int(group.layers[-2])
         scores = {}
         for layers in ORL_CONFIGURATIONS:
             if layers.count("r") == count:
                 runs = self.find(replace(group, layers=layers))
                 scores[layers] = analysis.last(list(runs.values()), self.statistics)
-        return replace(group, layers=analysis.extremes(scores)[0])
+        return replace(group, layers=analysis.extremes(scores)[which])
 
     def stack(self, quantities: Iterable[Quantity]) -> Stack:
         """Measure several quantities for the seeds that they share. Raises UndecidableError if that is impossible."""
@@ -97,16 +100,20 @@ class Evidence:
         seeds = tuple(sorted(set.intersection(*(set(found) for _, found in listed), *map(set, references))))
         if not seeds:
             raise UndecidableError("no seed in common")
+        used = {found[seed].config.id: found[seed] for _, found in listed for seed in seeds}
+        if len({run.fingerprint for run in used.values()}) > 1:
+            raise UndecidableError("made on different images of one name")
         rows = [
             [MEASURES[quantity.measure](found[seed], reference[seed], self.statistics) for seed in seeds]
             for (quantity, found), reference in zip(listed, references, strict=True)
         ]
-        if len({len(row) for seed_rows in rows for row in seed_rows}) > 1:
-            raise UndecidableError("tested on different images")
+        counts = {len(row) for seed_rows in rows for row in seed_rows}
+        if len(counts) > 1:
+            some = "values of each test image are there for some runs only"
+            raise UndecidableError(some if 1 in counts else "tested on different images")
         values = np.array(rows, dtype=float)
         if not np.isfinite(values).all():
             raise UndecidableError("too few epochs, or not finite")
-        used = dict.fromkeys(found[seed].config.id for _, found in listed for seed in seeds)
         return Stack(values, seeds, tuple(used))
 
     def below_the_paper(self) -> str:

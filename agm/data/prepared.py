@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import tarfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,9 +61,10 @@ def load(folder: Path) -> ImageSet:
     path = folder / IMAGES
     try:
         with tarfile.open(path, "r:") as archive:
+            members = {info.name: info for info in archive}
             bar = tqdm(entries, desc=f"reading {folder.name}", unit="image", disable=None, leave=False)
             for row, entry in enumerate(bar):
-                images[row] = _read_member(archive, entry, path)
+                images[row] = _read_member(archive, members, entry, path)
     except FileNotFoundError:
         raise AgmError(f"{path}: missing; a prepared set has {IMAGES} beside {MANIFEST}") from None
     except (tarfile.TarError, EOFError, OSError) as error:
@@ -122,12 +124,13 @@ def _entry(row: dict[str, str | None], where: str) -> Entry:
     return Entry(int(index), source, group or source, sha256)
 
 
-def _read_member(archive: tarfile.TarFile, entry: Entry, path: Path) -> np.ndarray:
+def _read_member(
+    archive: tarfile.TarFile, members: Mapping[str, tarfile.TarInfo], entry: Entry, path: Path
+) -> np.ndarray:
     name = f"{entry.index:05d}.webp"
-    try:
-        info = archive.getmember(name)
-    except KeyError:
-        raise AgmError(f"{path}: {name} is in the manifest but not in the archive") from None
+    info = members.get(name)
+    if info is None:
+        raise AgmError(f"{path}: {name} is in the manifest but not in the archive")
     member = archive.extractfile(info) if info.isreg() else None
     if member is None:
         raise AgmError(f"{path}: {name} is not a plain file")

@@ -128,13 +128,13 @@ class Source:
 def distinct(members: Iterable[Member], name: Callable[[Member], str]) -> dict[str, Member]:
     """Members by `name`. A file that lies both in an archive and beside it, unpacked, counts once.
 
-    Raises AgmError where two different files claim one name.
+    Raises AgmError where files of different sizes, or of two archives, claim one name.
     """
     found: dict[str, Member] = {}
     for member in sorted(members, key=lambda member: member.place >= 0):
         first = found.setdefault(name(member), member)
-        if first.size != member.size:
-            raise AgmError(f"{first} and {member} are different files of one name; leave one of them out")
+        if first.size != member.size or (first is not member and first.place >= 0):
+            raise AgmError(f"{first} and {member} are two files of one name; leave one of them out")
     return found
 
 

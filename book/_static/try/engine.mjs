@@ -72,7 +72,7 @@ agm.engine = (() => {
   /** Gets a network that is ready to the point where it runs at full speed, unless something else is to be done. */
   const warm = name => worker.postMessage({ type: "warm", name });
 
-  const stop = () => worker.postMessage({ type: "stop" });
+  const stop = () => worker?.postMessage({ type: "stop" });
 
   const answers = {
     ready: ({ name }) => ready.get(name).resolve(),

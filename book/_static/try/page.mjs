@@ -9,6 +9,7 @@
   let models = [];
   let source; // { name, side, pixels }: the square that was chosen
   let picture; // what is made of it in the chosen size
+  let stopped = false; // whether Stop was pressed in this run
 
   /** What this browser lacks, in words; empty if nothing. */
   function lacking() {
@@ -132,9 +133,11 @@
     const masks = masksOf(model.notation);
     const present = { title: `${model.layers} ${model.schedule}`, points: [] };
     const limit = deadline();
+    stopped = false;
     view.clear();
     view.status("Loading the network.");
     await engine.prepare(model.name);
+    if (stopped) return view.status("Stopped before the first iteration.");
     view.status("Running.");
     agm.latest = { picture, model, points: present.points }; // for whoever wants to look at the numbers
     const { low, size, spent } = picture;
@@ -179,7 +182,10 @@
     event.preventDefault();
     alone(run);
   };
-  view.get("stop").onclick = () => engine.stop();
+  view.get("stop").onclick = () => {
+    stopped = true;
+    engine.stop();
+  };
   choices.size.onchange = () => {
     prepare();
     view.status(note());
