@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from agm.config import GeneratorConfig
@@ -17,7 +18,12 @@ LARGEST_IMAGE = 100_000
 def parameters(config: GeneratorConfig) -> int:
     """Learnable parameters (Table I)."""
     with torch.device("meta"):
-        return sum(parameter.numel() for parameter in Generator(config).parameters())
+        return count(Generator(config))
+
+
+def count(part: nn.Module) -> int:
+    """Learnable parameters of a network or of a part of one."""
+    return sum(parameter.numel() for parameter in part.parameters())
 
 
 def fewer(layers: str, width: int = 64) -> float:

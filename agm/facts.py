@@ -7,12 +7,11 @@ from typing import Any
 
 import pandas as pd
 from pandas.io.formats.style import Styler
-from torch import nn
 
 from agm import data
 from agm.analysis import Numbers
 from agm.config import ORL_CONFIGURATIONS, GeneratorConfig
-from agm.counting import fewer, macs_per_iteration, parameters
+from agm.counting import count, fewer, macs_per_iteration, parameters
 from agm.errors import AgmError
 from agm.evaluate import bicubic_baseline
 from agm.findings import PAPER_TABLE_1
@@ -53,11 +52,6 @@ def model_numbers() -> Numbers:
     numbers["peephole_parameters"] = parameters(GeneratorConfig("rrrr", peephole=True))
     numbers["peephole_extra"] = numbers["peephole_parameters"] - numbers["rrrr_parameters"]
     return numbers
-
-
-def count(part: nn.Module) -> int:
-    """Learnable parameters of a network or of a part of one."""
-    return sum(parameter.numel() for parameter in part.parameters())
 
 
 def first_iteration_share(schedule: str, layers: str = "rrrr") -> float:

@@ -16,6 +16,8 @@ from agm.schedule import LAYERS, Mask, Schedule
 
 SCALE = 2
 """The output is twice as high and wide as the input."""
+UPSAMPLED = 2
+"""C.2 stands before this layer, counted from 0."""
 
 States = tuple[State, ...]
 
@@ -107,7 +109,7 @@ class Generator(nn.Module):
         z = torch.cat([context.features, b], dim=1)  # (N, 2 width, H, W)
         updated = list(states)
         for i, layer in enumerate(self.layers):
-            if i == 2:
+            if i == UPSAMPLED:
                 z = self.upsample(z)  # C.2, active or not: (N, 2 width, H, W) -> (N, 2 width, 2H, 2W)
             if mask[i]:
                 z, updated[i] = layer(z, states[i], t, statistics)

@@ -18,16 +18,13 @@ from torch import Tensor
 
 from agm.anytime.plain import check_statistics, held_bytes
 from agm.config import Statistics
-from agm.generator import Context, Generator
+from agm.generator import UPSAMPLED, Context, Generator
 from agm.layers import LEAK, ConvLSTM, IterationNorm, PlainLayer
 from agm.schedule import LAYERS, Mask, Schedule
 from agm.winograd import TILE, Convolution, Scratch, Strip, place, tiles
 
 State = tuple[Tensor, list[Tensor]] | None
 """Hidden state (N, H, W, C), and the strips of the cell state; None before its first use."""
-
-UPSAMPLED = 2
-"""C.2 stands before this layer, counted from 0."""
 
 
 @dataclass

@@ -17,13 +17,11 @@ from torch import Tensor
 
 from agm.config import Statistics
 from agm.errors import AgmError
-from agm.generator import Generator
+from agm.generator import UPSAMPLED, Generator
 from agm.layers import LEAK, ConvLSTM, ConvNormAct, IterationNorm, PlainLayer
 
 OPSET, IR_VERSION = 17, 8
 """Old enough for the runtimes of browsers."""
-UPSAMPLED = 2
-"""C.2 stands before this layer, counted from 0."""
 
 Shapes = Mapping[str, Sequence[int | str]]
 """Name -> shape, with N, H, W and 2H, 2W for what is not fixed; () is the int64 t, all else are 32-bit floats."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from agm.claims.evidence import NEAR
 from agm.claims.predicates import Counted
 from agm.claims.verdicts import Claim, Range
 from agm.config import GeneratorConfig
-from agm.counting import fewer, macs_per_iteration, parameters
+from agm.counting import count, fewer, macs_per_iteration, parameters
 from agm.findings import PAPER_TABLE_1
 from agm.generator import Generator
 
@@ -18,16 +17,12 @@ def recurrent_over_plain() -> float:
     """A recurrent layer's parameters over those of a plain one in its place: the least of the four ratios."""
     with torch.device("meta"):
         recurrent, plain = (Generator(GeneratorConfig(layers)).layers for layers in ("rrrr", "nnnn"))
-    return min(_count(r) / _count(n) for r, n in zip(recurrent, plain, strict=True))
+    return min(count(r) / count(n) for r, n in zip(recurrent, plain, strict=True))
 
 
 def operations(layers: str) -> int:
     """Of one iteration with all layers."""
     return macs_per_iteration(GeneratorConfig(layers))
-
-
-def _count(layer: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in layer.parameters())
 
 
 PARAMETERS = (

@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
 from agm.config import GeneratorConfig
-from agm.counting import macs_per_iteration
+from agm.counting import count, macs_per_iteration
 from agm.figures import style
 from agm.figures.drawing import IMAGE, PLAIN, RECURRENT, arrow, box, brace, canvas, loop, note
 from agm.generator import SCALE, Generator
@@ -134,7 +134,7 @@ def _text(shape: Shape) -> str:
 
 
 def _count(part: nn.Module) -> str:
-    return f"{sum(parameter.numel() for parameter in part.parameters()):,}"
+    return f"{count(part):,}"
 
 
 def milestones(schedule: Schedule) -> tuple[int | None, int | None]:
