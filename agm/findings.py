@@ -176,7 +176,10 @@ def statistics_numbers(finished: Sequence[Run]) -> Numbers:
 
 
 def ranking_numbers(finished: Sequence[Run]) -> Numbers:
-    """Who is best by test MSE under each kind of batch statistics, and how far two of these orders agree."""
+    """Who is best by test MSE under each kind of batch statistics, and how far two of these orders agree.
+
+    `shared_last_r_mse`: the median over the models whose last layer is r.
+    """
     mse = analysis.mse_by_statistics(finished)
     numbers: Numbers = {"models": len(mse)}
     for kind in STATISTICS:
@@ -184,6 +187,8 @@ def ranking_numbers(finished: Sequence[Run]) -> Numbers:
         numbers[f"{kind}_best"], numbers[f"{kind}_worst"] = extremes(scores)
         numbers[f"{kind}_beat_bicubic"] = int((mse[kind] < bicubic(finished)).sum())
         numbers |= {f"{layers}_{kind}_rank": float(rank) for layers, rank in mse[kind].rank().items()}
+        for end in "rn":
+            numbers[f"{kind}_last_{end}_mse"] = median(scores[layers] for layers in scores if layers.endswith(end))
     return numbers | _agreement(mse)
 
 

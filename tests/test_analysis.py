@@ -150,6 +150,9 @@ def test_numbers_of_the_figures(home: Path) -> None:
     others = [run for run in runs if run.config.generator.layers != "rrrr"]
     assert math.isnan(findings.by_role_numbers([*others, *diverged], SMOKE, findings.fig7_numbers)["geo_rrrr_rank"])
     places = findings.by_role_numbers(runs, SMOKE, findings.ranking_numbers)
+    assert places["geo_shared_last_r_mse"] == pytest.approx(
+        np.median([run.test().mean() for run in analysis.select(runs, dataset="instruments")])
+    )
     assert (places["geo_models"], places["geo_shared_best"], places["geo_rrrr_shared_rank"]) == (4, "nnnr", 4)
     statistics = findings.statistics_numbers(make(home, plan("statistics", SMOKE)))
     assert statistics["shared_n_validation_mse"] == pytest.approx(
