@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import pandas as pd
 
 from agm import analysis, experiments, profiles, runs
@@ -51,7 +52,7 @@ def all_finished(profile: Profile) -> list[Run]:
 
 
 def table_1_numbers(finished: Sequence[Run]) -> Numbers:
-    """Table I by name."""
+    """Table I by name; `nnnr_lowest_mse` and `nnnr_highest_mse` are of single seeds."""
     numbers: Numbers = {f"bicubic_{metric}": bicubic(finished, metric) for metric in ("mse", "psnr", "ssim")}
     groups = by(finished, "layers")
     for layers, group in groups.items():
@@ -59,6 +60,8 @@ def table_1_numbers(finished: Sequence[Run]) -> Numbers:
         numbers[f"{layers}_run_parameters"] = int(group[0].summary["parameters"])
         numbers[f"{layers}_paper_parameters"], numbers[f"{layers}_paper_mse"] = PAPER_TABLE_1[layers]
         numbers |= {f"{layers}_{metric}": score(group, metric) for metric in ("mse", "psnr", "ssim")}
+        alone = [score([run]) for run in group]
+        numbers |= {f"{layers}_lowest_mse": float(np.min(alone)), f"{layers}_highest_mse": float(np.max(alone))}
     numbers["best"], numbers["worst"] = extremes({layers: score(group) for layers, group in groups.items()})
     return numbers
 

@@ -163,6 +163,14 @@ def test_numbers_of_the_figures(home: Path) -> None:
     assert len(twins) == 17
 
 
+def test_how_far_seeds_lie_apart(home: Path) -> None:
+    runs = make(home, plan("table1", SMOKE, seeds=[0, 1]), lambda config: 0.1 + config.seed)
+    numbers = findings.table_1_numbers(runs)
+    assert numbers["nnnr_lowest_mse"] == pytest.approx(0.1 * 1.5)
+    assert numbers["nnnr_highest_mse"] == pytest.approx(1.1 * 1.5)
+    assert numbers["nnnr_mse"] == pytest.approx(0.6 * 1.5)
+
+
 def test_facts() -> None:
     numbers = facts.model_numbers()
     assert numbers["rrrr_parameters"] == 3989891

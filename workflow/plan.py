@@ -20,7 +20,7 @@ PACKAGE = Path(agm.__file__).parent
 
 SHOWN: dict[str, dict[str, dict[str, str]]] = {
     "cpu": {
-        "table1": {"seeds": "0,1"},
+        "table1": {"seeds": "0,1,2,3,4,5"},
         "fig4": {},
         "fig5": {},
         "fig6": {},
