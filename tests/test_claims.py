@@ -98,6 +98,7 @@ def test_counts_by_hand() -> None:
     assert judged("parameters-by-kind", []).outcome.value == pytest.approx(
         (1179648 + 512) / (294912 + 512 + 128), rel=1e-2
     )
+    assert judged("recurrent-costs-more", []).outcome.value == pytest.approx(4 * 192 / (128 + 64))  # of layer 4
 
 
 # Verdicts
