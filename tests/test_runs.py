@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import safetensors.torch
 import torch
@@ -111,6 +112,31 @@ def test_an_epoch_with_a_number_that_is_not_finite_has_none_in_the_curve(run: Ru
         seal_anew(run.folder)
         curve = Run.read(run.folder).curve()
         assert curve.isna().to_list() == [line == 1, line == 7]
+
+
+def test_metrics_are_what_pandas_reads(run: Run) -> None:
+    """Empty cells, infinite numbers and columns of others included."""
+    path = run.folder / "metrics.csv"
+    table = pd.read_csv(path)
+    table.loc[3, ["psnr", "ssim", "critic_loss"]] = [np.nan, np.inf, np.nan]
+    table.insert(4, "note", "a note")
+    path.write_text(table.to_csv(index=False))
+    seal_anew(run.folder)
+    read = Run.read(run.folder).metrics
+    assert read.dtype.names == tuple(table.columns.drop("note"))
+    for name in read.dtype.names:
+        np.testing.assert_array_equal(read[name], table[name].to_numpy())
+    path.write_text(table.drop(columns=["visual_loss", "critic_loss"]).to_csv(index=False))
+    seal_anew(run.folder)
+    assert np.isnan(Run.read(run.folder).metrics.critic_loss).all()
+
+
+def test_of_runs_that_are_not_wanted_only_the_configuration_is_read(root: Path, run: Run) -> None:
+    (run.folder / "summary.json").write_text("damaged")
+    (found,) = all_runs(root, lambda config: config.generator.layers != "nnnr")
+    assert found.config == tiny()
+    with pytest.raises(AgmError, match="cannot be read as JSON"):
+        all_runs(root)
 
 
 @pytest.mark.parametrize("name", ["config.json", "summary.json"])

@@ -52,12 +52,13 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> runs.Run:
 
 
 def test_two_smoke_epochs_improve_the_visual_loss(smoke: runs.Run) -> None:
-    losses = smoke.metrics.groupby("epoch").visual_loss.first()
+    losses = pd.DataFrame(smoke.metrics).groupby("epoch").visual_loss.first()
     assert losses[2] < losses[1]
 
 
 def test_training_learns_something(tmp_path: Path) -> None:
-    losses = trained(tiny(epochs=6, train_images=64), tmp_path / "run").metrics.groupby("epoch").visual_loss.first()
+    run = trained(tiny(epochs=6, train_images=64), tmp_path / "run")
+    losses = pd.DataFrame(run.metrics).groupby("epoch").visual_loss.first()
     assert losses[6] < 0.7 * losses[1]
 
 
@@ -139,7 +140,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_every_option_trains_and_makes_a_difference(tmp_path: Path, plain: runs.Run, name: str) -> None:
     run = trained(tiny(**CHANGES[name]), tmp_path / "run")
-    assert np.isfinite(run.metrics.select_dtypes("number").to_numpy()).all()
+    assert np.isfinite(pd.DataFrame(run.metrics).select_dtypes("number").to_numpy()).all()
     own, other = weights(run), weights(plain)
     assert own.shape != other.shape or not torch.allclose(own, other, rtol=0, atol=1e-6)
 

@@ -17,6 +17,7 @@ import tarfile
 import time
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from agm import experiments, files, profiles
@@ -87,7 +88,7 @@ def pack(config: RunConfig, out: Path, with_weights: bool) -> None:
     contents = {name: (folder / name).read_bytes() for name in KEPT if name != WEIGHTS}
     metrics = Run.read(folder).metrics
     if len(metrics):  # there are none if it diverged in its first epoch
-        contents[METRICS_FILE] = metrics.to_csv(index=False, float_format="%.7g").encode()
+        contents[METRICS_FILE] = pd.DataFrame(metrics).to_csv(index=False, float_format="%.7g").encode()
     if with_weights:
         tensors, meta = files.read_tensors(folder / WEIGHTS)
         contents[WEIGHTS] = files.encode_tensors({key: _half(tensor) for key, tensor in tensors.items()}, meta)

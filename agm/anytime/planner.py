@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+import numpy as np
+
 from agm.anytime.times import FINISH, Times, activities, activity
 from agm.config import Statistics
 from agm.errors import AgmError
@@ -33,9 +35,9 @@ class Planner:
                 stored = run.summary["schedules"][statistics]
                 scores = {Schedule.parse(text): [_number(score) for score in row] for text, row in stored.items()}
             else:
-                rows = run.metrics[run.metrics.statistics == statistics]
-                last = rows[rows.epoch == rows.epoch.max()].sort_values("iteration")
-                scores = {Schedule.parse(run.config.training.schedule): last.psnr.fillna(-float("inf")).tolist()}
+                rows = run.metrics[run.metrics["statistics"] == statistics]
+                last = np.sort(rows[rows["epoch"] == rows["epoch"].max()], order="iteration")["psnr"]
+                scores = {Schedule.parse(run.config.training.schedule): np.nan_to_num(last, nan=-np.inf).tolist()}
             bicubic = run.bicubic("psnr", "validation")
         except (KeyError, TypeError, ValueError, AttributeError):
             scores, bicubic = {}, 0.0

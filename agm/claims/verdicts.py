@@ -39,7 +39,7 @@ from agm.experiments import plan
 from agm.files import finite
 from agm.paths import results_folder
 from agm.profiles import Profile
-from agm.runs import Run, each_run
+from agm.runs import Run, all_runs
 
 Verdict = Literal["supported", "contradicted", "inconclusive"]
 VERDICTS: tuple[Verdict, ...] = ("supported", "contradicted", "inconclusive")
@@ -219,9 +219,8 @@ def planned(profile: Profile) -> set[Recipe]:
 def gather(profile: Profile, statistics: Statistics | None = None, root: Path | None = None) -> Evidence:
     """The finished runs that a profile plans, with whatever seed; by default those made here and recorded ones."""
     wanted, found = planned(profile), dict[str, Run]()
-    for run in each_run(root):
-        if recipe(run.config) in wanted:
-            found.setdefault(run.config.id, run)
+    for run in all_runs(root, lambda config: recipe(config) in wanted):
+        found.setdefault(run.config.id, run)
     return Evidence(found.values(), profile, statistics)
 
 
