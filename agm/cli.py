@@ -216,8 +216,8 @@ def evaluate(
     quality = measure(generator, part, plan, typing.cast(Any, statistics)).per_iteration()
     baseline = bicubic_baseline(part)
     if as_json:
-        found = {"iterations": quality, "bicubic": baseline, "images": len(part)}
-        typer.echo(json.dumps(files.finite(found), indent=1))
+        found = files.finite({"iterations": quality, "bicubic": baseline, "images": len(part)})
+        typer.echo(json.dumps(found, indent=1))
         return
     typer.echo(f"{len(part)} test images of {dataset or config.data.dataset}, schedule {plan}")
     typer.echo(f"{'iteration':10}{'MSE':>10}{'PSNR/dB':>10}{'SSIM':>10}")

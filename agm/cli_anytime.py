@@ -138,10 +138,11 @@ def _pairs(source: Path, out: Path) -> list[tuple[Path, Path]]:
         return [(source, out)]
     if out.exists() and not out.is_dir():
         raise AgmError(f"{out}: is a file; a folder of pictures needs a folder to write to")
-    if source.resolve() == out.resolve():
+    here, there = source.resolve(), out.resolve()
+    if here == there:
         raise AgmError(f"{out}: would write over the pictures that are to be read; name another folder")
-    within = source.resolve() in out.resolve().parents  # then its pictures are results of ours
-    found = [path for path in image_files(source) if not within or out.resolve() not in path.resolve().parents]
+    within = here in there.parents  # then its pictures are results of ours
+    found = [path for path in image_files(source) if not within or there not in path.resolve().parents]
     if not found:
         raise AgmError(f"{source}: there are no pictures in this folder")
     sources: dict[Path, Path] = {}

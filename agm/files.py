@@ -8,7 +8,8 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -87,6 +88,13 @@ def _is(file: BinaryIO, path: Path) -> bool:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
         return False
+
+
+def copy_others(old: Path, new: Path, ours: Container[str]) -> None:
+    """Before a folder is replaced: copy whatever lies in it that is not ours to delete."""
+    for path in old.iterdir():
+        if path.name not in ours:
+            (shutil.copytree if path.is_dir() else shutil.copy2)(path, new / path.name)
 
 
 def write_text(path: Path, content: str) -> None:

@@ -136,7 +136,7 @@ def fig7_numbers(finished: Sequence[Run]) -> Numbers:
     scores = {layers: score(select(finished, layers=layers)) for layers in (*best.values(), "rrrr")}
     for count, layers in best.items():
         numbers[f"best_{count}_test_mse"] = scores[layers]
-    numbers["rrrr_rank"] = float(pd.Series(scores).rank()["rrrr"])  # NaN if it diverged
+    numbers["rrrr_rank"] = float(pd.Series(scores).rank(method="min")["rrrr"])  # NaN if it diverged
     return numbers
 
 

@@ -42,7 +42,11 @@ class Run:
     @classmethod
     def read(cls, folder: Path) -> Run:
         """Raises AgmError if the folder holds no finished run or its files do not belong together."""
-        config = _configuration(folder)
+        return cls.of(_configuration(folder), folder)
+
+    @classmethod
+    def of(cls, config: RunConfig, folder: Path) -> Run:
+        """`read`, where the configuration has been read already."""
         summary = files.read_json(folder / "summary.json")
         if not isinstance(summary, dict) or summary.get("id") != config.id:
             raise AgmError(
@@ -170,8 +174,7 @@ def _records(text: str) -> np.ndarray:
     if lines:
         kinds = [(name, RECORD[name]) for name in known]
         read = np.loadtxt(lines, kinds, None, ",", usecols=[names.index(name) for name in known], ndmin=1)
-        for name in known:
-            records[name] = read[name]
+        records[known] = read
     return records
 
 
@@ -259,7 +262,8 @@ def all_runs(root: Path | None = None, wanted: Callable[[RunConfig], bool] | Non
         folders = (runs_folder(), *sorted(results_folder().glob("*/")))
         return [run for folder in folders for run in all_runs(folder, wanted)]
     finished = [path.parent for path in sorted(root.glob("*/summary.json"))]
-    return [Run.read(folder) for folder in finished if wanted is None or wanted(_configuration(folder))]
+    configured = ((_configuration(folder), folder) for folder in finished)
+    return [Run.of(config, folder) for config, folder in configured if wanted is None or wanted(config)]
 
 
 def table(runs: Iterable[Run], missing: Iterable[RunConfig] = ()) -> pd.DataFrame:

@@ -289,7 +289,7 @@ def _finish(
         "test": {kind: quality.per_iteration() for kind, quality in tests.items()},
         "bicubic": {"validation": bicubic_baseline(parts.validation), "test": bicubic_baseline(parts.test)},
         "seconds_until_iteration": times,
-        "data": {"fingerprint": images.fingerprint, "stand_in": images.stand_in, "images": counts},
+        "data": {"fingerprint": progress.images, "stand_in": images.stand_in, "images": counts},
         "machine": machine.describe(networks.fabric.device)
         | {"devices": networks.world.size, "code": "+".join(progress.codes)},
     }

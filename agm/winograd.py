@@ -67,9 +67,8 @@ class Convolution:
         transformed = torch.einsum("ai,ocij,bj->abco", of_weight, weight.detach().double().cpu(), of_weight)
         self.weight = transformed.flatten(0, 1).to(weight)  # (6, 6, I, O) -> (36, I, O)
         self._into, self._out = torch.kron(into, into).to(weight), torch.kron(out, out).to(weight)
-        twice = into @ torch.eye(PATCH - 2).repeat_interleave(2, 0)[1:-1].to(
-            into
-        )  # a patch of pixels that come in pairs
+        in_pairs = torch.eye(PATCH - 2).to(into).repeat_interleave(2, 0)[1:-1]  # the pixels of an upsampled patch
+        twice = into @ in_pairs
         self._into_twice = torch.kron(twice, twice).to(weight)
         self._scratch = scratch
 

@@ -86,15 +86,14 @@ def pack(config: RunConfig, out: Path, with_weights: bool) -> None:
     """One tar per run. Metrics keep seven digits, which is all that 32-bit floats have."""
     folder = runs_folder() / config.id
     contents = {name: (folder / name).read_bytes() for name in KEPT if name != WEIGHTS}
-    metrics = Run.read(folder).metrics
-    if len(metrics):  # there are none if it diverged in its first epoch
-        contents[METRICS_FILE] = pd.DataFrame(metrics).to_csv(index=False, float_format="%.7g").encode()
+    run = Run.read(folder)
+    if len(run.metrics):  # there are none if it diverged in its first epoch
+        contents[METRICS_FILE] = pd.DataFrame(run.metrics).to_csv(index=False, float_format="%.7g").encode()
     if with_weights:
         tensors, meta = files.read_tensors(folder / WEIGHTS)
         contents[WEIGHTS] = files.encode_tensors({key: _half(tensor) for key, tensor in tensors.items()}, meta)
-    summary = files.read_json(folder / SUMMARY)
-    summary["files"] = {name: files.sha256(content) for name, content in contents.items() if name != SUMMARY}
-    contents[SUMMARY] = files.encode_json(files.seal(summary))
+    checksums = {name: files.sha256(content) for name, content in contents.items() if name != SUMMARY}
+    contents[SUMMARY] = files.encode_json(files.seal(run.summary | {"files": checksums}))
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
         for name, content in contents.items():

@@ -304,7 +304,7 @@ def _put(contents: dict[str, bytes], out: Path, force: bool) -> None:
                     for name, content in contents.items():
                         files.write_bytes(new / name, content)
                     if out.is_dir():
-                        _keep_others(out, new)
+                        files.copy_others(out, new, _named(out) | contents.keys())
                         out.rename(old)
                     new.rename(out)
             finally:
@@ -314,15 +314,12 @@ def _put(contents: dict[str, bytes], out: Path, force: bool) -> None:
         raise files.unwritable(out, error) from None
 
 
-def _keep_others(out: Path, new: Path) -> None:
-    """Copy what lies in a folder beside the export that is to be replaced: it is not ours to delete."""
+def _named(out: Path) -> set[str]:
+    """The files of the export in a folder; of one that is damaged no more than its description is known."""
     try:
-        ours = {CHAIN, *files.read_json(out / CHAIN)["files"]}
+        return {CHAIN, *files.read_json(out / CHAIN)["files"]}
     except (AgmError, KeyError, TypeError):
-        ours = {CHAIN}
-    for path in out.iterdir():
-        if path.name not in ours and not (new / path.name).exists():
-            (shutil.copytree if path.is_dir() else shutil.copy2)(path, new / path.name)
+        return {CHAIN}
 
 
 def _undo(partial: Path, out: Path) -> None:

@@ -37,7 +37,9 @@ class Planner:
             else:
                 rows = run.metrics[run.metrics["statistics"] == statistics]
                 last = np.sort(rows[rows["epoch"] == rows["epoch"].max()], order="iteration")["psnr"]
-                scores = {Schedule.parse(run.config.training.schedule): np.nan_to_num(last, nan=-np.inf).tolist()}
+                scores = {
+                    Schedule.parse(run.config.training.schedule): np.where(np.isnan(last), -np.inf, last).tolist()
+                }
             bicubic = run.bicubic("psnr", "validation")
         except (KeyError, TypeError, ValueError, AttributeError):
             scores, bicubic = {}, 0.0

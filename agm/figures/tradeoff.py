@@ -57,9 +57,9 @@ def noted(runs: Sequence[Run]) -> Seconds:
     times = {run.config.id: np.array(run.summary["seconds_until_iteration"], dtype=float) for run in runs}
     for group in analysis.by(runs, "layers").values():
         whole = [run.config.id for run in group if all(Schedule.parse(run.config.training.schedule).masks[-1])]
-        last = {name: np.diff(times[name], prepend=0.0)[-1] for name in whole}
+        last = {name: own for name in whole if (own := np.diff(times[name], prepend=0.0)[-1]) > 0}
         for name, own in last.items():
-            times[name] = times[name] * (min(last.values()) / own if own > 0 else 1)
+            times[name] = times[name] * (min(last.values()) / own)
     return {name: series.tolist() for name, series in times.items()}
 
 

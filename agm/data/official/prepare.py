@@ -204,9 +204,7 @@ def _put(partial: Path, out: Path, force: bool) -> bool:
             return False
         if not force:
             raise _other(out)
-        for path in out.iterdir():  # what else lies there is not ours to delete
-            if path.name not in names:
-                (shutil.copytree if path.is_dir() else shutil.copy2)(path, new / path.name)
+        files.copy_others(out, new, names)
         out.rename(old)
     new.rename(out)
     return True
