@@ -106,6 +106,7 @@ def profile_machine(
             side = f"{round(pixels**0.5)} x {round(pixels**0.5)}"
             values = "".join(f"{1000 * value:>10.1f}" for value in (span.p50, span.p95, span.p99))
             typer.echo(f"{'to an image' if name == FINISH else name:15}{side:>11}{values}")
+    typer.echo(f"run by: {upscaler.stepper.name}")
     typer.echo(f"-> {profile_path()}")
 
 

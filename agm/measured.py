@@ -50,14 +50,20 @@ def inference_table(measured: Measured) -> pd.DataFrame:
 
 
 def inference_numbers(measured: Measured) -> Numbers:
-    """`LAYERS_SCHEDULE_first_ratio` and `_total_ratio`, by how much the engine is faster; the extremes; the loss."""
+    """`LAYERS_SCHEDULE_first_ratio` and `_total_ratio`, by how much the engine is faster; the extremes; the loss.
+
+    `a_least_first_ratio` and the like: under Config. A alone. `torch_`: without a compiler.
+    """
     rows = [row for row in measured["rows"] if row["implementation"] == "engine"]
+    under_a = [row for row in rows if row["schedule"] == "A"]
+    on_torch = [row for row in measured["rows"] if row["implementation"] == "engine on torch"]
     numbers: Numbers = {}
     for part in ("first", "total"):
         for row in rows:
             numbers[f"{row['layers']}_{row['schedule'].lower()}_{part}_ratio"] = row[f"{part}_ratio"]
-        ratios = [row[f"{part}_ratio"] for row in rows]
-        numbers |= {f"least_{part}_ratio": min(ratios), f"most_{part}_ratio": max(ratios)}
+        for name, some in (("", rows), ("a_", under_a), ("torch_", on_torch)):
+            ratios = [row[f"{part}_ratio"] for row in some]
+            numbers |= {f"{name}least_{part}_ratio": min(ratios), f"{name}most_{part}_ratio": max(ratios)}
     return numbers | {"least_db": min(row["db"] for row in rows), "stamp": stamp(measured)}
 
 

@@ -58,14 +58,20 @@ def transforms() -> tuple[Tensor, Tensor, Tensor]:
     return torch.tensor(np.array(into)), torch.tensor(np.array(weight)), torch.tensor(np.array(out).T.copy())
 
 
+def factors(weight: Tensor) -> Tensor:
+    """(O, I, 3, 3) -> (36, I, O), what the transformed patches are multiplied by."""
+    of_weight = transforms()[1]
+    transformed = torch.einsum("ai,ocij,bj->abco", of_weight, weight.detach().double().cpu(), of_weight)
+    return transformed.flatten(0, 1).to(weight)
+
+
 class Convolution:
     """A zero-padded 3x3 convolution without bias, of which parts may be used: some inputs, some outputs."""
 
     def __init__(self, weight: Tensor, scratch: Scratch) -> None:
         """weight: (O, I, 3, 3)."""
-        into, of_weight, out = transforms()
-        transformed = torch.einsum("ai,ocij,bj->abco", of_weight, weight.detach().double().cpu(), of_weight)
-        self.weight = transformed.flatten(0, 1).to(weight)  # (6, 6, I, O) -> (36, I, O)
+        into, _, out = transforms()
+        self.weight = factors(weight)
         self._into, self._out = torch.kron(into, into).to(weight), torch.kron(out, out).to(weight)
         in_pairs = torch.eye(PATCH - 2).to(into).repeat_interleave(2, 0)[1:-1]  # the pixels of an upsampled patch
         twice = into @ in_pairs

@@ -1,5 +1,7 @@
 """Inference: the straightforward implementation, the library's plain one, and its engine, on the same weights.
 
+The engine comes twice: on torch alone, and with its kernels compiled, where there is a C++ compiler.
+
     python -m benchmarks.inference --out results/benchmarks/inference.json
 
 They take turns, once with the whole schedule and once with its first iteration alone. The JSON: `settings`, `machine`,
@@ -62,6 +64,7 @@ def implementations(generator: Generator, schedule: Schedule) -> dict[str, Itera
     return {
         "straightforward": partial(images, straightforward(generator), schedule=schedule, statistics="iteration"),
         "plain": partial(iterate, Plain(generator), schedule),
+        "engine on torch": partial(iterate, Engine(generator, compiled=False), schedule),
         "engine": partial(iterate, Engine(generator), schedule),
     }
 

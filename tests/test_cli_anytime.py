@@ -383,7 +383,7 @@ def test_profile_machine(
     result = agm_command("profile-machine", "--model", home / "w.safetensors", *options)
     path = home / "build" / "machine.json"
     assert result.code == 0
-    assert result.out.splitlines()[-1] == f"-> {path}"
+    assert result.out.splitlines()[-2:] == ["run by: engine", f"-> {path}"]
     assert [line.split()[:2] for line in result.out.splitlines()[1:3]] == [["first", "x--x"]] * 2
     stored = json.loads(path.read_text())
     assert set(stored) == {"machine", "model", "seconds"}

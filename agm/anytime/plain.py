@@ -21,6 +21,9 @@ STATISTICS: tuple[Statistics, ...] = ("iteration", "shared")
 class Stepper(Protocol):
     """A trained network that goes through its iterations one by one; what it has reached lies in `progress`."""
 
+    name: str
+    """By what means, as far as that decides how long it takes."""
+
     def start(self, x: Tensor) -> Any:
         """x: (N, 3, H, W) in [0, 1] -> progress before the first iteration."""
 
@@ -50,6 +53,8 @@ class Progress:
 
 class Plain:
     """`Generator.iterate`, one iteration at a time: the same bits."""
+
+    name = "plain"
 
     def __init__(self, generator: Generator, statistics: Statistics = "iteration") -> None:
         """Raises AgmError for batch statistics: an image, and each of its tiles, would come out in its own colours."""

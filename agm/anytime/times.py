@@ -184,4 +184,4 @@ def _identity(machine: Mapping[str, Any]) -> dict[str, Any]:
 
 def _model(config: GeneratorConfig, stepper: Stepper) -> dict[str, Any]:
     """What decides how much there is to do; the weights' values do not."""
-    return {"generator": asdict(config), "engine": type(stepper).__name__}
+    return {"generator": asdict(config), "engine": stepper.name}

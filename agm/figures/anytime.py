@@ -16,6 +16,7 @@ from agm.measured import Measured
 LOOKS: dict[str, dict[str, Any]] = {
     "straightforward": {"color": style.GREY, "marker": "o"},
     "plain": {"color": style.SKY, "marker": "s"},
+    "engine on torch": {"color": style.BLUE, "marker": "^"},
     "engine": {"color": style.VERMILLION, "marker": "D"},
 }
 """How an implementation is drawn."""
@@ -34,7 +35,7 @@ def speed(found: Measured) -> Figure:
         axes[0].set_yticks(range(len(_labels(found))), _labels(found))
         axes[0].invert_yaxis()
         handles, labels = axes[0].get_legend_handles_labels()
-        fig.legend(handles, labels, loc="outside lower center", ncols=3)
+        fig.legend(handles, labels, loc="outside lower center", ncols=4)
         style.write_stamp(fig, measured.stamp(found))
     return fig
 

@@ -35,6 +35,7 @@ class Slow:
 
     clock: Clock
     seconds: Callable[[int, int], float]  # iteration from 0, input pixels
+    name = "slow"
     begun: list[tuple[int, int, float]] = field(default_factory=list)  # iteration from 0, input pixels, moment
 
     def start(self, x: Tensor) -> Any:

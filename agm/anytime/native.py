@@ -1,0 +1,164 @@
+"""A layer's work as machine code: `kernels.cpp`, compiled once per machine where there is a C++ compiler.
+
+It does the same sums as `TorchFiltering`, only without going through memory in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from agm import files
+from agm.anytime.filtering import Added, Kept, Source
+from agm.errors import AgmError
+from agm.winograd import factors
+
+SOURCE = Path(__file__).with_name("kernels.cpp")
+OPTIONS = ("-std=c++17", "-O3", "-fopenmp", "-shared", "-fPIC")
+LEVELS = {"AVX512": ("-march=x86-64-v4",), "AVX2": ("-march=x86-64-v3",)}
+"""Which instructions torch has found here. No -march=native: a home folder may be shared by machines that differ."""
+PATIENCE = 120.0
+"""Seconds for the compiler, which needs a few."""
+RAW, NORM, GATES = range(3)
+
+
+class Part(ctypes.Structure):
+    _fields_ = (("data", ctypes.c_void_p), ("channels", ctypes.c_int32), ("up", ctypes.c_int32))
+
+
+class Job(ctypes.Structure):
+    """As in kernels.cpp."""
+
+    _fields_ = (
+        ("parts", Part * 2),
+        *((name, ctypes.c_int32) for name in ("images", "height", "width", "kind", "skipped", "inputs")),
+        *((name, ctypes.c_int32) for name in ("first", "gates", "all", "channels")),
+        *((name, ctypes.c_void_p) for name in ("weights", "bias", "share", "kept", "scale", "shift")),
+        ("leak", ctypes.c_float),
+        *((name, ctypes.c_void_p) for name in ("peephole", "old_cell", "cell", "out")),
+    )
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The compiled kernels; None without a C++ compiler ($CXX, or c++) or where they cannot be built.
+
+    They are kept in $XDG_CACHE_HOME/agm, or ~/.cache/agm. $AGM_NATIVE=0 does without them.
+    """
+    if os.environ.get("AGM_NATIVE") == "0":
+        return None
+    compiler = shutil.which(os.environ.get("CXX") or "c++")
+    if compiler is None:
+        return None
+    options = (*OPTIONS, *LEVELS.get(torch.backends.cpu.get_cpu_capability(), ()))
+    text = SOURCE.read_bytes()
+    key = hashlib.sha256(b"\0".join([text, compiler.encode(), *map(str.encode, options)])).hexdigest()[:16]
+    with contextlib.suppress(
+        OSError, AgmError, RuntimeError, subprocess.SubprocessError
+    ):  # RuntimeError: there is no home
+        path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agm" / f"kernels-{key}.so"
+        with contextlib.suppress(OSError):
+            return ctypes.CDLL(str(path))
+        with tempfile.TemporaryDirectory() as folder:
+            new = Path(folder) / path.name
+            command = [compiler, *options, str(SOURCE), "-o", str(new)]
+            subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
+            files.write_bytes(path, new.read_bytes())  # also where a damaged one was
+        return ctypes.CDLL(str(path))
+    return None
+
+
+def fits(weight: Tensor, gates: int) -> bool:
+    """Whether the kernels can do this convolution here: (gates * C, inputs, 3, 3)."""
+    if weight.dtype != torch.float32 or weight.device.type != "cpu":
+        return False
+    found = library()
+    return found is not None and weight.shape[0] // gates % found.lanes() == 0 and weight.shape[1] % found.lanes() == 0
+
+
+class NativeFiltering:
+    """`Filtering` by the kernels. What is kept is one image, (N, H, W, gates * C); a cell's place is used again."""
+
+    def __init__(self, weight: Tensor, gates: int) -> None:
+        """weight: (gates * C, inputs, 3, 3), for which it `fits`."""
+        found = library()
+        assert found is not None
+        self._library, self.all, self.channels, self.inputs = found, gates, weight.shape[0] // gates, weight.shape[1]
+        panel = 2 * found.lanes()
+        shaped = factors(weight).view(36, self.inputs, gates, self.channels)  # (36, I, O)
+        padded = torch.nn.functional.pad(shaped, (0, -self.channels % panel))
+        # -> (36, gates, panels, I, panel)
+        panels = padded.view(36, self.inputs, gates, -1, panel)
+        self.weight: Tensor = panels.permute(0, 2, 3, 1, 4).contiguous()
+
+    def raw(self, source: Source, added: Added, first: int = 0) -> Kept:
+        out = self._empty(source, self.all - first)
+        self._run(source, added, RAW, first, out)
+        return [out]
+
+    def norm(self, source: Source, added: Added, leak: float, scale: Tensor, shift: Tensor) -> Tensor:
+        out = self._empty(source)
+        self._run(source, added, NORM, 0, out, leak=leak, scale=scale, shift=shift)
+        return out
+
+    def gates(
+        self, source: Source, added: Added, cell: Kept | None, peephole: Tensor | None, first: int
+    ) -> tuple[Tensor, Kept]:
+        out = self._empty(source)
+        new = self._empty(source) if cell is None else cell[0]
+        self._run(
+            source, added, GATES, first, out, peephole=peephole, old_cell=None if cell is None else cell[0], cell=new
+        )
+        return out, [new]
+
+    def _empty(self, source: Source, gates: int = 1) -> Tensor:
+        return self.weight.new_empty(*source.size, gates * self.channels)
+
+    def _run(
+        self,
+        source: Source,
+        added: Added,
+        kind: int,
+        first: int,
+        out: Tensor,
+        leak: float = 1.0,
+        **more: Tensor | None,
+    ) -> None:
+        parts = [part.contiguous() for part in source.parts]
+        named = {"weights": self.weight, "out": out, **more}
+        if isinstance(added, list):
+            named["share"] = added[0]
+        elif added is not None:
+            named["bias"] = added.contiguous()
+        if source.kept is not None:
+            source.kept.append(self._empty(source, self.all - first))
+            named["kept"] = source.kept[0]
+        images, height, width = source.size
+        job = Job(
+            images=images,
+            height=height,
+            width=width,
+            kind=kind,
+            skipped=source.skipped,
+            inputs=self.inputs,
+            first=first,
+            gates=self.all - first,
+            all=self.all,
+            channels=self.channels,
+            leak=leak,
+            **{name: tensor.data_ptr() for name, tensor in named.items() if tensor is not None},
+        )
+        for number, part in enumerate(parts):
+            job.parts[number] = Part(part.data_ptr(), part.shape[3], int(source.up and number == 0))
+        if self._library.convolve(ctypes.byref(job), torch.get_num_threads()):
+            raise MemoryError("out of memory in a convolution")

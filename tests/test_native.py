@@ -1,0 +1,210 @@
+"""The compiled kernels do what torch does, and where they cannot be had the engine goes on without."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from agm import Generator, Schedule
+from agm.anytime import native
+from agm.anytime.engine import Engine
+from agm.anytime.filtering import Source, TorchFiltering
+from agm.anytime.native import NativeFiltering
+from agm.anytime.plain import iterate
+from agm.config import ORL_CONFIGURATIONS, Statistics
+from agm.winograd import Scratch
+from tests.test_engine import SCHEDULES, used
+
+needs_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler")
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder for what is compiled."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    native.library.cache_clear()
+    yield tmp_path / "agm"
+    native.library.cache_clear()
+
+
+def compare(layers: str, schedule: str, statistics: Statistics = "iteration", **fields: Any) -> None:
+    """With the exact images; how far 32 bits may be off follows from how far the generator itself is."""
+    generator, exact = used(layers=layers, width=16, **fields), used(layers=layers, width=16, **fields).double()
+    torch.manual_seed(1)
+    x, parsed = torch.rand(2, 3, 7, 6), Schedule.parse(schedule)
+    engine = Engine(generator, statistics)
+    assert engine.name == "engine, compiled"
+    found = torch.stack(list(iterate(engine, parsed, x)))
+    with torch.no_grad():
+        wanted = torch.stack(list(exact.iterate(x.double(), parsed, statistics)))
+    assert wanted.std() > 0.01
+    assert (found - wanted).abs().max() < 1e-5 * max(1, wanted.abs().max())
+
+
+@needs_compiler
+@pytest.mark.parametrize("layers", ORL_CONFIGURATIONS)
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_every_network_under_every_schedule(layers: str, schedule: str) -> None:
+    compare(layers, schedule)
+
+
+@needs_compiler
+@pytest.mark.parametrize("statistics", ["shared", "iteration"])
+@pytest.mark.parametrize(
+    "fields",
+    [{"peephole": True}, {"residual": True}, {"feedback": "bicubic"}, {"upsampling": "bilinear"}],
+    ids=lambda fields: "".join(fields),
+)
+def test_every_option(fields: dict[str, Any], statistics: Statistics) -> None:
+    for layers in ("rnrn", "nrnr"):
+        compare(layers, "B", statistics, **fields)
+
+
+def pair(outputs: int, inputs: int, gates: int) -> tuple[NativeFiltering, TorchFiltering, Tensor]:
+    weight = torch.randn(outputs, inputs, 3, 3) / (3 * inputs**0.5)
+    assert native.fits(weight, gates)
+    return NativeFiltering(weight, gates), TorchFiltering(weight, gates, Scratch()), weight
+
+
+@needs_compiler
+@given(
+    n=st.integers(1, 3),
+    height=st.integers(1, 21),
+    width=st.integers(1, 21),
+    inputs=st.sampled_from([16, 48]),
+    outputs=st.sampled_from([16, 48, 144]),
+    threads=st.integers(1, 3),
+)
+@settings(max_examples=40, deadline=None)
+def test_any_size_on_any_number_of_threads(
+    n: int, height: int, width: int, inputs: int, outputs: int, threads: int
+) -> None:
+    torch.manual_seed(0)
+    found, _, weight = pair(outputs, inputs, 1)
+    x, bias = torch.randn(n, height, width, inputs), torch.randn(outputs)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        (y,) = found.raw(Source([x]), bias)
+    finally:
+        torch.set_num_threads(before)
+    wanted = F.conv2d(x.permute(0, 3, 1, 2).double(), weight.double(), bias.double(), padding=1)
+    torch.testing.assert_close(y.permute(0, 3, 1, 2).double(), wanted, rtol=0, atol=3e-5)
+
+
+@needs_compiler
+def test_large_enough_for_several_chunks_and_blocks() -> None:
+    torch.manual_seed(0)
+    found, _, weight = pair(4 * 96, 256, 4)
+    x = torch.randn(1, 50, 70, 256)
+    (y,) = found.raw(Source([x]), None, first=1)
+    wanted = F.conv2d(x.permute(0, 3, 1, 2).double(), weight[96:].double(), padding=1)
+    torch.testing.assert_close(y.permute(0, 3, 1, 2).double(), wanted, rtol=0, atol=1e-4)
+
+
+@needs_compiler
+@pytest.mark.parametrize("peephole", [None, torch.randn(3, 16)])
+def test_all_at_once_as_torch_does_it(peephole: Tensor | None) -> None:
+    """Two parts of which the first is upsampled, an input that is left out, an addend, a cell, and the bare result."""
+    torch.manual_seed(0)
+    found, other, _ = pair(4 * 16, 16 + 32 + 16, 4)
+    parts = [torch.randn(2, 6, 4, 32), torch.randn(2, 12, 8, 16)]
+    added, cell = torch.randn(2, 12, 8, 64), torch.randn(2, 12, 8, 16)
+    kept: list[Tensor] = []
+    h, (new,) = found.gates(Source(parts, 16, True, kept), [added], [cell.clone()], peephole, first=0)
+    strip: list[Tensor] = []
+    expected_h, (strips,) = other.gates(
+        Source(parts, 16, True, strip), [in_strips(added)], [in_strips(cell)], peephole, first=0
+    )
+    torch.testing.assert_close(h, expected_h, rtol=0, atol=1e-5)
+    torch.testing.assert_close(in_strips(new), strips, rtol=0, atol=1e-5)
+    torch.testing.assert_close(in_strips(kept[0]), strip[0], rtol=0, atol=1e-5)
+
+
+def in_strips(image: Tensor) -> Tensor:
+    """(N, 12, 8, C) -> (4, 4, N, 3, 2, C), the place in the tile first."""
+    n, _, _, channels = image.shape
+    return image.view(n, 3, 4, 2, 4, channels).permute(2, 4, 0, 1, 3, 5).contiguous()
+
+
+@needs_compiler
+def test_gates_far_from_zero() -> None:
+    """Sigmoid and tanh where they no longer change, and what is not a number stays so."""
+    found, _, _ = pair(4 * 16, 16, 4)
+    values = torch.tensor([-1e30, -200.0, -30.0, 0.0, 30.0, 200.0, 1e30, torch.nan])
+    added = values.view(1, 1, 8, 1).expand(1, 1, 8, 64).contiguous()
+    cell = torch.full((1, 1, 8, 16), 0.5)
+    h, (new,) = found.gates(Source([torch.zeros(1, 1, 8, 16)]), [added], [cell], None, first=0)
+    z = values.double()
+    exact = torch.sigmoid(z) * 0.5 + torch.sigmoid(z) * torch.tanh(z / 2)  # g comes doubled
+    torch.testing.assert_close(new[0, 0, :, 3].double(), exact, rtol=0, atol=1e-6, equal_nan=True)
+    torch.testing.assert_close(
+        h[0, 0, :, 3].double(), torch.sigmoid(z) * torch.tanh(exact), rtol=0, atol=1e-6, equal_nan=True
+    )
+
+
+@needs_compiler
+def test_compiled_once(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert native.library() is not None
+    (kept,) = fresh.iterdir()
+    native.library.cache_clear()
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("compiled again"))
+    assert native.library() is not None
+    assert list(fresh.iterdir()) == [kept]
+
+
+@needs_compiler
+def test_a_damaged_one_is_compiled_anew(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load, seen = ctypes.CDLL, []
+
+    def refuse_first(path: str) -> ctypes.CDLL:
+        seen.append(path)
+        if len(seen) == 2:
+            raise OSError("file too short")
+        return load(path)
+
+    assert native.library() is not None
+    native.library.cache_clear()
+    monkeypatch.setattr("ctypes.CDLL", refuse_first)
+    seen.append("")
+    assert native.library() is not None
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize("compiler", ["no-such-compiler", "false"])
+def test_without_a_compiler_torch_does_it(compiler: str, fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", compiler)
+    assert native.library() is None
+    assert Engine(used(layers="rnrn", width=16)).name == "engine"
+    assert not fresh.exists()
+
+
+def test_where_nothing_can_be_kept_torch_does_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    native.library.cache_clear()
+    try:
+        assert native.library() is None
+    finally:
+        native.library.cache_clear()
+
+
+def test_it_can_be_refused(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AGM_NATIVE", "0")
+    assert native.library() is None
+    assert not fresh.exists()
+
+
+@pytest.mark.parametrize("generator", [used(width=4), used(width=16).double()], ids=["narrow", "double"])
+def test_what_does_not_fit_is_left_to_torch(generator: Generator) -> None:
+    assert Engine(generator).name == "engine"
