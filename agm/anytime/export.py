@@ -170,6 +170,8 @@ class Progress:
 class OnnxStepper:
     """An export, run by ONNX Runtime: a Stepper for `AnytimeUpscaler`, with its own `config` and `schedule`."""
 
+    name = "onnxruntime"
+
     def __init__(self, folder: str | Path, threads: int | None = None) -> None:
         """`threads`: as many as torch uses by default. Raises AgmError if onnxruntime is missing or the export is
         damaged."""
