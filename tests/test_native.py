@@ -72,7 +72,7 @@ def test_every_option(fields: dict[str, Any], statistics: Statistics) -> None:
 
 def pair(outputs: int, inputs: int, gates: int) -> tuple[NativeFiltering, TorchFiltering, Tensor]:
     weight = torch.randn(outputs, inputs, 3, 3) / (3 * inputs**0.5)
-    assert native.fits(weight, gates)
+    assert native.fits(weight, gates, 16)
     return NativeFiltering(weight, gates), TorchFiltering(weight, gates, Scratch()), weight
 
 
@@ -203,6 +203,14 @@ def test_it_can_be_refused(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("AGM_NATIVE", "0")
     assert native.library() is None
     assert not fresh.exists()
+
+
+@needs_compiler
+def test_not_even_where_only_the_sums_of_channels_are_whole_vectors() -> None:
+    found = native.library()
+    assert found is not None
+    assert Engine(used(layers="nrnr", width=found.lanes() // 2)).name == "engine"
+    assert Engine(used(layers="nrnr", width=found.lanes())).name == "engine, compiled"
 
 
 @pytest.mark.parametrize("generator", [used(width=4), used(width=16).double()], ids=["narrow", "double"])

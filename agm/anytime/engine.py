@@ -53,7 +53,7 @@ class Engine:
         scratch = Scratch()
 
         def filtering(weight: Tensor, gates: int = 1) -> Filtering:
-            if compiled and native.fits(weight, gates):
+            if compiled and native.fits(weight, gates, self.config.width):
                 return native.NativeFiltering(weight, gates)
             return TorchFiltering(weight, gates, scratch)
 

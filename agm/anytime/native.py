@@ -78,12 +78,15 @@ def library() -> ctypes.CDLL | None:
     return None
 
 
-def fits(weight: Tensor, gates: int) -> bool:
-    """Whether the kernels can do this convolution here: (gates * C, inputs, 3, 3)."""
+def fits(weight: Tensor, gates: int, width: int) -> bool:
+    """Whether the kernels can do this convolution here: (gates * C, inputs, 3, 3).
+
+    Each of the images side by side that it will see must have a multiple of `width` channels.
+    """
     if weight.dtype != torch.float32 or weight.device.type != "cpu":
         return False
     found = library()
-    return found is not None and weight.shape[0] // gates % found.lanes() == 0 and weight.shape[1] % found.lanes() == 0
+    return found is not None and not any(n % found.lanes() for n in (weight.shape[0] // gates, weight.shape[1], width))
 
 
 class NativeFiltering:
@@ -135,6 +138,7 @@ class NativeFiltering:
         **more: Tensor | None,
     ) -> None:
         parts = [part.contiguous() for part in source.parts]
+        assert not any(part.shape[3] % self._library.lanes() for part in parts)  # the kernels read whole vectors
         named = {"weights": self.weight, "out": out, **more}
         if isinstance(added, list):
             named["share"] = added[0]
