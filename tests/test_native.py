@@ -38,7 +38,7 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def compare(layers: str, schedule: str, statistics: Statistics = "iteration", **fields: Any) -> None:
-    """With the exact images; how far 32 bits may be off follows from how far the generator itself is."""
+    """With the images in 64 bits."""
     generator, exact = used(layers=layers, width=16, **fields), used(layers=layers, width=16, **fields).double()
     torch.manual_seed(1)
     x, parsed = torch.rand(2, 3, 7, 6), Schedule.parse(schedule)

@@ -71,7 +71,8 @@ class Engine:
         weight = generator.d.weight.detach().to(memory_format=torch.channels_last)
         self.d = weight, generator.d.bias.detach()
         self._blanks: dict[int, tuple[Any, Kept]] = {}  # layer -> input size, share
-        self.name = "engine, compiled" if any(layer.compiled for layer in self.layers) else "engine"
+        native_too = any(isinstance(layer.filtering, native.NativeFiltering) for layer in self.layers)
+        self.name = "engine, compiled" if native_too else "engine"
 
     @torch.inference_mode()
     def start(self, x: Tensor) -> Progress:
@@ -159,7 +160,6 @@ class Recurrent:
         assert layer.gates.bias is not None
         self.outputs = layer.gates.out_channels
         self.filtering = filtering(_ordered(layer.gates.weight.detach()), 4)
-        self.compiled = isinstance(self.filtering, native.NativeFiltering)
         self._bias = _ordered(layer.gates.bias.detach())
         self._peephole = None if layer.peephole is None else layer.peephole.detach().flatten(1)  # (3, C)
 
@@ -185,7 +185,6 @@ class Plain:
     ) -> None:
         self.outputs = layer.conv1.out_channels
         self.filtering, self.second = filtering(layer.conv1.weight), filtering(layer.conv2.weight)
-        self.compiled = isinstance(self.filtering, native.NativeFiltering)
         self._norms = [[_affine(norm, statistics, t) for t in steps] for norm in (layer.norm1, layer.norm2)]
 
     def first(self, state: State) -> int:

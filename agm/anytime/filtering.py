@@ -18,7 +18,7 @@ Added = Kept | Tensor | None
 
 
 class Source(NamedTuple):
-    """What is convolved: images (N, H, W, C), side by side from input `skipped` on, where nothing else is to be seen.
+    """What is convolved: images (N, H, W, C), side by side: the inputs from `skipped` on, and no others after them.
 
     `up`: the first is half as high and wide, and is upsampled (nearest). `kept`: where the convolution alone is put.
     """

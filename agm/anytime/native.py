@@ -97,7 +97,8 @@ class NativeFiltering:
         found = library()
         assert found is not None
         self._library, self.all, self.channels, self.inputs = found, gates, weight.shape[0] // gates, weight.shape[1]
-        panel = 2 * found.lanes()
+        self._lanes = found.lanes()
+        panel = 2 * self._lanes
         shaped = factors(weight).view(36, self.inputs, gates, self.channels)  # (36, I, O)
         padded = torch.nn.functional.pad(shaped, (0, -self.channels % panel))
         # -> (36, gates, panels, I, panel)
@@ -117,11 +118,9 @@ class NativeFiltering:
     def gates(
         self, source: Source, added: Added, cell: Kept | None, peephole: Tensor | None, first: int
     ) -> tuple[Tensor, Kept]:
-        out = self._empty(source)
-        new = self._empty(source) if cell is None else cell[0]
-        self._run(
-            source, added, GATES, first, out, peephole=peephole, old_cell=None if cell is None else cell[0], cell=new
-        )
+        out, old = self._empty(source), None if cell is None else cell[0]
+        new = self._empty(source) if old is None else old
+        self._run(source, added, GATES, first, out, peephole=peephole, old_cell=old, cell=new)
         return out, [new]
 
     def _empty(self, source: Source, gates: int = 1) -> Tensor:
@@ -138,7 +137,7 @@ class NativeFiltering:
         **more: Tensor | None,
     ) -> None:
         parts = [part.contiguous() for part in source.parts]
-        assert not any(part.shape[3] % self._library.lanes() for part in parts)  # the kernels read whole vectors
+        assert not any(part.shape[3] % self._lanes for part in parts)  # the kernels read whole vectors
         named = {"weights": self.weight, "out": out, **more}
         if isinstance(added, list):
             named["share"] = added[0]
