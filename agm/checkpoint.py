@@ -39,6 +39,8 @@ def save(path: Path, config: RunConfig, networks: Networks, losses: Tensor, good
         tensors |= {f"{name}.{key}": value for key, value in module.state_dict().items()}
         for number, values in optimizer.state_dict()["state"].items():
             tensors |= {f"adam.{name}.{number}.{key}": value for key, value in values.items()}
+    if networks.average is not None:
+        tensors |= {f"average.{name}": tensor for name, tensor in networks.average.state_dict().items()}
     meta = {"kind": "checkpoint", "id": config.id, "progress": vars(progress)}
     files.write_tensors(path, tensors, meta)
 
@@ -68,6 +70,8 @@ def _restore(tensors: Tensors, progress: dict[str, Any], networks: Networks, los
             number, field_ = key.split(".")
             state.setdefault(int(number), {})[field_] = value
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    if networks.average is not None:
+        networks.average.load_state_dict(with_prefix(tensors, "average."))
     losses.copy_(tensors["losses"])
     good.update(with_prefix(tensors, "good."))
     return Progress(**progress)

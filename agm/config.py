@@ -35,12 +35,16 @@ ORL_CONFIGURATIONS: tuple[str, ...] = tuple("".join(letters) for letters in iter
 class GeneratorConfig:
     """The recurrent generator of Fig. 1.
 
+    `base`: the paper's network, or the light one (`agm.light`), whose inner layers all work on the small image and
+    which corrects bicubic upsampling.
     `layers`: one letter per inner layer from the bottom, r (ConvLSTM) or n (plain convolution).
     `width`: channels of A and B; the inner layers have twice as many. 64 gives the counts of Table I.
     `iterations`: T, the length of a full run.
     `statistics`: which batch-norm statistics evaluation uses: one running pair for all iterations (shared), one
     pair per iteration, or those of the batch at hand. Training is the same for all three.
-    `feedback`: the image that iteration 1 sees as its predecessor.
+    `feedback`: what an iteration sees of the one before it: its image, which is black (zeros) or bicubic upsampling
+    before iteration 1, or, with the light base, the features that its image was made from. There zeros means features,
+    since these begin as zeros.
     `upsampling`: the static layer C.2.
     `residual`: let D predict a correction to bicubic upsampling instead of the image.
     `peephole`: ConvLSTM with the peephole terms of Section II-C, one weight per channel.
@@ -50,13 +54,19 @@ class GeneratorConfig:
     width: int = 64
     iterations: int = 10
     statistics: Statistics = "shared"
-    feedback: Literal["zeros", "bicubic"] = "zeros"
+    feedback: Literal["zeros", "bicubic", "features"] = "zeros"
     upsampling: Literal["nearest", "bilinear"] = "nearest"
     residual: bool = False
     peephole: bool = False
+    base: Literal["paper", "light"] = "paper"
 
     def __post_init__(self) -> None:
         _check_types(self)
+        if self.base == "light":
+            object.__setattr__(self, "feedback", "features" if self.feedback == "zeros" else self.feedback)
+            object.__setattr__(self, "residual", True)
+        elif self.feedback == "features":
+            raise AgmError("feedback='features': the paper's base feeds its images back; choose base=light")
         if self.layers not in ORL_CONFIGURATIONS:
             raise AgmError(f"layers={self.layers!r}: expected four letters r or n, such as 'nnnr'")
         _check_positive(self, "width", "iterations")
@@ -70,6 +80,8 @@ class DataConfig:
     `image_size`: side in pixels of the high-resolution images; the inputs have half of it.
     `fraction`: share of the training images that is used; smaller shares are nested in larger ones.
     `train_images`, `validation_images`, `test_images`: upper limits; None takes all the split offers.
+    `crops`: for a folder of photographs, how many random crops of that size, flipped and turned, make an epoch.
+    0 takes the centre of every image once.
     """
 
     dataset: str = "cars"
@@ -78,6 +90,7 @@ class DataConfig:
     train_images: int | None = None
     validation_images: int | None = None
     test_images: int | None = None
+    crops: int = 0
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -88,6 +101,8 @@ class DataConfig:
             raise AgmError(f"image_size={self.image_size}: must be at least 12, SSIM has a window of 11 pixels")
         if not 0 < self.fraction <= 1:
             raise AgmError(f"fraction={self.fraction}: must lie in (0, 1]")
+        if not 0 <= self.crops <= LARGEST:
+            raise AgmError(f"crops={self.crops}: must lie between 0 and {LARGEST:,}")
 
 
 @dataclass(frozen=True)
@@ -96,7 +111,13 @@ class TrainingConfig:
 
     `schedule`: AEL notation or NOAEL, A, B; stored spelt out. Validation and test use it in any case.
     `sampling`: train with that schedule (fixed, as the paper does), or with three in each step, the fullest, the
-    cheapest and a random one between them, so that one network serves any schedule (`agm.schedule.sandwich`).
+    cheapest and a random one between them, so that one network serves any schedule (`agm.schedule.sandwich`), or
+    (prefix) with its first iteration alone, its first two, or all of them, equally often.
+    `loss`: the visual loss of one image, MSE as in II-E or the mean absolute error (l1).
+    `decay`: keep the learning rate, or lower it to zero along half a cosine.
+    `average`: what is validated, tested and saved is a moving average of the weights, which keeps this share of itself
+    at each step; 0 takes the weights as they are.
+    `adversarial_weight`: of the adversarial term in the generator's loss; at 0 no critic is trained.
     `signs`: the adversarial losses with corrected signs, or literally as the paper prints them.
     `lipschitz`: what keeps the critic Lipschitz: weight clipping (WGAN), gradient penalty (WGAN-GP), or nothing.
     `critic_output`: a linear score (WGAN) or a sigmoid, which is the paper's range [0, 1].
@@ -118,7 +139,10 @@ class TrainingConfig:
     critic_output: Literal["linear", "sigmoid"] = "linear"
     critic_width: int = 64
     precision: Literal["32", "bf16"] = "32"
-    sampling: Literal["fixed", "any"] = "fixed"
+    sampling: Literal["fixed", "any", "prefix"] = "fixed"
+    loss: Literal["mse", "l1"] = "mse"
+    decay: Literal["none", "cosine"] = "none"
+    average: float = 0.0
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -135,6 +159,16 @@ class TrainingConfig:
         )
         if self.adversarial_weight < 0 or self.penalty_weight < 0:
             raise AgmError("adversarial_weight and penalty_weight must not be negative")
+        if not 0 <= self.average < 1:
+            raise AgmError(f"average={self.average}: must lie in [0, 1)")
+
+
+ADDED = {
+    "generator": {("base", "paper")},
+    "data": {("crops", 0)},
+    "training": {("sampling", "fixed"), ("loss", "mse"), ("decay", "none"), ("average", 0.0)},
+}
+"""Fields that were added later, by part, with the value that stands for how it was before."""
 
 
 @dataclass(frozen=True)
@@ -163,8 +197,8 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         parts = {"generator": self.generator, "data": self.data, "training": self.training}
         values: dict[str, Any] = {name: dict(vars(part)) for name, part in parts.items()} | {"seed": self.seed}
-        if self.training.sampling == "fixed":
-            del values["training"]["sampling"]  # runs that were recorded before there was a choice keep their ids
+        for part, added in ADDED.items():  # runs that were recorded before there was a choice keep their ids
+            values[part] = {name: value for name, value in values[part].items() if (name, value) not in added}
         return values
 
     @classmethod

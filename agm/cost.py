@@ -30,7 +30,7 @@ from agm.generator import SCALE, Generator
 from agm.paths import results_folder
 from agm.profiles import Profile
 from agm.runs import Run, all_runs
-from agm.schedule import LAYERS, Mask, Schedule
+from agm.schedule import Mask, Schedule
 
 OFFICIAL = {"cars": 16185, "faces": 10205, "geo": 16000}
 """Images of the paper's data sets, for planning before they are there (the cards in `data/`)."""
@@ -252,9 +252,8 @@ def kept_per_iteration(config: GeneratorConfig, image_size: int, batch: int, mas
     with torch.device("meta"):
         generator = Generator(config)
         x = torch.empty(batch, 3, image_size // SCALE, image_size // SCALE)
-        previous = torch.empty(batch, 3, image_size, image_size)
         context = generator.encode(x)
-        image, states = generator.step(context, previous, (None,) * LAYERS, mask, 0)
+        _, memory = generator.step(context, generator.first_memory(x, context), mask, 0)
         known = [*generator.parameters(), context.features]
         own = {tensor.untyped_storage()._cdata for tensor in known}
         kept: dict[int, Any] = {}
@@ -264,5 +263,5 @@ def kept_per_iteration(config: GeneratorConfig, image_size: int, batch: int, mas
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            generator.step(context, image, states, mask, 1)
+            generator.step(context, memory, mask, 1)
     return sum(storage.nbytes() for key, storage in kept.items() if key not in own)

@@ -41,9 +41,9 @@ def macs_per_iteration(config: GeneratorConfig, image_size: int = 64, mask: Mask
     size = image_size // SCALE
     with torch.device("meta"):
         generator = Generator(config).eval()
-        x, previous = torch.empty(1, 3, size, size), torch.empty(1, 3, image_size, image_size)
+        x = torch.empty(1, 3, size, size)
         context = generator.encode(x)
-        _, states = generator.step(context, previous, (None,) * 4, mask, 0)
+        _, memory = generator.step(context, generator.first_memory(x, context), mask, 0)
         with FlopCounterMode(display=False) as counter:
-            generator.step(context, previous, states, mask, 1)
+            generator.step(context, memory, mask, 1)
     return int(counter.get_total_flops()) // 2

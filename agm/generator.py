@@ -9,15 +9,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from agm import light
 from agm.config import STATISTICS, GeneratorConfig, Statistics
 from agm.errors import AgmError, unknown
 from agm.layers import ConvLSTM, ConvNormAct, PlainLayer, State
+from agm.light import SCALE
 from agm.schedule import LAYERS, Mask, Schedule
 
-SCALE = 2
-"""The output is twice as high and wide as the input."""
+__all__ = ["SCALE", "UPSAMPLED", "Context", "Generator", "Memory", "States", "bicubic"]
+
 UPSAMPLED = 2
-"""C.2 stands before this layer, counted from 0."""
+"""C.2 stands before this layer of the paper's base, counted from 0."""
 
 States = tuple[State, ...]
 
@@ -29,25 +31,23 @@ class Context(NamedTuple):
     base: Tensor | None  # bicubic upsampling, (N, 3, 2H, 2W), where the configuration needs it
 
 
+class Memory(NamedTuple):
+    """What one iteration leaves to the next.
+
+    `previous`: what B sees, the last image (N, 3, 2H, 2W), or the features it was made from (N, width, H, W).
+    """
+
+    previous: Tensor
+    states: States = (None,) * LAYERS
+
+
 class Generator(nn.Module):
-    """The generator of Fig. 1: x of (N, 3, H, W) in [0, 1] -> one image of (N, 3, 2H, 2W) per iteration."""
+    """The generator of Fig. 1, or the light one: x of (N, 3, H, W) in [0, 1] -> one image of (N, 3, 2H, 2W) per iteration."""
 
     def __init__(self, config: GeneratorConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or GeneratorConfig()
-        width, iterations = config.width, config.iterations
-        channels = (2 * width, 2 * width, 2 * width, width)  # layers 1-3 keep theirs, so that AEL can skip them
-        self.a = ConvNormAct(3, width, kernel=3, stride=1, iterations=iterations)
-        self.b = ConvNormAct(3, width, kernel=4, stride=2, iterations=iterations)
-        self.layers = nn.ModuleList(
-            ConvLSTM(2 * width, outputs, config.peephole)
-            if letter == "r"
-            else PlainLayer(2 * width, outputs, iterations)
-            for letter, outputs in zip(config.layers, channels, strict=True)
-        )
-        self.d = nn.Conv2d(width, 3, 3, padding=1)
-        # Start from mid-grey: black would cost short trainings most of their steps; the paper gives no initial weights.
-        nn.init.constant_(self.d.bias, 0.5)  # type: ignore[arg-type]
+        self.a, self.b, self.layers, self.d = (light.parts if config.base == "light" else parts)(config)
 
     def iterate(
         self, x: Tensor, schedule: Schedule | str | None = None, statistics: Statistics | None = None
@@ -63,11 +63,10 @@ class Generator(nn.Module):
             raise unknown("statistics", statistics, STATISTICS)
         masks = self.resolve(schedule).masks
         context = self.encode(x, statistics)
-        previous = self.first_feedback(x, context)
-        states: States = (None,) * LAYERS
+        memory = self.first_memory(x, context)
         for t, mask in enumerate(masks):
-            previous, states = self.step(context, previous, states, mask, t, statistics)
-            yield previous
+            image, memory = self.step(context, memory, mask, t, statistics)
+            yield image
 
     def forward(
         self, x: Tensor, schedule: Schedule | str | None = None, statistics: Statistics | None = None
@@ -83,41 +82,37 @@ class Generator(nn.Module):
         """Bicubic upsampling, (N, 3, 2H, 2W), where the configuration needs it."""
         return bicubic(x) if self.config.residual or self.config.feedback == "bicubic" else None
 
-    def first_feedback(self, x: Tensor, context: Context) -> Tensor:
-        """What iteration 1 takes for the previous output, (N, 3, 2H, 2W): the paper does not say."""
+    def first_memory(self, x: Tensor, context: Context) -> Memory:
+        """What iteration 1 takes for its predecessor's. The paper does not say what the previous image is."""
+        n, _, height, width = x.shape
         if self.config.feedback == "bicubic":
             assert context.base is not None
-            return context.base
-        n, _, height, width = x.shape
-        return x.new_zeros(n, 3, SCALE * height, SCALE * width)
+            return Memory(context.base)
+        if self.config.feedback == "features":
+            return Memory(x.new_zeros(n, self.config.width, height, width))
+        return Memory(x.new_zeros(n, 3, SCALE * height, SCALE * width))
 
     def step(
-        self,
-        context: Context,
-        previous: Tensor,
-        states: States,
-        mask: Mask,
-        t: int,
-        statistics: Statistics | None = None,
-    ) -> tuple[Tensor, States]:
-        """One iteration: previous output and states -> output (N, 3, 2H, 2W) and states.
+        self, context: Context, memory: Memory, mask: Mask, t: int, statistics: Statistics | None = None
+    ) -> tuple[Tensor, Memory]:
+        """One iteration -> its image, (N, 3, 2H, 2W), not clamped, and what the next one needs.
 
         An inactive layer is the identity and its state stays untouched (Fig. 2).
         """
         statistics = statistics or self.config.statistics
-        b = self.b(previous, t, statistics)  # (N, 3, 2H, 2W) -> (N, width, H, W)
+        b = self.b(memory.previous, t, statistics)  # -> (N, width, H, W)
         z = torch.cat([context.features, b], dim=1)  # (N, 2 width, H, W)
-        updated = list(states)
+        states = list(memory.states)
         for i, layer in enumerate(self.layers):
-            if i == UPSAMPLED:
+            if i == UPSAMPLED and self.config.base == "paper":
                 z = self.upsample(z)  # C.2, active or not: (N, 2 width, H, W) -> (N, 2 width, 2H, 2W)
             if mask[i]:
-                z, updated[i] = layer(z, states[i], t, statistics)
+                z, states[i] = layer(z, states[i], t, statistics)
         image = self.d(z)
         if self.config.residual:
             assert context.base is not None
             image = image + context.base
-        return image, tuple(updated)
+        return image, Memory(z if self.config.feedback == "features" else image, tuple(states))
 
     def upsample(self, z: Tensor) -> Tensor:
         """The static layer C.2."""
@@ -136,6 +131,25 @@ class Generator(nn.Module):
                 if letter in "rn" and letter != own:
                     raise AgmError(f"schedule group {group} has {letter} for layer {i + 1}, the network has {own}")
         return schedule
+
+
+def parts(config: GeneratorConfig) -> tuple[nn.Module, nn.Module, nn.ModuleList, nn.Module]:
+    """A, B, the four inner layers and D of the paper's base."""
+    width, iterations = config.width, config.iterations
+    outputs = (2 * width, 2 * width, 2 * width, width)  # layers 1-3 keep theirs, so that AEL can skip them
+    a = ConvNormAct(3, width, kernel=3, stride=1, iterations=iterations)
+    b = ConvNormAct(3, width, kernel=4, stride=2, iterations=iterations)
+    inner = nn.ModuleList(
+        ConvLSTM(2 * width, channels, config.peephole)
+        if letter == "r"
+        else PlainLayer(2 * width, channels, iterations)
+        for letter, channels in zip(config.layers, outputs, strict=True)
+    )
+    d = nn.Conv2d(width, 3, 3, padding=1)
+    # Start from mid-grey: black would cost short trainings most of their steps; the paper gives no initial weights.
+    # A correction of bicubic upsampling starts at zero.
+    nn.init.constant_(d.bias, 0.0 if config.residual else 0.5)  # type: ignore[arg-type]
+    return a, b, inner, d
 
 
 def bicubic(x: Tensor) -> Tensor:

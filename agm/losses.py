@@ -11,9 +11,13 @@ from torch import Tensor
 Signs = Literal["corrected", "paper"]
 
 
-def visual_loss(images: Tensor, target: Tensor) -> Tensor:
-    """L_G_VIS: the mean over iterations of MSE(X_t, Y). images: (T, N, 3, H, W), target: (N, 3, H, W) -> scalar."""
-    return (images - target).square().mean()
+def visual_loss(images: Tensor, target: Tensor, loss: Literal["mse", "l1"] = "mse") -> Tensor:
+    """L_G_VIS: the mean over iterations of MSE(X_t, Y), or of the mean absolute error.
+
+    images: (T, N, 3, H, W), target: (N, 3, H, W) -> scalar.
+    """
+    error = images - target
+    return error.square().mean() if loss == "mse" else error.abs().mean()
 
 
 def critic_loss(real: Tensor, fake: Tensor, signs: Signs) -> Tensor:

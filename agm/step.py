@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -63,6 +64,24 @@ class Networks:
     optimizer: Any
     critic_optimizer: Any
     world: World
+    average: Generator | None = None
+    """The moving average of the generator's weights, where the configuration asks for one."""
+
+    @property
+    def result(self) -> Generator:
+        """What is validated, tested and saved."""
+        return self.average or self.generator
+
+    def follow(self, share: float, steps: int) -> None:
+        """Let the average follow the weights; after few `steps` it keeps less of itself than `share`."""
+        if self.average is None:
+            return
+        keep = min(share, (1 + steps) / (10 + steps))
+        with torch.no_grad():
+            for own, new in zip(self.average.parameters(), self.generator.parameters(), strict=True):
+                own.lerp_(new, 1 - keep)
+            for own, new in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+                own.copy_(new)
 
 
 def build(config: RunConfig, execution: Execution, world: World | None = None) -> Networks:
@@ -88,7 +107,10 @@ def build(config: RunConfig, execution: Execution, world: World | None = None) -
     adam["capturable"] = execution.graph and fabric.device.type == "cuda"
     wrapped_generator, optimizer = fabric.setup(generator, torch.optim.Adam(generator.parameters(), **adam))
     wrapped_critic, critic_optimizer = fabric.setup(critic, torch.optim.Adam(critic.parameters(), **adam))
-    return Networks(fabric, generator, critic, wrapped_generator, wrapped_critic, optimizer, critic_optimizer, world)
+    average = copy.deepcopy(generator).requires_grad_(False) if settings.average else None
+    return Networks(
+        fabric, generator, critic, wrapped_generator, wrapped_critic, optimizer, critic_optimizer, world, average
+    )
 
 
 def train_step(
@@ -110,31 +132,42 @@ def train_step(
     first, *others = map(str, schedules or (settings.schedule,))
     images = generator(low, first)  # (T, N, 3, 2H, 2W)
 
-    # L_D, on the last iteration's image (II-E)
-    critic.requires_grad_(True)
-    fake = images[-1].detach()
-    loss_d = critic_loss(critic(target), critic(fake), settings.signs)
-    if settings.lipschitz == "penalty":
-        loss_d = loss_d + settings.penalty_weight * gradient_penalty(critic, target, fake, mix)
-    networks.critic_optimizer.zero_grad()
-    fabric.backward(loss_d)
-    _update(networks, critic, networks.critic_optimizer, settings)
-    if settings.lipschitz == "clipping":
-        clip_weights(networks.critic, settings.weight_clip)
+    loss_d = images.new_zeros(())
+    if settings.adversarial_weight:
+        loss_d = _update_critic(networks, images[-1].detach(), target, settings, mix)
 
     # L_G = L_G_VIS + adversarial term (II-E); L_G_VIS is the mean over the schedules
-    critic.requires_grad_(False)
-    visual = visual_loss(images, target) / (1 + len(others))
-    adversarial = adversarial_loss(critic(images[-1]), settings.adversarial_weight, settings.signs)
+    visual = visual_loss(images, target, settings.loss) / (1 + len(others))
+    loss_g = visual
+    if settings.adversarial_weight:
+        critic.requires_grad_(False)
+        loss_g = visual + adversarial_loss(critic(images[-1]), settings.adversarial_weight, settings.signs)
     networks.optimizer.zero_grad()
-    fabric.backward(visual + adversarial)
+    fabric.backward(loss_g)
     visual = visual.detach()
     for schedule in others:  # each by itself: gradients add up in place, activations would need three times the memory
-        share = visual_loss(generator(low, schedule), target) / (1 + len(others))
+        share = visual_loss(generator(low, schedule), target, settings.loss) / (1 + len(others))
         fabric.backward(share)
         visual += share.detach()
     _update(networks, generator, networks.optimizer, settings)
-    return networks.world.mean(torch.stack([visual, loss_d.detach()]))
+    return networks.world.mean(torch.stack([visual, loss_d]))
+
+
+def _update_critic(
+    networks: Networks, fake: Tensor, target: Tensor, settings: TrainingConfig, mix: Tensor
+) -> Tensor:
+    """One update of the critic by L_D, on the last iteration's image (II-E) -> L_D."""
+    critic = networks.wrapped_critic
+    critic.requires_grad_(True)
+    loss = critic_loss(critic(target), critic(fake), settings.signs)
+    if settings.lipschitz == "penalty":
+        loss = loss + settings.penalty_weight * gradient_penalty(critic, target, fake, mix)
+    networks.critic_optimizer.zero_grad()
+    networks.fabric.backward(loss)
+    _update(networks, critic, networks.critic_optimizer, settings)
+    if settings.lipschitz == "clipping":
+        clip_weights(networks.critic, settings.weight_clip)
+    return loss.detach()
 
 
 class Update(Protocol):
@@ -148,8 +181,11 @@ def stepper(networks: Networks, settings: TrainingConfig, execution: Execution) 
 
     Raises AgmError if the schedules are sampled: a graph always does the same.
     """
-    if execution.graph and settings.sampling == "any":
-        raise AgmError("sampling='any' draws other schedules in each step, a CUDA graph repeats one; leave out --graph")
+    if execution.graph and settings.sampling != "fixed":
+        sampling = settings.sampling
+        raise AgmError(f"{sampling=} draws other schedules in each step, a CUDA graph repeats one; leave out --graph")
+    if execution.graph and settings.decay != "none":
+        raise AgmError("decay changes the learning rate in each step, a CUDA graph repeats one; leave out --graph")
     if execution.graph and networks.fabric.device.type == "cuda":
         return GraphedStep(networks, settings)
     return lambda low, target, mix, schedules=(): train_step(networks, low, target, settings, mix, schedules)

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from agm import checkpoint, data, distributed, files, machine
 from agm.checkpoint import Progress
 from agm.code import code_hash
-from agm.config import STATISTICS, RunConfig
+from agm.config import STATISTICS, RunConfig, TrainingConfig
 from agm.data import Part, Splits
 from agm.distributed import World
 from agm.errors import AgmError, enough_memory
@@ -124,7 +124,7 @@ def _train(config: RunConfig, folder: Path, execution: Execution, world: World) 
     networks = build(config, execution, world)
     device = networks.fabric.device
     losses = torch.zeros(2, device=device)  # sums over the epoch so far: visual loss, critic loss
-    good = _snapshot(networks.generator)  # the generator after the last whole epoch
+    good = _snapshot(networks.result)  # the generator after the last whole epoch
     progress = checkpoint.resume(folder / CHECKPOINT, config, networks, losses, good)
     _note_origin(progress, data.load(config.data.dataset, config.data.image_size).fingerprint, folder)
     started, saved = time.monotonic() - progress.seconds, time.monotonic()
@@ -135,9 +135,8 @@ def _train(config: RunConfig, folder: Path, execution: Execution, world: World) 
         progress.seconds = time.monotonic() - started
         checkpoint.save(folder / CHECKPOINT, config, networks, losses, good, progress)
 
-    high, low = (to_device(pixels, device) for pixels in (parts.train.high, parts.train.low))
     update = stepper(networks, settings, execution)
-    steps = math.ceil(len(parts.train) / settings.batch_size)
+    steps = math.ceil(parts.train.per_epoch / settings.batch_size)
     bar = tqdm(
         total=settings.epochs * steps,
         initial=progress.epoch * steps + progress.step,
@@ -146,9 +145,13 @@ def _train(config: RunConfig, folder: Path, execution: Execution, world: World) 
         disable=None if execution.progress and world.rank == 0 else True,
     )
     networks.generator.train()
+    first = progress.epoch
     with Stop(execution.time_budget, world) as stop, bar:
         while progress.epoch < settings.epochs:
-            order = batches(config.seed, progress.epoch, len(parts.train), settings.batch_size)
+            pixels = parts.train.epoch(config.seed, progress.epoch)
+            if progress.epoch == first or parts.train.per_epoch != len(parts.train):
+                high, low = (to_device(array, device) for array in pixels)
+            order = batches(config.seed, progress.epoch, parts.train.per_epoch, settings.batch_size)
             for step, batch in enumerate(order):
                 if step < progress.step:
                     continue
@@ -163,7 +166,10 @@ def _train(config: RunConfig, folder: Path, execution: Execution, world: World) 
                 index = torch.from_numpy(batch[share]).to(device, non_blocking=True)
                 mix = _mix(config.seed, progress.epoch, step, len(batch))[share].to(device, non_blocking=True)
                 schedules = trained(config, progress.epoch, step)
+                done = progress.epoch * steps + step
+                set_rate(networks.optimizer, learning_rate(settings, done / (settings.epochs * steps)))
                 losses += update(low[index].float() / 255, high[index].float() / 255, mix, schedules)
+                networks.follow(settings.average, done)
                 progress.step = step + 1
                 bar.update()
             training_loss = losses.div(steps).tolist()
@@ -171,15 +177,15 @@ def _train(config: RunConfig, folder: Path, execution: Execution, world: World) 
                 if world.rank == 0:
                     where = f"{folder}: the loss is not finite in epoch {progress.epoch + 1}"
                     logger.warning("%s; recorded as diverged, in the state after the epoch before", where)
-                    networks.generator.load_state_dict(good)
+                    networks.result.load_state_dict(good)
                     _write_metrics(folder, progress)
                 return _finish(config, folder, "diverged", networks, parts, schedule, progress)
             progress.epoch, progress.step = progress.epoch + 1, 0
             losses.zero_()
-            good = _snapshot(networks.generator)
+            good = _snapshot(networks.result)
             if world.rank == 0:
                 progress.rows += _validate(
-                    networks.generator, parts.validation, schedule, config, progress.epoch, training_loss
+                    networks.result, parts.validation, schedule, config, progress.epoch, training_loss
                 )
                 _write_metrics(folder, progress)
                 save()
@@ -222,9 +228,24 @@ def batches(seed: int, epoch: int, images: int, size: int) -> Iterator[np.ndarra
 
 def trained(config: RunConfig, epoch: int, step: int) -> tuple[Schedule, ...]:
     """The schedules of one training step; the critic judges the first one's last image."""
+    schedule = Schedule.parse(config.training.schedule)
     if config.training.sampling == "fixed":
-        return (Schedule.parse(config.training.schedule),)
+        return (schedule,)
+    if config.training.sampling == "prefix":
+        number = int(np.random.default_rng([config.seed, epoch, step, 1]).integers(3))
+        return (schedule.take(min((1, 2, len(schedule))[number], len(schedule))),)
     return sandwich(config.generator.iterations, np.random.default_rng([config.seed, epoch, step, 1]))
+
+
+def learning_rate(settings: TrainingConfig, done: float) -> float:
+    """The learning rate after a share `done` of all steps."""
+    half_cosine = (1 + math.cos(math.pi * done)) / 2 if settings.decay == "cosine" else 1.0
+    return settings.learning_rate * half_cosine
+
+
+def set_rate(optimizer: Any, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
 
 
 def to_device(pixels: np.ndarray, device: torch.device) -> Tensor:
@@ -242,7 +263,8 @@ def _validate(
     """One row per kind of batch statistics and iteration. Training is the same for all three kinds."""
     rows = []
     for kind in STATISTICS:
-        quality = evaluate(generator, part, schedule, kind, config.training.precision).per_iteration()
+        if kind == STATISTICS[0] or config.generator.base == "paper":  # the light base has no batch norm
+            quality = evaluate(generator, part, schedule, kind, config.training.precision).per_iteration()
         for t in range(len(schedule)):
             row: dict[str, Any] = {"epoch": epoch, "statistics": kind, "iteration": t + 1}
             row |= {name: quality[name][t] for name in METRICS}
@@ -275,7 +297,7 @@ def _finish(
     """Test, then write the weights and, last of all, the summary: a run that has one is complete."""
     if networks.world.rank > 0:
         return status
-    generator = networks.generator
+    generator = networks.result
     tests = {kind: evaluate(generator, parts.test, schedule, kind, config.training.precision) for kind in STATISTICS}
     times = time_iterations({"": (generator, schedule)}, config.data.image_size, limit=5.0)[""]
     images = data.load(config.data.dataset, config.data.image_size)

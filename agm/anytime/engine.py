@@ -79,7 +79,7 @@ class Engine:
         """x: (N, 3, H, W) in [0, 1] -> everything that the iterations share."""
         features = F.leaky_relu_(F.conv2d(_channels_last(x), *self.a, padding=1), LEAK)
         context = Context(features.permute(0, 2, 3, 1), self.generator.base(x))
-        return Progress(context, self.generator.first_feedback(x, context))
+        return Progress(context, self.generator.first_memory(x, context).previous)
 
     @torch.inference_mode()
     def step(self, progress: Progress, mask: Mask) -> Tensor:

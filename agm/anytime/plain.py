@@ -11,8 +11,8 @@ from torch import Tensor
 
 from agm.config import GeneratorConfig, Statistics
 from agm.errors import AgmError, unknown
-from agm.generator import Context, Generator, States
-from agm.schedule import LAYERS, Mask, Schedule
+from agm.generator import Context, Generator, Memory
+from agm.schedule import Mask, Schedule
 
 STATISTICS: tuple[Statistics, ...] = ("iteration", "shared")
 """Those that do not depend on what else is in the batch."""
@@ -46,8 +46,7 @@ class Progress:
     """Where one batch of images stands."""
 
     context: Context
-    previous: Tensor  # the last output, (N, 3, 2H, 2W)
-    states: States = (None,) * LAYERS
+    memory: Memory
     t: int = 0
 
 
@@ -64,15 +63,15 @@ class Plain:
     @torch.inference_mode()
     def start(self, x: Tensor) -> Progress:
         context = self.generator.encode(x, self.statistics)
-        return Progress(context, self.generator.first_feedback(x, context))
+        return Progress(context, self.generator.first_memory(x, context))
 
     @torch.inference_mode()
     def step(self, progress: Progress, mask: Mask) -> Tensor:
-        progress.previous, progress.states = self.generator.step(
-            progress.context, progress.previous, progress.states, mask, progress.t, self.statistics
+        image, progress.memory = self.generator.step(
+            progress.context, progress.memory, mask, progress.t, self.statistics
         )
         progress.t += 1
-        return progress.previous
+        return image
 
     def held_bytes(self, schedules: Iterable[Schedule]) -> int:
         return held_bytes(self.generator.config)
@@ -88,6 +87,8 @@ def check_statistics(statistics: str) -> None:
 def held_bytes(config: GeneratorConfig) -> int:
     """Features, states, the last image and the new one, in bytes per input pixel."""
     floats = config.width + 3 * 4 * 2 + (3 * 4 if config.residual or config.feedback == "bicubic" else 0)
-    sizes = (2, 2, 2 * 4, 4)  # (channels / width) x (pixels / input pixels) of the layers' outputs
+    floats += config.width if config.feedback == "features" else 0
+    # (channels / width) x (pixels / input pixels) of the layers' outputs
+    sizes = (2, 2, 2, 1) if config.base == "light" else (2, 2, 2 * 4, 4)
     floats += sum(2 * config.width * size for letter, size in zip(config.layers, sizes, strict=True) if letter == "r")
     return 4 * floats

@@ -145,7 +145,8 @@ class AnytimeUpscaler:
         if schedule is None:
             schedule = config.training.schedule
         plan = generator.resolve(planner.best if planner else schedule)
-        engine = engine or (Plain if torch.device(device).type == "cuda" else Engine)
+        light = generator.config.base == "light"
+        engine = engine or (Plain if light or torch.device(device).type == "cuda" else Engine)
         stepper = engine(generator, statistics)
         upscaler = cls(stepper, generator.config, plan, Times({}), tile, device, planner=planner)
         if timed:

@@ -7,16 +7,19 @@ from functools import lru_cache
 from pathlib import Path
 
 from agm.config import DataConfig
-from agm.data import bundled, folder, prepared
-from agm.data.images import ImageSet
+from agm.data import bundled, folder, photographs, prepared
+from agm.data.images import ImageSet, image_files
 from agm.data.splits import Part, Splits, split, to_tensor
 from agm.errors import AgmError, unknown
 from agm.paths import data_folder
 
-__all__ = ["PAPER_SETS", "ImageSet", "Part", "Splits", "load", "locate", "splits", "to_tensor"]
+__all__ = ["NATURAL", "PAPER_SETS", "ImageSet", "Part", "Splits", "load", "locate", "splits", "to_tensor"]
 
 PAPER_SETS = ("cars", "faces", "geo")
 """The paper's three data sets, looked for as prepared sets in the `data` folder."""
+
+NATURAL, BENCHMARK = "natural", "val"
+"""BSDS500's photographs in the `data` folder, as they are; and its part that is a benchmark, never trained on."""
 
 
 def locate(dataset: str) -> Path | None:
@@ -31,6 +34,11 @@ def locate(dataset: str) -> Path | None:
                 f"or use a bundled stand-in ({', '.join(bundled.STAND_INS)})"
             )
         return path
+    if dataset == NATURAL:
+        path = data_folder() / NATURAL
+        if not next(image_files(path), None):
+            raise AgmError(f"data set {NATURAL!r} is not there: {path} holds no photograph; see data/{NATURAL}.md")
+        return path
     with contextlib.suppress(OSError, RuntimeError, ValueError):  # no path at all: too long, no such user, a NUL
         path = Path(dataset).expanduser()
         if dataset and path.is_dir():
@@ -39,7 +47,7 @@ def locate(dataset: str) -> Path | None:
             raise AgmError(f"{dataset}: a data set is a folder, this is a file")
     if "/" in dataset or "." in dataset:
         raise AgmError(f"{dataset}: there is no such folder")
-    raise unknown("data set", dataset, (*PAPER_SETS, *bundled.STAND_INS))
+    raise unknown("data set", dataset, (*PAPER_SETS, NATURAL, *bundled.STAND_INS))
 
 
 @lru_cache(maxsize=2)
@@ -50,10 +58,18 @@ def load(dataset: str, image_size: int = 64) -> ImageSet:
         return bundled.load(dataset)
     if prepared.is_prepared(path):
         return prepared.load(path)
-    return folder.load(path, image_size)
+    return folder.load(path, image_size, BENCHMARK if dataset == NATURAL else "")
 
 
 @lru_cache(maxsize=4)
 def splits(config: DataConfig) -> Splits:
-    """The train, validation and test part of a run's data set."""
-    return split(load(config.dataset, config.image_size), config)
+    """The train, validation and test part of a run's data set. Raises AgmError if crops are asked for and it is no
+    folder of photographs.
+    """
+    images = load(config.dataset, config.image_size)
+    if not config.crops:
+        return split(images, config)
+    path = locate(config.dataset)
+    if path is None or prepared.is_prepared(path):
+        raise AgmError(f"crops={config.crops}: {config.dataset} is no folder of photographs; leave crops out")
+    return photographs.split(images, path, config)

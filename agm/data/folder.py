@@ -14,13 +14,14 @@ from agm.errors import AgmError
 logger = logging.getLogger(__name__)
 
 
-def load(folder: Path, size: int) -> ImageSet:
-    """Every readable image below `folder`, its centred square resized to size x size.
+def load(folder: Path, size: int, skip: str = "") -> ImageSet:
+    """Every readable image below `folder`, its centred square resized to size x size. Subfolders named `skip` are not
+    looked into.
 
     Broken images are named, skipped and counted in a warning. Raises AgmError if none is left.
     """
     images, sources, broken = [], [], []
-    files = list(image_files(folder))
+    files = [path for path in image_files(folder) if not skip or skip not in path.relative_to(folder).parts[:-1]]
     for path in tqdm(files, desc=f"reading {folder.name}", unit="image", disable=None, leave=False):
         try:
             images.append(square(read_image(path, str(path)), size))

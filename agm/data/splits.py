@@ -42,6 +42,15 @@ class Part:
     def __len__(self) -> int:
         return len(self.indices)
 
+    @property
+    def per_epoch(self) -> int:
+        """How many images an epoch of training sees."""
+        return len(self)
+
+    def epoch(self, seed: int, epoch: int) -> tuple[Pixels, Pixels]:
+        """The targets and inputs of one epoch: here, always the same."""
+        return self.high, self.low
+
 
 @dataclass(frozen=True)
 class Splits:
