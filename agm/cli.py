@@ -194,13 +194,29 @@ def runs(
 
 @commands.command()
 def evaluate(
-    weights: Annotated[Path, typer.Argument(help="A generator.safetensors, or the run folder that holds one.")],
+    weights: Annotated[
+        Path | None,
+        typer.Argument(help="A generator.safetensors, or the run folder that holds one; with --images, as upscale."),
+    ] = None,
     dataset: Annotated[str | None, typer.Option(help="Another data set than the run's own.")] = None,
+    images: Annotated[Path | None, typer.Option(help="A standard set: a folder of high-resolution images.")] = None,
     schedule: Annotated[str | None, typer.Option(help="Another AEL schedule than the run's own.")] = None,
     statistics: Annotated[str | None, typer.Option(help=f"Batch statistics: {', '.join(STATISTICS)}.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """MSE, PSNR and SSIM of every iteration on the test images, beside bicubic upsampling."""
+    """MSE, PSNR and SSIM of every iteration on the test images, beside bicubic upsampling.
+
+    With --images on a standard set instead, as papers report it: halved by Pillow's bicubic kernel, upscaled as by
+    `agm upscale`, PSNR of the luma without 2 pixels at each border, and PSNR and SSIM of RGB. Iteration 0 is bicubic.
+    """
+    if images is not None:
+        if dataset is not None:
+            raise AgmError("--images and --dataset exclude each other")
+        _evaluate_standard(weights, images, schedule, statistics or "iteration", as_json)
+        return
+    if weights is None:
+        raise AgmError("name the weights, a generator.safetensors or a run folder; or a standard set with --images")
+
     from agm import data
     from agm.evaluate import METRICS, bicubic_baseline
     from agm.evaluate import evaluate as measure
@@ -224,6 +240,28 @@ def evaluate(
     for t, values in enumerate(zip(*(quality[name] for name in METRICS), strict=True), 1):
         typer.echo(f"{t:<10}{values[0]:>10.5f}{values[1]:>10.3f}{values[2]:>10.4f}")
     typer.echo(f"{'bicubic':10}{baseline['mse']:>10.5f}{baseline['psnr']:>10.3f}{baseline['ssim']:>10.4f}")
+
+
+def _evaluate_standard(
+    weights: Path | None, images: Path, schedule: str | None, statistics: str, as_json: bool
+) -> None:
+    from agm import standard
+    from agm.anytime.upscaler import AnytimeUpscaler
+
+    if not images.is_dir():
+        raise AgmError(f"{images}: no such folder")
+    upscaler = AnytimeUpscaler.load(weights, typing.cast(Any, statistics), schedule, timed=False)
+    rows = standard.measure(upscaler, images)
+    found = standard.summary(rows)
+    if as_json:
+        means = found.reset_index().to_dict(orient="records")
+        typer.echo(json.dumps(files.finite({"means": means, "images": rows.to_dict(orient="records")}), indent=1))
+        return
+    typer.echo(f"{rows.image.nunique()} images of {images}, schedule {upscaler.schedule}")
+    typer.echo(f"{'iteration':10}{'luma PSNR/dB':>14}{'RGB PSNR/dB':>13}{'SSIM':>9}")
+    for t, row in found.iterrows():
+        name = t or "bicubic"
+        typer.echo(f"{name:<10}{row.psnr_luma:>14.2f}{row.psnr:>13.2f}{row.ssim:>9.4f}")
 
 
 @data_commands.command("list")

@@ -11,6 +11,7 @@ TRAINING_CODE = (
     "config",
     "schedule",
     "layers",
+    "light",
     "convolution",
     "winograd",
     "generator",

@@ -163,7 +163,7 @@ class TrainingConfig:
             raise AgmError(f"average={self.average}: must lie in [0, 1)")
 
 
-ADDED = {
+ADDED: dict[str, set[tuple[str, Any]]] = {
     "generator": {("base", "paper")},
     "data": {("crops", 0)},
     "training": {("sampling", "fixed"), ("loss", "mse"), ("decay", "none"), ("average", 0.0)},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +42,15 @@ class Memory(NamedTuple):
 
 
 class Generator(nn.Module):
-    """The generator of Fig. 1, or the light one: x of (N, 3, H, W) in [0, 1] -> one image of (N, 3, 2H, 2W) per iteration."""
+    """The generator of Fig. 1, or the light one: x of (N, 3, H, W) in [0, 1] -> (N, 3, 2H, 2W) per iteration.
+
+    Parts are those of `parts` or of `agm.light.parts`.
+    """
+
+    a: Any
+    b: Any
+    layers: nn.ModuleList
+    d: Any
 
     def __init__(self, config: GeneratorConfig | None = None) -> None:
         super().__init__()
@@ -140,9 +148,7 @@ def parts(config: GeneratorConfig) -> tuple[nn.Module, nn.Module, nn.ModuleList,
     a = ConvNormAct(3, width, kernel=3, stride=1, iterations=iterations)
     b = ConvNormAct(3, width, kernel=4, stride=2, iterations=iterations)
     inner = nn.ModuleList(
-        ConvLSTM(2 * width, channels, config.peephole)
-        if letter == "r"
-        else PlainLayer(2 * width, channels, iterations)
+        ConvLSTM(2 * width, channels, config.peephole) if letter == "r" else PlainLayer(2 * width, channels, iterations)
         for letter, channels in zip(config.layers, outputs, strict=True)
     )
     d = nn.Conv2d(width, 3, 3, padding=1)

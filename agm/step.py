@@ -80,8 +80,8 @@ class Networks:
         with torch.no_grad():
             for own, new in zip(self.average.parameters(), self.generator.parameters(), strict=True):
                 own.lerp_(new, 1 - keep)
-            for own, new in zip(self.average.buffers(), self.generator.buffers(), strict=True):
-                own.copy_(new)
+            for held, statistic in zip(self.average.buffers(), self.generator.buffers(), strict=True):
+                held.copy_(statistic)
 
 
 def build(config: RunConfig, execution: Execution, world: World | None = None) -> Networks:
@@ -153,9 +153,7 @@ def train_step(
     return networks.world.mean(torch.stack([visual, loss_d]))
 
 
-def _update_critic(
-    networks: Networks, fake: Tensor, target: Tensor, settings: TrainingConfig, mix: Tensor
-) -> Tensor:
+def _update_critic(networks: Networks, fake: Tensor, target: Tensor, settings: TrainingConfig, mix: Tensor) -> Tensor:
     """One update of the critic by L_D, on the last iteration's image (II-E) -> L_D."""
     critic = networks.wrapped_critic
     critic.requires_grad_(True)

@@ -20,12 +20,12 @@ class Straightforward(Generator):
         self, x: Tensor, schedule: Schedule | str | None = None, statistics: Statistics | None = None
     ) -> Iterator[Tensor]:
         context = Context(x, self.base(x))
-        previous = self.first_feedback(x, context)
         states = tuple(self._zeros(x, i) for i in range(len(self.layers)))
+        memory = self.first_memory(x, context)._replace(states=states)
         for t, mask in enumerate(self.resolve(schedule).masks):
             features = self.a(x, 0, statistics or self.config.statistics)
-            previous, states = self.step(Context(features, context.base), previous, states, mask, t, statistics)
-            yield previous
+            image, memory = self.step(Context(features, context.base), memory, mask, t, statistics)
+            yield image
 
     def _zeros(self, x: Tensor, i: int) -> State:
         layer = self.layers[i]

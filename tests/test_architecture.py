@@ -36,6 +36,7 @@ CORE = {
         "agm.generator",
         "agm.launch",
         "agm.layers",
+        "agm.light",
         "agm.losses",
         "agm.machine",
         "agm.metrics",

@@ -151,6 +151,11 @@ OTHER: dict[str, Any] = {
     "critic_width": 8,
     "precision": "bf16",
     "sampling": "any",
+    "base": "light",
+    "crops": 5,
+    "loss": "l1",
+    "decay": "cosine",
+    "average": 0.5,
     "seed": 1,
 }
 

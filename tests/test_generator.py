@@ -96,12 +96,12 @@ def test_an_inactive_layer_is_the_identity_and_its_state_stays_untouched() -> No
     """The states themselves, through `step`: the very same tensors, not equal ones."""
     generator, x = network("rrrr"), picture()
     context = generator.encode(x)
-    previous, states = generator.first_feedback(x, context), (None,) * 4
-    previous, states = generator.step(context, previous, states, (True,) * 4, 0)
+    _, memory = generator.step(context, generator.first_memory(x, context), (True,) * 4, 0)
+    states = memory.states
     for mask in [(False, False, False, True), (True, False, True, True), (False, True, False, True)]:
         copies = [(h.clone(), c.clone()) for h, c in states]
-        _, after = generator.step(context, previous, states, mask, 1)
-        for active, old, new, copy in zip(mask, states, after, copies, strict=True):
+        _, after = generator.step(context, memory, mask, 1)
+        for active, old, new, copy in zip(mask, states, after.states, copies, strict=True):
             assert torch.equal(old[0], copy[0])  # nothing is written into a state that was handed in
             assert torch.equal(old[1], copy[1])
             if active:
@@ -113,8 +113,8 @@ def test_an_inactive_layer_is_the_identity_and_its_state_stays_untouched() -> No
 def test_layers_that_were_never_active_have_no_state() -> None:
     generator, x = network("rrrr"), picture()
     context = generator.encode(x)
-    _, states = generator.step(context, generator.first_feedback(x, context), (None,) * 4, (True, False, True, True), 0)
-    assert [state is None for state in states] == [False, True, False, False]
+    _, memory = generator.step(context, generator.first_memory(x, context), (True, False, True, True), 0)
+    assert [state is None for state in memory.states] == [False, True, False, False]
 
 
 def test_weights_of_inactive_layers_do_not_matter() -> None:
@@ -130,9 +130,9 @@ def test_weights_of_inactive_layers_do_not_matter() -> None:
 def test_upsampling_happens_with_all_inner_layers_inactive(upsampling: Any) -> None:
     generator, x = network("nnnn", upsampling=upsampling), picture(5, 3)
     context = generator.encode(x)
-    previous = generator.first_feedback(x, context)
-    image, _ = generator.step(context, previous, (None,) * 4, (False, False, False, True), 0)
-    z = torch.cat([context.features, generator.b(previous, 0, "shared")], dim=1)
+    memory = generator.first_memory(x, context)
+    image, _ = generator.step(context, memory, (False, False, False, True), 0)
+    z = torch.cat([context.features, generator.b(memory.previous, 0, "shared")], dim=1)
     enlarged = getattr(reference, upsampling)(z.detach().numpy())
     fourth, _ = generator.layers[3](torch.from_numpy(enlarged), None, 0, "shared")
     torch.testing.assert_close(image, generator.d(fourth))
@@ -142,20 +142,21 @@ def test_upsampling_happens_with_all_inner_layers_inactive(upsampling: Any) -> N
 def test_a_layer_that_becomes_active_late_starts_from_the_zero_state() -> None:
     generator, x = network("rrrr"), picture()
     context = generator.encode(x)
-    image, states = generator.first_feedback(x, context), (None,) * 4
+    memory = generator.first_memory(x, context)
     for t in range(2):
-        image, states = generator.step(context, image, states, (False, False, False, True), t)
+        _, memory = generator.step(context, memory, (False, False, False, True), t)
     zeros = (torch.zeros(1, 2, 3, 3, dtype=torch.float64),) * 2
     high = (torch.zeros(1, 2, 6, 6, dtype=torch.float64),) * 2
-    explicit = generator.step(context, image, (zeros, zeros, high, states[3]), (True,) * 4, 2)
-    torch.testing.assert_close(generator.step(context, image, states, (True,) * 4, 2), explicit)
+    explicit = memory._replace(states=(zeros, zeros, high, memory.states[3]))
+    expected = generator.step(context, explicit, (True,) * 4, 2)
+    torch.testing.assert_close(generator.step(context, memory, (True,) * 4, 2), expected)
 
 
 def test_iterate_is_lazy_and_forward_stacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
     generator, x = network(), picture(count=2)
     steps: list[int] = []
     step = Generator.step
-    monkeypatch.setattr(Generator, "step", lambda self, *args: steps.append(args[4]) or step(self, *args))
+    monkeypatch.setattr(Generator, "step", lambda self, *args: steps.append(args[3]) or step(self, *args))
     images = generator.iterate(x, "xxxx (4)")
     assert isinstance(images, Iterator)
     assert steps == []

@@ -19,6 +19,7 @@ from agm.anytime import native
 from agm.anytime.filtering import Added, Filtering, Kept, Source, TorchFiltering
 from agm.anytime.plain import check_statistics, held_bytes
 from agm.config import Statistics
+from agm.errors import AgmError
 from agm.generator import UPSAMPLED, Context, Generator
 from agm.layers import LEAK, ConvLSTM, IterationNorm, PlainLayer
 from agm.schedule import LAYERS, Mask, Schedule
@@ -49,6 +50,8 @@ class Engine:
         Raises AgmError for batch statistics, which are known only when the batch is there.
         """
         check_statistics(statistics)
+        if generator.config.base == "light":
+            raise AgmError("the engine runs the paper's base only; run base='light' as it is")
         self.generator, self.config = generator, generator.config
         scratch = Scratch()
 

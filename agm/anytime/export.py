@@ -64,6 +64,8 @@ def export(
     folder is in the way or the weights are not finite.
     """
     check_statistics(statistics)
+    if generator.config.base == "light":
+        raise AgmError("only networks on the paper's base can be exported, this one is on base='light'")
     if precision not in PRECISIONS:
         raise AgmError(f"precision {precision}: the weights are stored with 32 or 16 bits")
     target = folder.expanduser().resolve()  # where a link leads, so that the last rename stays on one disk

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from agm.config import GeneratorConfig, Statistics
 from agm.errors import AgmError, unknown
-from agm.generator import Context, Generator, Memory
+from agm.generator import SCALE, Context, Generator, Memory
 from agm.schedule import Mask, Schedule
 
 STATISTICS: tuple[Statistics, ...] = ("iteration", "shared")
@@ -75,6 +76,27 @@ class Plain:
 
     def held_bytes(self, schedules: Iterable[Schedule]) -> int:
         return held_bytes(self.generator.config)
+
+
+class Mirrored:
+    """A stepper that sees its image continued as in a mirror, so that nothing of the network's zeros outside shows."""
+
+    MARGIN = 8
+
+    def __init__(self, stepper: Stepper) -> None:
+        self.stepper, self.name = stepper, stepper.name
+
+    def start(self, x: Tensor) -> Any:
+        # torch reflects only what is larger than the margin; a smaller image is continued by its border.
+        mode = "reflect" if min(x.shape[-2:]) > self.MARGIN else "replicate"
+        return self.stepper.start(F.pad(x, (self.MARGIN,) * 4, mode=mode))
+
+    def step(self, progress: Any, mask: Mask) -> Tensor:
+        inside = slice(SCALE * self.MARGIN, -SCALE * self.MARGIN)
+        return self.stepper.step(progress, mask)[..., inside, inside]
+
+    def held_bytes(self, schedules: Iterable[Schedule]) -> int:
+        return self.stepper.held_bytes(schedules)
 
 
 def check_statistics(statistics: str) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from agm.anytime import model, tiles
 from agm.anytime.engine import Engine
 from agm.anytime.pixels import AnyImage, Array, Pixels
-from agm.anytime.plain import Plain, Stepper, check_statistics
+from agm.anytime.plain import Mirrored, Plain, Stepper, check_statistics
 from agm.anytime.planner import Planner
 from agm.anytime.tiles import Tile
 from agm.anytime.times import (
@@ -134,7 +134,7 @@ class AnytimeUpscaler:
         for every call by the run's validation scores, and is the default for networks trained with sampled schedules.
         `timed`: take this machine's times from `agm profile-machine`, or else measure for about a second, so that
         deadlines can be kept. `engine`: `Engine` on a processor, `Plain` on a GPU, where the other was not
-        measured. Raises AgmError if weights, schedule or statistics do not fit.
+        measured, and for the light base. Raises AgmError if weights, schedule or statistics do not fit.
         """
         check_statistics(statistics)
         tiles.check(tile)
@@ -148,6 +148,7 @@ class AnytimeUpscaler:
         light = generator.config.base == "light"
         engine = engine or (Plain if light or torch.device(device).type == "cuda" else Engine)
         stepper = engine(generator, statistics)
+        stepper = Mirrored(stepper) if light else stepper  # the paper's base is shown as it is
         upscaler = cls(stepper, generator.config, plan, Times({}), tile, device, planner=planner)
         if timed:
             upscaler._know_times()

@@ -83,4 +83,3 @@ def _centre(pixels: Pixels, side: int) -> Pixels:
 def _turned(pixels: Pixels, quarter_turns: int, flipped: bool) -> Pixels:
     turned = np.rot90(pixels, quarter_turns)
     return turned[:, ::-1] if flipped else turned
-

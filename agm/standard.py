@@ -1,0 +1,71 @@
+"""Quality on a standard set, as super-resolution papers report it: a folder of high-resolution images.
+
+Each image is cropped to even sides and halved by Pillow's bicubic kernel on 8 bits, upscaled, and rounded to 8 bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+
+from agm import metrics
+from agm.anytime.upscaler import AnytimeUpscaler
+from agm.data.images import Pixels, halved, image_files, read_image
+from agm.errors import AgmError
+
+SHAVED = 2
+"""Pixels that are left out at each border where the luma is compared, as the factor is 2."""
+LEAST = 24
+"""Smallest side in pixels: the mirrored input and SSIM's window need some."""
+
+
+def luma(pixels: np.ndarray) -> np.ndarray:
+    """BT.601 luma of 8-bit RGB, (H, W, 3) -> (H, W) in [16, 235], not rounded."""
+    weighted: np.ndarray = pixels.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / 255 + 16
+    return weighted
+
+
+def psnr_luma(image: Pixels, target: Pixels) -> float:
+    """PSNR in dB of the luma, for a peak of 255, without SHAVED pixels at each border; infinite for equal images."""
+    inside = slice(SHAVED, -SHAVED)
+    error = (luma(image) - luma(target))[inside, inside]
+    with np.errstate(divide="ignore"):
+        return float(10 * np.log10(255**2 / np.square(error).mean()))
+
+
+def measure(upscaler: AnytimeUpscaler, folder: Path) -> pd.DataFrame:
+    """A row per image and iteration (0 is bicubic): psnr_luma and psnr (of RGB) in dB, ssim.
+
+    Raises AgmError for a folder without images, and for an image that is broken or too small.
+    """
+    rows = [row for path in image_files(folder) for row in _rows(upscaler, path)]
+    if not rows:
+        raise AgmError(f"{folder}: no image in this folder or below it")
+    return pd.DataFrame(rows)
+
+
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """The mean over the images, a row per iteration."""
+    return rows.groupby("iteration")[["psnr_luma", "psnr", "ssim"]].mean()
+
+
+def _rows(upscaler: AnytimeUpscaler, path: Path) -> Iterator[dict[str, str | int | float]]:
+    pixels = np.asarray(read_image(path, str(path)))
+    height, width = (side // 2 * 2 for side in pixels.shape[:2])
+    if min(height, width) < LEAST:
+        raise AgmError(f"{path}: {width} x {height} pixels; at least {LEAST} x {LEAST} are needed")
+    target = pixels[:height, :width]
+    for streamed in upscaler.stream(Image.fromarray(halved(target))):
+        image = np.asarray(streamed.image)
+        x, y = (torch.from_numpy(array.copy()).permute(2, 0, 1).double() / 255 for array in (image, target))
+        found = {
+            "psnr_luma": psnr_luma(image, target),
+            "psnr": float(metrics.psnr(x, y)),
+            "ssim": float(metrics.ssim(x, y)),
+        }
+        yield {"image": path.name, "iteration": streamed.iteration, **found}

@@ -1,0 +1,152 @@
+"""Training on whole photographs: crops, splits, resuming, standard sets."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from agm import DataConfig, GeneratorConfig, RunConfig, data, standard
+from agm.anytime.upscaler import AnytimeUpscaler
+from agm.config import TrainingConfig
+from agm.data.images import halved
+from agm.data.photographs import Crops
+from agm.errors import AgmError
+from agm.step import Execution
+from agm.train import learning_rate, train, trained
+
+SETS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    random = np.random.default_rng(0)
+    folder = tmp_path / "photographs"
+    (folder / "val").mkdir(parents=True)
+    for i in range(6):
+        pixels = random.integers(0, 256, (41 + 2 * i, 60, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    Image.fromarray(random.integers(0, 256, (50, 50, 3), dtype=np.uint8)).save(folder / "val" / "benchmark.png")
+    return folder
+
+
+def config(folder: Path, **fields: object) -> RunConfig:
+    run = RunConfig(
+        GeneratorConfig("nnnr", 2, 3, base="light"),
+        DataConfig(str(folder), image_size=16, crops=12),
+        TrainingConfig("---x - x--x - xxxx", 2, 4, 1e-2, adversarial_weight=0, loss="l1", decay="cosine", average=0.9),
+    )
+    return run.replace(sampling="prefix", **fields)
+
+
+def test_a_crop_and_its_input_are_the_same_place_of_one_photograph(photographs: Path) -> None:
+    crops = data.splits(config(photographs).data).train
+    assert isinstance(crops, Crops)
+    high, low = crops.epoch(0, 0)
+    assert high.shape == (12, 16, 16, 3)
+    found = 0
+    for large, small in zip(high, low, strict=True):
+        for whole, half in crops.photographs:
+            np.testing.assert_array_equal(half, halved(whole))
+            for turns in range(8):
+                back = large[:, ::-1] if turns % 2 else large
+                other = small[:, ::-1] if turns % 2 else small
+                back, other = np.rot90(back, -(turns // 2)), np.rot90(other, -(turns // 2))
+                places = np.argwhere(half[: -7 or None, :-7, 0] == other[0, 0, 0])
+                for y, x in places:
+                    if np.array_equal(half[y : y + 8, x : x + 8], other):
+                        found += np.array_equal(whole[2 * y : 2 * y + 16, 2 * x : 2 * x + 16], back)
+    assert found == 12
+    assert not np.array_equal(high, crops.epoch(0, 1)[0])
+    np.testing.assert_array_equal(high, crops.epoch(0, 0)[0])
+
+
+def test_the_benchmark_part_of_natural_is_never_read(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = photographs.parent
+    monkeypatch.setenv("AGM_HOME", str(home))
+    with pytest.raises(AgmError, match=r"'natural' is not there.*data/natural\.md"):
+        data.locate("natural")
+    (home / "data").mkdir()
+    photographs.rename(home / "data" / "natural")
+    data.load.cache_clear()
+    assert sorted(data.load("natural", 16).sources) == [f"{i}.png" for i in range(6)]
+
+
+def test_crops_of_what_is_no_photograph_are_refused(photographs: Path) -> None:
+    with pytest.raises(AgmError, match="no folder of photographs"):
+        data.splits(DataConfig("photographs", crops=4))
+    with pytest.raises(AgmError, match="smaller than a crop"):
+        data.splits(DataConfig(str(photographs), image_size=64, crops=4))
+
+
+def test_a_run_that_was_stopped_gives_the_same_bytes(photographs: Path, tmp_path: Path) -> None:
+    run = config(photographs)
+    assert train(run, tmp_path / "whole" / run.id, Execution(device="cpu", progress=False)) == "finished"
+    halting = Execution(device="cpu", progress=False, time_budget=0.05, checkpoint_interval=0)
+    folder = tmp_path / "parts" / run.id
+    for _ in range(60):
+        if train(run, folder, halting) == "finished":
+            break
+    else:
+        assert train(run, folder, Execution(device="cpu", progress=False)) == "finished"
+    name = "generator.safetensors"
+    assert (folder / name).read_bytes() == (tmp_path / "whole" / run.id / name).read_bytes()
+
+
+def test_the_learning_rate_falls_along_half_a_cosine() -> None:
+    settings = TrainingConfig(learning_rate=1e-2, decay="cosine")
+    assert [learning_rate(settings, done) for done in (0, 1 / 3, 0.5, 1)] == pytest.approx([1e-2, 7.5e-3, 5e-3, 0])
+    assert learning_rate(TrainingConfig(learning_rate=1e-2), 0.9) == 1e-2
+
+
+def test_prefixes_are_one_two_or_all_iterations(photographs: Path) -> None:
+    lengths = [len(trained(config(photographs), 0, step)[0]) for step in range(300)]
+    assert {length: lengths.count(length) for length in set(lengths)}.keys() == {1, 2, 3}
+    assert all(abs(lengths.count(length) - 100) < 40 for length in (1, 2, 3))
+
+
+def test_luma_psnr_is_what_the_formula_says() -> None:
+    target = np.full((8, 8, 3), 100, np.uint8)
+    image = target.copy()
+    image[3, 4] = (110, 90, 100)
+    image[0, 0] = 255  # shaved off
+    error = (65.481 * 10 - 128.553 * 10) / 255
+    assert standard.psnr_luma(image, target) == pytest.approx(10 * math.log10(255**2 / (error**2 / 16)))
+    assert standard.psnr_luma(target, target) == math.inf
+    np.testing.assert_allclose(standard.luma(np.array([[[255, 255, 255]]])), 235)
+
+
+@pytest.mark.parametrize(("name", "bicubic"), [("Set5", 33.67), ("Set14", 30.32)])
+def test_bicubic_has_the_known_psnr_on_standard_sets(name: str, bicubic: float, tmp_path: Path) -> None:
+    if not (SETS / name).is_dir():
+        pytest.skip("the standard sets are not here")
+    from agm.generator import Generator
+    from agm.train import save_weights
+
+    run = RunConfig(GeneratorConfig("nnnn", 1, 1, base="light"), training=TrainingConfig("---x"))
+    save_weights(tmp_path / "generator.safetensors", Generator(run.generator), run)
+    upscaler = AnytimeUpscaler.load(tmp_path / "generator.safetensors", timed=False)
+    found = standard.summary(standard.measure(upscaler, SETS / name))
+    assert found.psnr_luma[0] == pytest.approx(bicubic, abs=0.005)
+    assert found.psnr_luma[1] == pytest.approx(
+        bicubic, abs=0.02
+    )  # torch's, in float: an untrained network adds nothing
+    with pytest.raises(AgmError, match="no image"):
+        standard.measure(upscaler, tmp_path)
+
+
+def test_weights_that_are_saved_are_the_average(photographs: Path, tmp_path: Path) -> None:
+    from agm.step import build
+
+    networks = build(config(photographs), Execution(device="cpu"))
+    with torch.no_grad():
+        for parameter in networks.generator.parameters():
+            parameter.add_(1.0)
+    before = [parameter.clone() for parameter in networks.result.parameters()]
+    networks.follow(0.9, 1000)
+    for old, new in zip(before, networks.result.parameters(), strict=True):
+        torch.testing.assert_close(new, old + 0.1)
