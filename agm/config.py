@@ -24,6 +24,9 @@ from agm.schedule import LAYERS, Schedule
 Statistics = Literal["shared", "iteration", "batch"]
 STATISTICS: tuple[Statistics, ...] = ("shared", "iteration", "batch")
 
+NATURAL = "natural"
+"""The data set of photographs of anything, on which the default network is trained."""
+
 LARGEST = 10**7
 """Of any width, size or number: beyond, torch's 64 bits overflow before memory runs out."""
 

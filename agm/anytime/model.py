@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from agm.config import NATURAL
 from agm.errors import AgmError
 from agm.paths import results_folder, runs_folder
 from agm.runs import Run
@@ -15,8 +16,9 @@ WEIGHTS = "generator.safetensors"
 def weights(model: str | Path | None = None) -> Path:
     """The weights file of a model: a weights file, a run's folder or a run's id.
 
-    By default, of the recorded runs that have their weights, the one whose last image gains most PSNR over bicubic on
-    its own test images, with statistics per iteration; where none is recorded, the same among the runs made here.
+    By default, of the recorded runs that have their weights, one trained on natural photographs; among several, the one
+    whose last image gains most PSNR over bicubic on its own test images, with statistics per iteration. Where none is
+    recorded, the same among the runs made here.
     Raises AgmError if there is none.
     """
     if model is None:
@@ -40,7 +42,7 @@ def _best() -> Path:
     for pattern, root in (("*/*", results_folder()), ("*", runs_folder())):
         runs = [Run.read(path.parent) for path in sorted(root.glob(f"{pattern}/{WEIGHTS}")) if _finished(path)]
         if runs:
-            return max(runs, key=_gain).folder / WEIGHTS
+            return max(runs, key=lambda run: (run.config.data.dataset == NATURAL, _gain(run))).folder / WEIGHTS
     raise AgmError(f"no trained weights in {results_folder()} or {runs_folder()}; name some with --model, or agm train")
 
 

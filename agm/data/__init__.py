@@ -6,7 +6,7 @@ import contextlib
 from functools import lru_cache
 from pathlib import Path
 
-from agm.config import DataConfig
+from agm.config import NATURAL, DataConfig
 from agm.data import bundled, folder, photographs, prepared
 from agm.data.images import ImageSet, image_files
 from agm.data.splits import Part, Splits, split, to_tensor
@@ -18,8 +18,8 @@ __all__ = ["NATURAL", "PAPER_SETS", "ImageSet", "Part", "Splits", "load", "locat
 PAPER_SETS = ("cars", "faces", "geo")
 """The paper's three data sets, looked for as prepared sets in the `data` folder."""
 
-NATURAL, BENCHMARK = "natural", "val"
-"""BSDS500's photographs in the `data` folder, as they are; and its part that is a benchmark, never trained on."""
+BENCHMARK = "val"
+"""The part of BSDS500, the photographs of `natural`, that is a benchmark and never trained on."""
 
 
 def locate(dataset: str) -> Path | None:
