@@ -31,7 +31,7 @@ from agm.config import ORL_CONFIGURATIONS, Statistics
 from agm.errors import AgmError
 
 Agm = Callable[..., Any]
-RECORDED = sorted((Path(__file__).parents[1] / "results").glob("*/*/generator.safetensors"))
+RECORDED = sorted((Path(__file__).parents[1] / "results").glob("[!n]*/*/generator.safetensors"))
 OWN = "-x-x (2) - --xx (1) - x--x (1) - xxxx (2)"
 
 

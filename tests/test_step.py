@@ -91,8 +91,14 @@ def test_gradients_are_clipped_to_the_norm_asked_for() -> None:
 
 def test_the_generators_step_does_not_train_the_critic() -> None:
     """With a huge adversarial weight the critic still gets its own gradient only."""
-    one, other = (one_step(adversarial_weight=w)[0].critic.state_dict() for w in (0.0, 1e6))
+    one, other = (one_step(adversarial_weight=w)[0].critic.state_dict() for w in (1e-6, 1e6))
     torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_without_adversarial_weight_no_critic_is_trained() -> None:
+    networks, losses, *_ = one_step(adversarial_weight=0.0)
+    torch.testing.assert_close(networks.critic.state_dict(), build(tiny(), QUIET).critic.state_dict(), rtol=0, atol=0)
+    assert losses[1] == 0
 
 
 def test_weights_are_decided_by_the_seed() -> None:

@@ -249,7 +249,7 @@ def test_memory_between_iterations(path: Path, engine: type[Stepper]) -> None:
         most = 0
         for mask in upscaler.schedule:
             image = upscaler.stepper.step(progress, mask)
-            held = [progress.context.features, image, image, *_tensors(progress.states)]
+            held = [progress.context.features, image, image, *_tensors(getattr(progress, "memory", progress).states)]
             most = max(most, sum(t.nbytes for t in held + _tensors(getattr(progress, "share", None))))
         assert 0.8 < most / (upscaler.stepper.held_bytes([upscaler.schedule]) * 8 * 12) <= 1
 
@@ -294,8 +294,8 @@ def test_a_model_by_file_folder_and_id(home: Path) -> None:
             model.weights(name)
 
 
-def made(folder: Path, psnr: list[float], seed: int) -> Path:
-    config = tiny(seed=seed)
+def made(folder: Path, psnr: list[float], seed: int, **fields: Any) -> Path:
+    config = tiny(seed=seed, **fields)
     values = files.finite(psnr)
     summary = {"id": config.id, "test": {"iteration": {"psnr": values}}, "bicubic": {"test": {"psnr": 24.0}}}
     files.write_json(folder / "config.json", config.to_dict())
@@ -312,6 +312,8 @@ def test_the_default_model_gains_most(home: Path) -> None:
     best = made(home / "results" / "reduced" / "c", [20, 26], 2)
     made(home / "results" / "reduced" / "d", [20, float("nan")], 3)
     assert model.weights() == best
+    natural = made(home / "results" / "natural" / "e", [20, 24.5], 4, dataset="natural")
+    assert model.weights() == natural
 
 
 @pytest.mark.skipif(not RECORDED, reason="no recorded weights")
