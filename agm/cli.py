@@ -55,6 +55,7 @@ Set = Annotated[
 def params(
     width: Annotated[int, typer.Option(help="Channels of A and B; 64 is the paper's.")] = 64,
     image_size: Annotated[int, typer.Option(help="Side of the output in pixels, for counting operations.")] = 64,
+    base: Annotated[str, typer.Option(help="paper, or light: all inner layers on the small image.")] = "paper",
     as_json: AsJson = False,
 ) -> None:
     """Parameters and multiply-accumulate operations of the 16 ORL configurations."""
@@ -62,7 +63,7 @@ def params(
 
     rows: list[dict[str, Any]] = []
     for layers in ORL_CONFIGURATIONS:
-        config = GeneratorConfig(layers=layers, width=width)
+        config = GeneratorConfig(layers=layers, width=width, base=typing.cast(Any, base))
         rows.append(
             {"layers": layers, "parameters": parameters(config), "macs": macs_per_iteration(config, image_size)}
         )
