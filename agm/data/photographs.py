@@ -9,7 +9,7 @@ import numpy as np
 
 from agm.config import DataConfig
 from agm.data.images import ImageSet, Pixels, halved, read_image
-from agm.data.splits import Part, Splits, split_indices
+from agm.data.splits import Part, Splits, split_indices, trained_on
 from agm.errors import AgmError
 
 EVALUATED = 192
@@ -55,8 +55,7 @@ def split(images: ImageSet, folder: Path, config: DataConfig) -> Splits:
     Raises AgmError if a photograph is smaller than a crop.
     """
     train, validation, test = split_indices(images)
-    train = train[: config.train_images]
-    train = train[: max(1, round(config.fraction * len(train)))]
+    train = trained_on(train, config)
     chosen = train, validation[: config.validation_images], test[: config.test_images]
     pictures = [[_read(folder / images.sources[i], config.image_size) for i in part] for part in chosen]
     side = min(EVALUATED, *(min(picture.shape[:2]) for part in pictures for picture in part))

@@ -108,10 +108,14 @@ def split_table(images: ImageSet) -> str:
 def split(images: ImageSet, config: DataConfig) -> Splits:
     """The parts of `images` that `config` asks for, resized to its image size."""
     train, validation, test = split_indices(images)
-    train = train[: config.train_images]
-    train = train[: max(1, round(config.fraction * len(train)))]
-    parts = (train, _shuffled(validation)[: config.validation_images], _shuffled(test)[: config.test_images])
+    parts = (trained_on(train, config), _shuffled(validation)[: config.validation_images], _shuffled(test)[: config.test_images])
     return Splits(*(Part(p, resize_all(images.images[p], config.image_size)) for p in parts))
+
+
+def trained_on(train: np.ndarray, config: DataConfig) -> np.ndarray:
+    """The share of a train part that `config` asks for; smaller shares are nested in larger ones."""
+    train = train[: config.train_images]
+    return train[: max(1, round(config.fraction * len(train)))]
 
 
 def to_tensor(pixels: Pixels) -> Tensor:
