@@ -108,7 +108,11 @@ def split_table(images: ImageSet) -> str:
 def split(images: ImageSet, config: DataConfig) -> Splits:
     """The parts of `images` that `config` asks for, resized to its image size."""
     train, validation, test = split_indices(images)
-    parts = (trained_on(train, config), _shuffled(validation)[: config.validation_images], _shuffled(test)[: config.test_images])
+    parts = (
+        trained_on(train, config),
+        _shuffled(validation)[: config.validation_images],
+        _shuffled(test)[: config.test_images],
+    )
     return Splits(*(Part(p, resize_all(images.images[p], config.image_size)) for p in parts))
 
 
