@@ -64,8 +64,6 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.inference --out build/benchmarks/inference.json
 	$(BIN)/python -m benchmarks.deadlines --calls 500 --out build/benchmarks/deadlines.json
 	$(BIN)/python -m benchmarks.runtimes --out build/benchmarks/runtimes.json
-	$(BIN)/python -m benchmarks.training --variants straightforward winograd --layers nnnr rrrr --batch-size 4 \
-		--repeats 3 --steps 1 --device cpu --out build/benchmarks/training.json
 	$(BIN)/python -m benchmarks.scaling --out build/benchmarks/scaling.json
 	@echo "notebooks/anytime.ipynb and notebooks/scaling.ipynb show all of this with own = True"
 

@@ -98,8 +98,6 @@ def train(
     ] = None,
     device: Annotated[Device, typer.Option(help="auto takes a GPU if there is one.")] = Device.auto,
     channels_last: Annotated[bool, typer.Option(help="Memory layout that is often faster on GPUs.")] = False,
-    winograd: Annotated[bool, typer.Option(help="On a CPU: fewer products in wide layers, other roundings.")] = True,
-    compile_: Annotated[bool, typer.Option("--compile", help="torch.compile the ConvLSTMs' gate equations.")] = False,
     graph: Annotated[bool, typer.Option(help="Record the training step as a CUDA graph: fastest on a GPU.")] = False,
     devices: Annotated[
         int, typer.Option(min=1, help="GPUs, or processes on a CPU, that share each batch; torchrun says it by itself.")
@@ -143,8 +141,6 @@ def train(
         how = Execution(
             device=device.value,
             channels_last=channels_last,
-            winograd=winograd,
-            compile=compile_,
             time_budget=deadline - time.monotonic(),
             label=label,
             graph=graph,

@@ -12,8 +12,6 @@ TRAINING_CODE = (
     "schedule",
     "layers",
     "light",
-    "convolution",
-    "winograd",
     "generator",
     "critic",
     "distributed",

@@ -22,13 +22,6 @@ LEAK = 0.2  # slope of LeakyReLU, as in DCGAN, the base structure the paper name
 State = tuple[Tensor, Tensor] | None
 """Hidden and cell state (h, c) of a ConvLSTM, each (N, C, H, W); None is the zero state, or no state at all."""
 
-Update = Callable[[Tensor, Tensor | None, Tensor | None], tuple[Tensor, Tensor]]
-"""What `lstm_update` is; training may use a compiled one."""
-
-
-Convolve = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-"""What `convolve` is; training may use one of `agm.convolution`."""
-
 Norm = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, bool, float, float], Tensor]
 """What `torch.nn.functional.batch_norm` is; training may use that of `agm.distributed`."""
 
@@ -102,13 +95,11 @@ class PlainLayer(nn.Module):
         self.norm1 = IterationNorm(outputs, iterations)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.norm2 = IterationNorm(outputs, iterations)
-        self.training_convolve: Convolve = convolve
 
     def forward(self, x: Tensor, state: State, t: int, statistics: Statistics) -> tuple[Tensor, State]:
         """x: (N, inputs, H, W) -> (N, outputs, H, W), and the state as it came."""
-        conv = self.training_convolve if self.training else convolve
-        u = self.norm1(F.leaky_relu(conv(x, self.conv1.weight, None), LEAK), t, statistics)
-        return self.norm2(conv(u, self.conv2.weight, None), t, statistics), state
+        u = self.norm1(F.leaky_relu(self.conv1(x), LEAK), t, statistics)
+        return self.norm2(self.conv2(u), t, statistics), state
 
 
 class ConvLSTM(nn.Module):
@@ -127,29 +118,17 @@ class ConvLSTM(nn.Module):
             assert self.gates.bias is not None
             # Remember by default: the usual start of an LSTM; the paper does not say.
             self.gates.bias[outputs : 2 * outputs] += 1.0
-        self.training_update: Update = lstm_update
-        self.training_convolve: Convolve = convolve
 
     def forward(self, x: Tensor, state: State, t: int, statistics: Statistics) -> tuple[Tensor, State]:
         """x: (N, inputs, H, W), state: None or (h, c) of (N, outputs, H, W) each -> h and (h, c)."""
-        update = self.training_update if self.training else lstm_update
-        conv = self.training_convolve if self.training else convolve
-        weight, bias = self.gates.weight, self.gates.bias
         if state is None:
             # The hidden half of the convolution would only multiply zeros.
-            gates = conv(x, weight[:, : self.inputs], bias)
-            h, c = update(gates, None, self.peephole)
+            gates = F.conv2d(x, self.gates.weight[:, : self.inputs], self.gates.bias, padding=1)
+            h, c = lstm_update(gates, None, self.peephole)
         else:
-            gates = conv(
-                torch.cat([x, state[0]], dim=1), weight, bias
-            )  # (N, inputs + outputs, ...) -> (N, 4 outputs, ...)
-            h, c = update(gates, state[1], self.peephole)
+            gates = self.gates(torch.cat([x, state[0]], dim=1))  # (N, inputs + outputs, ...) -> (N, 4 outputs, ...)
+            h, c = lstm_update(gates, state[1], self.peephole)
         return h, (h, c)
-
-
-def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """A 3x3 convolution, zero-padded: (N, inputs, H, W), weight: (outputs, inputs, 3, 3) -> (N, outputs, H, W)."""
-    return F.conv2d(x, weight, bias, padding=1)
 
 
 def lstm_update(gates: Tensor, cell: Tensor | None, peephole: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -96,28 +96,6 @@ def runtimes_numbers(measured: Measured) -> Numbers:
     return numbers
 
 
-def training_table(measured: Measured) -> pd.DataFrame:
-    """A row per ORL configuration and variant: images per second, ratio to the straightforward loop, peak memory."""
-    rows = []
-    for row in measured["rows"]:
-        found = {"model": row["layers"], "variant": row["variant"], "images per second": row["images_per_second"]}
-        found |= {"ratio": _training_ratio(row, measured), "peak memory, GiB": row["peak_bytes"] / 2**30}
-        rows.append(found | {"share of the ceiling": row["share_of_ceiling"]})
-    return pd.DataFrame(rows).set_index(["model", "variant"])
-
-
-def _training_ratio(row: Mapping[str, Any], measured: Measured) -> float:
-    rates = {(r["layers"], r["variant"]): r["images_per_second"] for r in measured["rows"]}
-    return float(row["images_per_second"] / rates[row["layers"], "straightforward"])
-
-
-def training_numbers(measured: Measured) -> Numbers:
-    """`LAYERS_ratio`: by how much the library's loop is faster than the straightforward one; the extremes."""
-    found = {row["layers"]: _training_ratio(row, measured) for row in measured["rows"] if row["variant"] == "winograd"}
-    numbers: Numbers = {f"{layers}_ratio": ratio for layers, ratio in found.items()}
-    return numbers | {"least": min(found.values()), "most": max(found.values()), "stamp": stamp(measured)}
-
-
 def deadline_numbers(measured: Measured) -> Numbers:
     """For `idle` and `busy`: calls, share of late ones in percent, the largest overrun in iterations."""
     numbers: Numbers = {"stamp": stamp(measured), "model": measured["settings"]["model"]}

@@ -13,13 +13,12 @@ from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor
 
-from agm import convolution, machine
+from agm import machine
 from agm.config import RunConfig, TrainingConfig
 from agm.critic import Critic, clip_weights
 from agm.distributed import World
 from agm.errors import AgmError
 from agm.generator import Generator
-from agm.layers import ConvLSTM, lstm_update
 from agm.losses import adversarial_loss, critic_loss, gradient_penalty, visual_loss
 from agm.schedule import Schedule
 
@@ -30,9 +29,8 @@ class Execution:
 
     `device`: auto, cpu or cuda. `devices`: how many GPUs, or processes on a CPU, train the run together, as in
     `agm.distributed`; torchrun says it by itself.
-    `winograd`: on a CPU, convolutions of 128 channels and more as in `agm.convolution`.
-    `compile`: fuse the gate equations of ConvLSTM layers. `graph`: on a GPU, record the
-    training step once as a CUDA graph and replay it, instead of launching its thousands of kernels each time.
+    `graph`: on a GPU, record the training step once as a CUDA graph and replay it, instead of launching its thousands
+    of kernels each time.
     `time_budget`: seconds until the run stops and saves itself.
     `checkpoint_interval`: seconds between checkpoints within an epoch; one is written after every epoch anyway.
     `label`: what the progress bar is headed with.
@@ -41,8 +39,6 @@ class Execution:
 
     device: str = "auto"
     channels_last: bool = False
-    winograd: bool = True
-    compile: bool = False
     time_budget: float = math.inf
     checkpoint_interval: float = 120.0
     progress: bool = True
@@ -95,14 +91,6 @@ def build(config: RunConfig, execution: Execution, world: World | None = None) -
     if execution.channels_last:
         generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         critic.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if execution.winograd and fabric.device.type == "cpu" and settings.precision == "32":
-        convolution.install(generator)
-    if execution.compile:
-        # The whole step would be compiled anew for every iteration, since each has batch statistics of its own.
-        compiled = torch.compile(lstm_update)
-        for module in generator.modules():
-            if isinstance(module, ConvLSTM):
-                module.training_update = compiled
     adam: dict[str, Any] = {"lr": settings.learning_rate, "eps": settings.adam_epsilon}
     adam["capturable"] = execution.graph and fabric.device.type == "cuda"
     wrapped_generator, optimizer = fabric.setup(generator, torch.optim.Adam(generator.parameters(), **adam))

@@ -25,17 +25,11 @@ from agm.step import Execution, GraphedStep, Networks, Update, build, stepper
 from benchmarks.straightforward import Straightforward
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "straightforward": {"winograd": False},  # benchmarks.straightforward
-    "eager": {"winograd": False},
-    "channels_last": {"winograd": False, "channels_last": True},
-    "winograd": {},
-    "winograd_channels_last": {"channels_last": True},
-    "compile": {"compile": True},
-    "compile_channels_last": {"compile": True, "channels_last": True},
+    "straightforward": {},  # benchmarks.straightforward
+    "eager": {},
+    "channels_last": {"channels_last": True},
     "graph_channels_last": {"graph": True, "channels_last": True},
-    "graph_compile_channels_last": {"graph": True, "compile": True, "channels_last": True},
 }
-"""On a GPU, where there is no `winograd`, `compile` and what follows differ in nothing else."""
 
 
 def main() -> None:

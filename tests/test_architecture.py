@@ -23,7 +23,6 @@ CORE = {
         "agm.checkpoint",
         "agm.code",
         "agm.config",
-        "agm.convolution",
         "agm.counting",
         "agm.critic",
         "agm.distributed",
@@ -42,7 +41,7 @@ CORE = {
         "agm.metrics",
         "agm.paths",
     ),
-    *("agm.profiles", "agm.runs", "agm.schedule", "agm.step", "agm.train", "agm.winograd", "agm.yaml_files"),
+    *("agm.profiles", "agm.runs", "agm.schedule", "agm.step", "agm.train", "agm.yaml_files"),
     *(name for name in MODULES if name.startswith("agm.data") and not name.startswith("agm.data.official")),
 }
 """What a machine needs that only trains, evaluates and records."""

@@ -59,7 +59,6 @@ def test_calls_are_noted() -> None:
 
 
 def test_training_beside_the_straightforward_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As `make bench` calls it."""
     out = tmp_path / "new" / "training.json"
     small = ["--layers", "nnnr", "--width", "2", "--batch-size", "2", "--repeats", "1", "--steps", "1"]
     variants = ["--variants", "straightforward", "eager"]

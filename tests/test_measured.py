@@ -85,19 +85,6 @@ def test_runtimes() -> None:
     assert (numbers["rrrr_first"], numbers["rrrr_total"]) == ("other", "engine")
 
 
-def test_training() -> None:
-    rates = {"nnnr": (2.0, 3.0), "rrrr": (1.0, 2.0)}
-    rows = [
-        {"layers": layers, "variant": variant, "images_per_second": rate, "peak_bytes": 2**29, "share_of_ceiling": 0.5}
-        for layers, pair in rates.items()
-        for variant, rate in zip(("straightforward", "winograd"), pair, strict=True)
-    ]
-    found = {"machine": MACHINE, "rows": rows}
-    assert measured.training_table(found).loc[("rrrr", "winograd")].tolist() == [2.0, 2.0, 0.5, 0.5]
-    numbers = measured.training_numbers(found)
-    assert (numbers["nnnr_ratio"], numbers["least"], numbers["most"]) == (1.5, 1.5, 2.0)
-
-
 def test_deadlines() -> None:
     numbers = measured.deadline_numbers(CALLS)
     assert (numbers["idle_calls"], numbers["idle_misses"], numbers["busy_misses"]) == (4, 25.0, 50.0)

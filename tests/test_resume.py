@@ -19,7 +19,7 @@ from PIL import Image
 from support.images import made_up
 from support.runs import one_step_at_a_time, tiny, train_in_child
 
-from agm import RunConfig, convolution, data, files, step
+from agm import RunConfig, data, files, step
 from agm import train as training
 from agm.code import code_hash
 from agm.errors import AgmError
@@ -55,16 +55,6 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory, long: RunConfig) -> 
     folder = tmp_path_factory.mktemp("uninterrupted")
     assert train(long, folder, QUIET) == "finished"
     return results(folder)
-
-
-def test_with_winograds_convolutions_too(tmp_path: Path, long: RunConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They keep memory from call to call, of which nothing may come through."""
-    monkeypatch.setattr(convolution, "LEAST", 1)
-    assert train(long, tmp_path / "whole", QUIET) == "finished"
-    rests = [train(long, tmp_path / "parts", replace(QUIET, time_budget=0.05)) for _ in range(3)]
-    assert "interrupted" in rests
-    assert train(long, tmp_path / "parts", QUIET) == "finished"
-    assert results(tmp_path / "parts") == results(tmp_path / "whole")
 
 
 def test_a_time_budget_interrupts_and_the_run_goes_on(

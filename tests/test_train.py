@@ -229,13 +229,6 @@ def test_bfloat16(tmp_path: Path) -> None:
     assert run.generator().d.weight.dtype == torch.float32
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # the compiler's own
-def test_compiled_training_is_the_same_but_for_rounding(tmp_path: Path, plain: runs.Run) -> None:
-    run = trained(tiny(), tmp_path / "run", Execution(device="cpu", progress=False, compile=True))
-    torch.testing.assert_close(weights(run), weights(plain), rtol=1e-2, atol=1e-3)
-
-
 def test_divergence_is_a_result(tmp_path: Path) -> None:
     """NaN in the first epoch: recorded like a finished run, with the last good state, which is the initial one."""
     config = tiny(learning_rate=1e20, train_images=32, adversarial_weight=0.0)

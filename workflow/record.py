@@ -38,7 +38,6 @@ def main() -> int:
     parser.add_argument("--experiment", action="append", help="default: all of them; repeatable")
     parser.add_argument("--time-budget", default="9m", help="such as 90s, 9m or 2h")
     parser.add_argument("--channels-last", action="store_true")
-    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--graph", action="store_true", help="record the training step as a CUDA graph")
     parser.add_argument("--pack", type=Path, help="write a tar per finished run into this folder")
     parser.add_argument(
@@ -50,7 +49,7 @@ def main() -> int:
         return unpack(arguments.unpack, results_folder() / arguments.profile)
     profile = profiles.load(arguments.profile)
     planned = experiments.plan_all(arguments.experiment or experiments.EXPERIMENTS, profile)
-    how = Execution(channels_last=arguments.channels_last, compile=arguments.compile, graph=arguments.graph)
+    how = Execution(channels_last=arguments.channels_last, graph=arguments.graph)
     status = train_all(planned, parse_duration(arguments.time_budget), how)
     if arguments.pack:
         for config in planned:
