@@ -97,8 +97,6 @@ def train(
         str | None, typer.Option(help=f"Stop after 90s, 9m or 2h and exit with {UNFINISHED}; the same command goes on.")
     ] = None,
     device: Annotated[Device, typer.Option(help="auto takes a GPU if there is one.")] = Device.auto,
-    channels_last: Annotated[bool, typer.Option(help="Memory layout that is often faster on GPUs.")] = False,
-    graph: Annotated[bool, typer.Option(help="Record the training step as a CUDA graph: fastest on a GPU.")] = False,
     devices: Annotated[
         int, typer.Option(min=1, help="GPUs, or processes on a CPU, that share each batch; torchrun says it by itself.")
     ] = 1,
@@ -140,10 +138,8 @@ def train(
         label = f"[{number}/{len(configs)}] {what}, {schedule_name(config.training.schedule)}"
         how = Execution(
             device=device.value,
-            channels_last=channels_last,
             time_budget=deadline - time.monotonic(),
             label=label,
-            graph=graph,
             devices=devices,
         )
         status = train_run(config, folder, how)

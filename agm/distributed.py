@@ -204,13 +204,11 @@ def leads() -> bool:
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
-def check(config: RunConfig, world: World, devices: int, graph: bool) -> None:
+def check(config: RunConfig, world: World, devices: int) -> None:
     """Raises AgmError if the devices asked for, or those that torchrun started, cannot train a run together."""
     if world.size > 1 and devices not in (1, world.size):
         raise AgmError(f"{devices} devices were asked for, but {world.size} processes started; leave out --devices")
     devices, images = max(devices, world.size), config.training.batch_size
-    if devices > 1 and graph:
-        raise AgmError("a CUDA graph holds the steps of one GPU alone; leave out --graph, or train on one device")
     if images % devices:
         raise AgmError(f"batch_size={images} cannot be divided equally among {devices} devices; change one of them")
 

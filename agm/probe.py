@@ -47,7 +47,7 @@ def _step(config: RunConfig, batch: int, device: str) -> float:
     images, probed, scale = affordable(config, batch, TRAINED, device)
     execution = Execution(device=device, progress=False)
     networks = build(probed, execution)
-    update, place = stepper(networks, probed.training, execution), networks.fabric.device
+    update, place = stepper(networks, probed.training), networks.fabric.device
     size = config.data.image_size
     low, high = (torch.rand(images, 3, side, side, device=place) for side in (size // 2, size))
     mix = torch.zeros(images, device=place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,10 +18,11 @@ from agm import machine
 from agm.config import RunConfig, TrainingConfig
 from agm.critic import Critic, clip_weights
 from agm.distributed import World
-from agm.errors import AgmError
 from agm.generator import Generator
 from agm.losses import adversarial_loss, critic_loss, gradient_penalty, visual_loss
 from agm.schedule import Schedule
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,6 @@ class Execution:
 
     `device`: auto, cpu or cuda. `devices`: how many GPUs, or processes on a CPU, train the run together, as in
     `agm.distributed`; torchrun says it by itself.
-    `graph`: on a GPU, record the training step once as a CUDA graph and replay it, instead of launching its thousands
-    of kernels each time.
     `time_budget`: seconds until the run stops and saves itself.
     `checkpoint_interval`: seconds between checkpoints within an epoch; one is written after every epoch anyway.
     `label`: what the progress bar is headed with.
@@ -38,12 +38,10 @@ class Execution:
     """
 
     device: str = "auto"
-    channels_last: bool = False
     time_budget: float = math.inf
     checkpoint_interval: float = 120.0
     progress: bool = True
     label: str = ""
-    graph: bool = False
     wait: bool = True
     devices: int = 1
 
@@ -88,11 +86,11 @@ def build(config: RunConfig, execution: Execution, world: World | None = None) -
     generator, critic = Generator(config.generator), Critic(settings, config.data.image_size)
     world.share_moments(generator)
     world.share_moments(critic)
-    if execution.channels_last:
+    on_gpu = fabric.device.type == "cuda"
+    if on_gpu:  # faster there by a quarter and more
         generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         critic.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    adam: dict[str, Any] = {"lr": settings.learning_rate, "eps": settings.adam_epsilon}
-    adam["capturable"] = execution.graph and fabric.device.type == "cuda"
+    adam: dict[str, Any] = {"lr": settings.learning_rate, "eps": settings.adam_epsilon, "capturable": on_gpu}
     wrapped_generator, optimizer = fabric.setup(generator, torch.optim.Adam(generator.parameters(), **adam))
     wrapped_critic, critic_optimizer = fabric.setup(critic, torch.optim.Adam(critic.parameters(), **adam))
     average = copy.deepcopy(generator).requires_grad_(False) if settings.average else None
@@ -162,23 +160,31 @@ class Update(Protocol):
     def __call__(self, low: Tensor, target: Tensor, mix: Tensor, schedules: Sequence[Schedule] = ()) -> Tensor: ...
 
 
-def stepper(networks: Networks, settings: TrainingConfig, execution: Execution) -> Update:
-    """`train_step`, replayed from a CUDA graph if `execution` asks for that and there is a GPU.
-
-    Raises AgmError if the schedules are sampled: a graph always does the same.
-    """
-    if execution.graph and settings.sampling != "fixed":
-        sampling = settings.sampling
-        raise AgmError(f"{sampling=} draws other schedules in each step, a CUDA graph repeats one; leave out --graph")
-    if execution.graph and settings.decay != "none":
-        raise AgmError("decay changes the learning rate in each step, a CUDA graph repeats one; leave out --graph")
-    if execution.graph and networks.fabric.device.type == "cuda":
-        return GraphedStep(networks, settings)
+def stepper(networks: Networks, settings: TrainingConfig) -> Update:
+    """`train_step`; on a GPU replayed from a CUDA graph where one can repeat it."""
+    if networks.fabric.device.type == "cuda":
+        why = no_graph(networks, settings)
+        if not why:
+            return GraphedStep(networks, settings)
+        logger.info("training without a CUDA graph: %s", why)
     return lambda low, target, mix, schedules=(): train_step(networks, low, target, settings, mix, schedules)
 
 
+def no_graph(networks: Networks, settings: TrainingConfig) -> str:
+    """Why no CUDA graph can repeat the steps of a run; nothing if one can."""
+    reasons = {
+        f"sampling={settings.sampling} draws a schedule in each step": settings.sampling != "fixed",
+        f"decay={settings.decay} changes the learning rate in each step": settings.decay != "none",
+        "the gradients of several processes are averaged": networks.world.size > 1,
+    }
+    return ", ".join(reason for reason, holds in reasons.items() if holds)
+
+
 class GraphedStep:
-    """`train_step` as a CUDA graph. The first steps, and batches that are not full, run as usual."""
+    """`train_step` as a CUDA graph, which saves launching its thousands of kernels each time.
+
+    The first steps, and batches that are not full, run as usual; all do if the graph cannot be captured.
+    """
 
     WARM_UP = 3
 
@@ -186,10 +192,10 @@ class GraphedStep:
         self.networks, self.settings = networks, settings
         self.stream = torch.cuda.Stream(networks.fabric.device)  # type: ignore[no-untyped-call]
         self.graph: torch.cuda.CUDAGraph | None = None
-        self.steps = 0
+        self.steps, self.failed = 0, False
 
     def __call__(self, low: Tensor, target: Tensor, mix: Tensor, schedules: Sequence[Schedule] = ()) -> Tensor:
-        if len(low) != self.settings.batch_size:
+        if len(low) != self.settings.batch_size or self.failed:
             return train_step(self.networks, low, target, self.settings, mix)
         if self.steps < self.WARM_UP:
             self.steps += 1
@@ -200,14 +206,24 @@ class GraphedStep:
             current.wait_stream(self.stream)
             return losses
         if self.graph is None:
-            self.inputs = (low.clone(), target.clone(), mix.clone())
-            self.graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graph, stream=self.stream):
-                self.losses = train_step(self.networks, *self.inputs[:2], self.settings, self.inputs[2])
+            try:
+                self.graph = self._capture(low, target, mix)
+            except RuntimeError as error:
+                self.failed = True
+                logger.info("training without a CUDA graph: %s", str(error).splitlines()[0])
+                return train_step(self.networks, low, target, self.settings, mix)
         for own, given in zip(self.inputs, (low, target, mix), strict=True):
             own.copy_(given)
         self.graph.replay()
         return self.losses
+
+    def _capture(self, low: Tensor, target: Tensor, mix: Tensor) -> torch.cuda.CUDAGraph:
+        """Record the step without carrying it out."""
+        self.inputs = (low.clone(), target.clone(), mix.clone())
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=self.stream):
+            self.losses = train_step(self.networks, *self.inputs[:2], self.settings, self.inputs[2])
+        return graph
 
 
 def _fabric(device: str, precision: str, world: World) -> Fabric:

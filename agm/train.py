@@ -86,7 +86,7 @@ def train(config: RunConfig, folder: Path, execution: Execution | None = None) -
             return _finished(folder, lock)
     else:
         data.locate(config.data.dataset)  # a misspelt name should leave nothing behind
-    distributed.check(config, world, execution.devices, execution.graph)
+    distributed.check(config, world, execution.devices)
     if execution.devices > world.size:
         return launch(_train_in_child, (config, folder, execution, started), execution.device, execution.devices)
     sizes = f"batch_size {config.training.batch_size}, width {config.generator.width}"
@@ -135,7 +135,7 @@ def _train(config: RunConfig, folder: Path, execution: Execution, world: World) 
         progress.seconds = time.monotonic() - started
         checkpoint.save(folder / CHECKPOINT, config, networks, losses, good, progress)
 
-    update = stepper(networks, settings, execution)
+    update = stepper(networks, settings)
     steps = math.ceil(parts.train.per_epoch / settings.batch_size)
     bar = tqdm(
         total=settings.epochs * steps,

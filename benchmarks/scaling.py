@@ -89,7 +89,7 @@ def step_seconds(config: RunConfig, rounds: int) -> float:
     """The fastest of so many steps, after one that warms up."""
     execution = Execution(device="cpu", progress=False)
     networks = build(config, execution)
-    update = stepper(networks, config.training, execution)
+    update = stepper(networks, config.training)
     images, size = config.training.batch_size, config.data.image_size
     low, high = (torch.rand(images, 3, side, side) for side in (size // 2, size))
     found = []

@@ -21,21 +21,17 @@ from agm.config import DataConfig, GeneratorConfig, RunConfig, TrainingConfig
 from agm.counting import macs_per_iteration
 from agm.experiments import TABLE_1
 from agm.schedule import Schedule
-from agm.step import Execution, GraphedStep, Networks, Update, build, stepper
+from agm.step import Execution, GraphedStep, Networks, Update, build, stepper, train_step
 from benchmarks.straightforward import Straightforward
 
-VARIANTS: dict[str, dict[str, Any]] = {
-    "straightforward": {},  # benchmarks.straightforward
-    "eager": {},
-    "channels_last": {"channels_last": True},
-    "graph_channels_last": {"graph": True, "channels_last": True},
-}
+VARIANTS = ("straightforward", "eager", "library")
+"""The loop of `benchmarks.straightforward`, `train_step`, and what training makes of it: on a GPU, a CUDA graph."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", nargs="+", default=list(TABLE_1), help="ORL configurations")
-    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=VARIANTS)
+    parser.add_argument("--variants", nargs="+", default=VARIANTS, choices=VARIANTS)
     parser.add_argument("--schedule", default="NOAEL", help="AEL schedule")
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--image-size", type=int, default=64)
@@ -98,11 +94,12 @@ class Timed:
 
 
 def prepared(config: RunConfig, variant: str, device: str) -> tuple[Networks, Update]:
-    execution = Execution(device=device, **VARIANTS[variant])
-    networks = build(config, execution)
+    networks = build(config, Execution(device=device))
     if variant == "straightforward":
         networks.generator.__class__ = Straightforward  # it differs in nothing but `iterate`
-    return networks, stepper(networks, config.training, execution)
+    if variant == "library":
+        return networks, stepper(networks, config.training)
+    return networks, lambda low, target, mix, schedules=(): train_step(networks, low, target, config.training, mix)
 
 
 def peak_memory(config: RunConfig, variant: str) -> int:

@@ -19,12 +19,11 @@ from agm import calibrate, data
 from agm import train as training
 from agm.config import GeneratorConfig
 from agm.data import to_tensor
-from agm.errors import AgmError
 from agm.generator import Generator
 from agm.layers import IterationNorm
 from agm.runs import Run
 from agm.schedule import NAMED, NESTED, Schedule, candidates, sandwich
-from agm.step import Execution, build, stepper, train_step
+from agm.step import Execution, build, train_step
 from agm.train import train, trained
 
 QUIET = Execution(device="cpu", progress=False)
@@ -119,12 +118,6 @@ def test_the_critic_judges_the_full_schedules_last_image() -> None:
     image = fresh.generator(low, THREE[0])[-1]
     expected = fresh.critic(image).mean() - fresh.critic(target).mean()
     torch.testing.assert_close(losses[1], expected.detach())
-
-
-def test_a_graph_cannot_be_recorded_of_schedules_that_change() -> None:
-    config = tiny(sampling="any")
-    with pytest.raises(AgmError, match="leave out --graph"):
-        stepper(build(config, QUIET), config.training, Execution(device="cpu", graph=True))
 
 
 def test_training_really_takes_the_sampled_schedules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -173,17 +173,16 @@ def test_an_error_of_one_process_ends_both(how: str, error: type[Exception], sai
 
 
 @pytest.mark.parametrize(
-    ("world", "devices", "graph", "said"),
+    ("world", "devices", "said"),
     [
-        (World(), 3, False, r"^batch_size=8 cannot be divided equally among 3 devices"),
-        (World(), 2, True, r"^a CUDA graph holds the steps of one GPU alone"),
-        (World(0, 4), 2, False, r"^2 devices were asked for, but 4 processes started; leave out --devices"),
-        (World(0, 3), 1, False, r"^batch_size=8 cannot be divided equally among 3 devices"),
+        (World(), 3, r"^batch_size=8 cannot be divided equally among 3 devices"),
+        (World(0, 4), 2, r"^2 devices were asked for, but 4 processes started; leave out --devices"),
+        (World(0, 3), 1, r"^batch_size=8 cannot be divided equally among 3 devices"),
     ],
 )
-def test_what_devices_cannot_do(world: World, devices: int, graph: bool, said: str) -> None:
+def test_what_devices_cannot_do(world: World, devices: int, said: str) -> None:
     with pytest.raises(AgmError, match=said):
-        distributed.check(tiny(batch_size=8), world, devices, graph)
+        distributed.check(tiny(batch_size=8), world, devices)
 
 
 def test_more_gpus_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:

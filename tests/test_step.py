@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from support.runs import tiny
 from torch import nn
 
 from agm.critic import clip_weights
+from agm.distributed import World
 from agm.losses import visual_loss
-from agm.step import Execution, Networks, build, train_step
+from agm.step import Execution, Networks, build, no_graph, stepper, train_step
 
 QUIET = Execution(device="cpu", progress=False)
 
@@ -113,3 +115,35 @@ def test_both_networks_have_the_papers_optimizer() -> None:
     for optimizer in (networks.optimizer, networks.critic_optimizer):
         (group,) = optimizer.param_groups
         assert (group["lr"], group["eps"], group["betas"]) == (1e-4, 1e-5, (0.9, 0.999))
+
+
+@pytest.mark.parametrize(
+    ("fields", "processes", "why"),
+    [
+        ({}, 1, ""),
+        ({"sampling": "prefix"}, 1, "sampling=prefix draws a schedule in each step"),
+        ({"decay": "cosine"}, 1, "decay=cosine changes the learning rate in each step"),
+        ({}, 2, "the gradients of several processes are averaged"),
+    ],
+)
+def test_where_no_graph_can_repeat_the_steps(fields: dict[str, Any], processes: int, why: str) -> None:
+    config = tiny(**fields)
+    networks = dataclasses.replace(build(config, QUIET), world=World(size=processes))
+    assert no_graph(networks, config.training) == why
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_graph_gives_what_single_steps_give() -> None:
+    config = tiny(lipschitz="clipping")
+    random = torch.Generator().manual_seed(5)
+    batch = [torch.rand(size, generator=random).cuda() for size in ((8, 3, 8, 8), (8, 3, 16, 16), (8,))]
+    config = config.replace(batch_size=8)
+    found = []
+    for graphed in (True, False):
+        networks = build(config, Execution(device="cuda", progress=False))
+        networks.generator.train()
+        update = stepper(networks, config.training)
+        for _ in range(6):
+            losses = update(*batch) if graphed else train_step(networks, *batch[:2], config.training, batch[2])
+        found.append(losses.cpu())
+    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-4)

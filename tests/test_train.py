@@ -154,11 +154,6 @@ def test_the_kind_of_statistics_only_changes_the_evaluation(tmp_path: Path, plai
     assert run.curve().to_list() == plain.curve(statistics=statistics).to_list() != plain.curve().to_list()
 
 
-def test_channels_last_is_a_matter_of_layout_only(tmp_path: Path, plain: runs.Run) -> None:
-    run = trained(tiny(), tmp_path / "run", Execution(device="cpu", progress=False, channels_last=True))
-    torch.testing.assert_close(weights(run), weights(plain), rtol=1e-2, atol=1e-3)
-
-
 def test_the_same_run_twice_is_the_same(tmp_path: Path, plain: runs.Run) -> None:
     run = trained(tiny(), tmp_path / "run")
     for name in ("config.json", "metrics.csv", "generator.safetensors", "test.safetensors"):

@@ -10,7 +10,6 @@ times to train several runs side by side: on a CPU, one per core with OMP_NUM_TH
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import io
 import sys
 import tarfile
@@ -37,8 +36,6 @@ def main() -> int:
     parser.add_argument("--profile", default="reduced")
     parser.add_argument("--experiment", action="append", help="default: all of them; repeatable")
     parser.add_argument("--time-budget", default="9m", help="such as 90s, 9m or 2h")
-    parser.add_argument("--channels-last", action="store_true")
-    parser.add_argument("--graph", action="store_true", help="record the training step as a CUDA graph")
     parser.add_argument("--pack", type=Path, help="write a tar per finished run into this folder")
     parser.add_argument(
         "--weights", nargs="*", default=["nnnr"], help="ORL configurations, or run ids, whose weights are packed too"
@@ -49,8 +46,7 @@ def main() -> int:
         return unpack(arguments.unpack, results_folder() / arguments.profile)
     profile = profiles.load(arguments.profile)
     planned = experiments.plan_all(arguments.experiment or experiments.EXPERIMENTS, profile)
-    how = Execution(channels_last=arguments.channels_last, graph=arguments.graph)
-    status = train_all(planned, parse_duration(arguments.time_budget), how)
+    status = train_all(planned, parse_duration(arguments.time_budget))
     if arguments.pack:
         for config in planned:
             if _finished(config):
@@ -59,7 +55,7 @@ def main() -> int:
     return status
 
 
-def train_all(planned: list[RunConfig], budget: float, execution: Execution) -> int:
+def train_all(planned: list[RunConfig], budget: float) -> int:
     """Train in order until all is done (0), or until the budget is spent or a signal comes (UNFINISHED).
 
     Runs at which another process is are left to it, so several of these work side by side.
@@ -67,7 +63,7 @@ def train_all(planned: list[RunConfig], budget: float, execution: Execution) -> 
     deadline = time.monotonic() + budget
     for number, config in enumerate(planned, 1):
         label = f"[{number}/{len(planned)}] {config.generator.layers} {config.training.schedule}"
-        how = dataclasses.replace(execution, time_budget=deadline - time.monotonic(), label=label, wait=False)
+        how = Execution(time_budget=deadline - time.monotonic(), label=label, wait=False)
         if train(config, runs_folder() / config.id, how) == "interrupted":
             break
     if left := sum(not _finished(config) for config in planned):
