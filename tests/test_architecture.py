@@ -69,6 +69,7 @@ LIGHT = (
     "agm.errors",
     "agm.paths",
     "agm.code",
+    "agm.cost",
     "agm.cli",
 )
 FORBIDDEN = {

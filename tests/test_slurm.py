@@ -16,7 +16,7 @@ from support.checkout import BIN, copy
 from support.runs import RESULTS
 from support.slurm import MISSING, Slurm, slurm
 
-from agm import RunConfig, files, profiles
+from agm import RunConfig, cost, files, profiles
 from agm.step import Execution
 from agm.train import train
 from workflow import plan
@@ -161,5 +161,5 @@ def test_jobs_ask_for_what_training_needs(outcome: Outcome, configs: list[RunCon
         for job in outcome.jobs[number]:
             assert job["TresPerJob"] == "gres:gpu:1"
             assert job["CPUs/Task"] == "1"
-            assert job["MinMemoryNode"] == f"{plan.memory_mb(configs[number])}M"
+            assert job["MinMemoryNode"] == f"{cost.memory_mb(configs[number])}M"
             assert job["TimeLimit"] == f"00:{limit:02d}:00"

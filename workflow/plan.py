@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import itertools
 import json
 import math
 from functools import cache
@@ -12,9 +11,9 @@ from pathlib import Path
 import agm
 from agm import experiments, profiles
 from agm.config import RunConfig
+from agm.cost import cost
 from agm.errors import AgmError
 from agm.profiles import Profile
-from agm.schedule import Schedule
 
 PACKAGE = Path(agm.__file__).parent
 
@@ -34,15 +33,6 @@ SHOWN: dict[str, dict[str, dict[str, str]]] = {
 }
 """Notebooks that are executed once more for recorded runs: profile -> notebook -> parameters. Times are as recorded."""
 
-LAYER_COSTS = (0.25, 0.25, 1.0, 0.375)
-"""Layers 1 and 2 work at a quarter of the pixels, layer 4 has fewer channels."""
-OTHER_COST = 0.5
-"""Parts A, B and D and the critic, on the same scale."""
-
-PROGRAM_MB = 3000
-"""Python, torch and, on a GPU, CUDA."""
-KEPT_BYTES = 200
-"""Kept for the backward pass by pixel, channel and iteration: 140 for rrrr, and some to spare."""
 SHORTEST_MINUTES = 10
 """Less is not worth starting torch for."""
 
@@ -68,20 +58,6 @@ def recorded(notebook: str, profile: str, summaries: dict[str, str]) -> list[str
     if missing:
         raise AgmError(f"{len(missing)} runs of {notebook} are not recorded under profile {profile}: {missing[0]} ...")
     return [summaries[run.id] for run in runs]
-
-
-def cost(run: RunConfig) -> float:
-    """Roughly how long a run takes next to others of its profile; a ConvLSTM costs four times its plain twin."""
-    costs = [part * (4 if letter == "r" else 1) for part, letter in zip(LAYER_COSTS, run.generator.layers, strict=True)]
-    masks = Schedule.parse(run.training.schedule).masks
-    iterations = sum(OTHER_COST + sum(itertools.compress(costs, mask)) for mask in masks)
-    return iterations * run.data.fraction * run.training.epochs
-
-
-def memory_mb(run: RunConfig) -> int:
-    """Megabytes that training it takes, with Python and torch and some to spare: what a scheduler is asked for."""
-    pixels = run.training.batch_size * run.data.image_size**2
-    return PROGRAM_MB + math.ceil(KEPT_BYTES * pixels * run.generator.width * run.generator.iterations / 1e6)
 
 
 def minutes(jobs: list[list[RunConfig]], limit: int) -> list[int]:

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from hypothesis import strategies as st
 
-from agm import budget, checkpoint, files, measured, runs
+from agm import checkpoint, files, measured, runs
 from agm.anytime import planner, times
 from agm.anytime.export import CHAIN, OnnxStepper, export
 from agm.anytime.plain import Plain
@@ -137,12 +137,10 @@ def use_machine(folder: Path, content: bytes) -> None:
 
 
 def use_json(folder: Path, content: bytes) -> None:
-    """Measurements, and what `agm plan` keeps."""
+    """Measurements."""
     official.write(folder / "build" / "benchmarks" / "x.json", content)
-    official.write(folder / "build" / "plan-x.json", content)
     with mock.patch.dict("os.environ", AGM_HOME=str(folder)):
         measured.read("x", own=True)
-        budget.recalled("x")
 
 
 def _export() -> dict[str, bytes]:
