@@ -97,15 +97,12 @@ def train(
         str | None, typer.Option(help=f"Stop after 90s, 9m or 2h and exit with {UNFINISHED}; the same command goes on.")
     ] = None,
     device: Annotated[Device, typer.Option(help="auto takes a GPU if there is one.")] = Device.auto,
-    devices: Annotated[
-        int, typer.Option(min=1, help="GPUs, or processes on a CPU, that share each batch; torchrun says it by itself.")
-    ] = 1,
 ) -> None:
     """Train a run, or all runs of an experiment, and write a folder for each.
 
     What a profile leaves open is the paper's setting. A finished run is not trained again; an interrupted one goes on.
     Ctrl-C, SIGTERM and the time budget stop at the next step and save; after a crash, the last checkpoint counts.
-    Several devices train one run together: the same run, with the same batches, up to rounding.
+    Started by torchrun, several processes train one run together: the same run, up to rounding.
     """
     chosen = profiles.load(profile)
     named = {"layers": layers, "schedule": schedule, "dataset": dataset, "epochs": epochs, "seed": seed}
@@ -140,7 +137,6 @@ def train(
             device=device.value,
             time_budget=deadline - time.monotonic(),
             label=label,
-            devices=devices,
         )
         status = train_run(config, folder, how)
         if status == "interrupted":

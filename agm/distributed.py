@@ -18,6 +18,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
 
 from agm import machine
 from agm.config import RunConfig
@@ -29,10 +30,6 @@ PATIENCE = timedelta(days=1)
 
 STATUSES = ("", "finished", "diverged", "interrupted", "busy")
 """What the first process may tell the others."""
-
-
-class LostError(AgmError):
-    """Another process of the run has ended; it is that one's error that matters."""
 
 
 @dataclass
@@ -107,12 +104,21 @@ class World:
         """`torch.nn.functional.batch_norm` for training, with the moments of all shares of a batch together."""
         if not self.divided:
             return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, epsilon)
-        y, mean, var = _Norm.apply(x, weight, bias, epsilon, self.size)  # type: ignore[no-untyped-call]
+        values, axes = x.float(), (0, 2, 3)
+        mean = self._over_all(values.mean(axes, keepdim=True))  # (1, C, 1, 1)
+        centred = values - mean
+        var = self._over_all(centred.square().mean(axes, keepdim=True))
         count = self.size * x.numel() // x.shape[1]
-        running_mean.lerp_(mean, momentum)
-        running_var.lerp_(var * (count / (count - 1)), momentum)  # unbiased, as torch has it
-        shared: Tensor = y
-        return shared
+        with torch.no_grad():
+            running_mean.lerp_(mean.flatten(), momentum)
+            running_var.lerp_(var.flatten() * (count / (count - 1)), momentum)  # unbiased, as torch has it
+        y = centred * (var + epsilon).rsqrt() * weight[:, None, None] + bias[:, None, None]
+        return y.to(x.dtype)
+
+    def _over_all(self, share: Tensor) -> Tensor:
+        """The mean over the processes; differentiable."""
+        total: Tensor = all_reduce(share)  # type: ignore[no-untyped-call]
+        return total / self.size
 
 
 class _SharedBatchNorm(nn.BatchNorm2d):
@@ -135,62 +141,23 @@ class _SharedBatchNorm(nn.BatchNorm2d):
         return self.world.batch_norm(x, *moments, self.weight, self.bias, True, self.momentum, self.eps)
 
 
-class _Norm(torch.autograd.Function):
-    """Batch norm over `size` equal shares of a batch; returns the batch's mean and (biased) variance, too.
-
-    Backwards it gives the gradients of the sum of all processes' losses, which are averaged like all others.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, epsilon: float, size: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """x: (N / size, C, H, W) -> the same, (C,), (C,)."""
-        unused = torch.zeros_like(weight), torch.zeros_like(weight)  # without them, moments would have x's precision
-        means, variances = _gather(torch.stack(torch.batch_norm_update_stats(x, *unused, 1.0)), size).unbind(1)
-        mean = means.mean(0)  # (size, C) -> (C,)
-        var = (variances + (means - mean).square()).mean(0)  # within the shares and between them
-        ctx.save_for_backward(x, weight, mean, var)
-        ctx.epsilon, ctx.size = epsilon, size
-        ctx.mark_non_differentiable(mean, var)
-        return F.batch_norm(x, mean, var, weight, bias, False, 0.0, epsilon), mean, var
-
-    @staticmethod
-    @torch.autograd.function.once_differentiable  # the penalty's critic, differentiated twice, has no batch norm
-    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        x, weight, mean, var = ctx.saved_tensors
-        # As if the moments were constants ...
-        of_x, of_weight, of_bias = torch.ops.aten.native_batch_norm_backward(
-            gradient, x, weight, mean, var, None, None, False, ctx.epsilon, [True, True, True]
-        )
-        # ... and then through the moments: dx - w / s (mean(dy) + x_hat mean(dy x_hat)), x_hat = (x - mean) / s
-        slope, shift = _sum(torch.stack([of_weight, of_bias])) / (ctx.size * x.numel() // x.shape[1])
-        inverse = (var + ctx.epsilon).rsqrt()
-        factor = weight * inverse.square() * slope
-        offset = factor * mean - weight * inverse * shift
-        correction = torch.addcmul(offset[:, None, None], x, factor[:, None, None], value=-1)
-        return (of_x + correction).to(x.dtype), of_weight, of_bias, None, None
-
-
 def join(device: str) -> World:
-    """The processes that torchrun or `agm.launch` started, this one among them; where none did, this one alone."""
+    """The processes that torchrun started, this one among them; where it did not, this one alone.
+
+    They talk by gloo, and about what lies on GPUs by NCCL. Raises AgmError if there are fewer GPUs than processes.
+    """
     if not dist.is_initialized() and dist.is_torchelastic_launched() and int(os.environ["WORLD_SIZE"]) > 1:
-        initialise(device, "env://", int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+        backend, local = "gloo", int(os.environ["LOCAL_RANK"])
+        if machine.choose(device) == "cuda":
+            if local >= torch.cuda.device_count():
+                raise AgmError(f"process {local + 1} has no GPU of its own, torch sees {torch.cuda.device_count()}")
+            torch.cuda.set_device(local)
+            backend = "cpu:gloo,cuda:nccl"
+        dist.init_process_group(backend, timeout=PATIENCE)
         atexit.register(leave)
     if not dist.is_initialized():
         return World()
     return World(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
-
-
-def initialise(device: str, method: str, rank: int, size: int) -> None:
-    """Meet the other processes: by gloo, and for what lies on GPUs by NCCL."""
-    backend = "gloo"
-    if machine.choose(device) == "cuda":
-        local = int(os.environ["LOCAL_RANK"])
-        check_gpus(local + 1)
-        torch.cuda.set_device(local)
-        backend = "cpu:gloo,cuda:nccl"
-    dist.init_process_group(backend, init_method=method, timeout=PATIENCE, rank=rank, world_size=size)
 
 
 def leave() -> None:
@@ -204,19 +171,11 @@ def leads() -> bool:
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
-def check(config: RunConfig, world: World, devices: int) -> None:
-    """Raises AgmError if the devices asked for, or those that torchrun started, cannot train a run together."""
-    if world.size > 1 and devices not in (1, world.size):
-        raise AgmError(f"{devices} devices were asked for, but {world.size} processes started; leave out --devices")
-    devices, images = max(devices, world.size), config.training.batch_size
-    if images % devices:
-        raise AgmError(f"batch_size={images} cannot be divided equally among {devices} devices; change one of them")
-
-
-def check_gpus(wanted: int) -> None:
-    """Raises AgmError if there are fewer GPUs."""
-    if torch.cuda.device_count() < wanted:
-        raise AgmError(f"{wanted} GPUs were asked for, but torch sees {torch.cuda.device_count()}; lower --devices")
+def check(config: RunConfig, world: World) -> None:
+    """Raises AgmError if so many processes cannot train a run together."""
+    images = config.training.batch_size
+    if images % world.size:
+        raise AgmError(f"batch_size={images} cannot be divided equally among {world.size} processes; change one")
 
 
 def _sum(tensor: Tensor, operation: Any = dist.ReduceOp.SUM) -> Tensor:
@@ -224,19 +183,5 @@ def _sum(tensor: Tensor, operation: Any = dist.ReduceOp.SUM) -> Tensor:
     try:
         dist.all_reduce(total, operation)
     except RuntimeError as error:
-        raise _lost() from error
+        raise AgmError("another process has ended; the same command goes on from the last checkpoint") from error
     return total
-
-
-def _gather(tensor: Tensor, size: int) -> Tensor:
-    """One tensor of each process: (...) -> (size, ...)."""
-    gathered = [torch.empty_like(tensor) for _ in range(size)]
-    try:
-        dist.all_gather(gathered, tensor)
-    except RuntimeError as error:
-        raise _lost() from error
-    return torch.stack(gathered)
-
-
-def _lost() -> LostError:
-    return LostError("another process of this run has ended; the same command goes on from the last checkpoint")

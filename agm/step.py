@@ -29,8 +29,7 @@ logger = logging.getLogger(__name__)
 class Execution:
     """How a run is carried out: nothing here is part of a run's identity.
 
-    `device`: auto, cpu or cuda. `devices`: how many GPUs, or processes on a CPU, train the run together, as in
-    `agm.distributed`; torchrun says it by itself.
+    `device`: auto, cpu or cuda.
     `time_budget`: seconds until the run stops and saves itself.
     `checkpoint_interval`: seconds between checkpoints within an epoch; one is written after every epoch anyway.
     `label`: what the progress bar is headed with.
@@ -43,7 +42,6 @@ class Execution:
     progress: bool = True
     label: str = ""
     wait: bool = True
-    devices: int = 1
 
 
 @dataclass(frozen=True)

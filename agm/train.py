@@ -32,7 +32,6 @@ from agm.distributed import World
 from agm.errors import AgmError, enough_memory
 from agm.evaluate import METRICS, bicubic_baseline, evaluate, time_iterations
 from agm.generator import Generator
-from agm.launch import handled, launch
 from agm.schedule import Schedule, candidates, sandwich
 from agm.step import Execution, Networks, build, stepper
 
@@ -55,12 +54,15 @@ class Stop:
         self.reason = ""
 
     def __enter__(self) -> Stop:
-        self._held = contextlib.ExitStack()
-        self._held.enter_context(handled(self._on_signal))
+        self._previous = {}
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(ValueError):  # not in the main thread: no signals to catch
+                self._previous[number] = signal.signal(number, self._on_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._held.close()
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         self.reason = signal.Signals(number).name
@@ -72,7 +74,7 @@ class Stop:
 
 
 def train(config: RunConfig, folder: Path, execution: Execution | None = None) -> str:
-    """Train one run, or go on with it, in `folder`. Only one process at a time does, or several `devices` together.
+    """Train one run, or go on with it, in `folder`. Only one process at a time does, or several that torchrun started.
 
     Returns "finished"; "diverged" if the training loss stopped being finite (recorded like a finished run, since
     instability is a result); "interrupted" if it was stopped and a further call will go on; or "busy" if another
@@ -86,9 +88,7 @@ def train(config: RunConfig, folder: Path, execution: Execution | None = None) -
             return _finished(folder, lock)
     else:
         data.locate(config.data.dataset)  # a misspelt name should leave nothing behind
-    distributed.check(config, world, execution.devices)
-    if execution.devices > world.size:
-        return launch(_train_in_child, (config, folder, execution, started), execution.device, execution.devices)
+    distributed.check(config, world)
     sizes = f"batch_size {config.training.batch_size}, width {config.generator.width}"
     hint = f"lower one of {sizes}, image_size {config.data.image_size}; {folder} keeps its last checkpoint"
     with enough_memory(hint), contextlib.ExitStack() as held:
@@ -97,12 +97,6 @@ def train(config: RunConfig, folder: Path, execution: Execution | None = None) -
         status = status or _train(config, folder, replace(execution, time_budget=left), world)
         ended = world.rank == 0 and status not in ("interrupted", "busy")
         return world.first(_finished(folder, lock) if ended else status)
-
-
-def _train_in_child(config: RunConfig, folder: Path, execution: Execution, started: float) -> str:
-    """`train`, in one of the processes that it launched. Starting them took its time; the clock is the same for all."""
-    left = execution.time_budget - (time.monotonic() - started)
-    return train(config, folder, replace(execution, time_budget=left))
 
 
 def _claim(held: contextlib.ExitStack, lock: Path, folder: Path, execution: Execution) -> str:

@@ -33,7 +33,6 @@ CORE = {
     *(
         "agm.experiments",
         "agm.generator",
-        "agm.launch",
         "agm.layers",
         "agm.light",
         "agm.losses",

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from support.failing import fail
 from support.images import made_up
 from support.runs import RESULTS, tiny
-from support.together import QUIET, batch, train_all
+from support.together import QUIET, batch, in_two_processes, train_all
 
 from agm import RunConfig, distributed, files
 from agm.distributed import World
 from agm.errors import AgmError
-from agm.launch import launch
 from agm.runs import Run
 from agm.train import train
 
@@ -64,7 +58,7 @@ def together(tmp_path_factory: pytest.TempPathFactory, configs: dict[str, RunCon
         assert train(configs["any"], root / "handed over", QUIET) == "interrupted"
     diverging = tiny(learning_rate=1e20, train_images=32, adversarial_weight=0.0)
     runs = configs | {"handed over": configs["any"], "diverged": diverging}
-    assert launch(train_all, (root, runs, stopped), "cpu", 2) == "finished"
+    in_two_processes(train_all, root, runs, stopped)
     return root
 
 
@@ -159,62 +153,18 @@ def test_shares_of_a_batch() -> None:
     assert range(12)[World().share(12)] == range(12)
 
 
-@pytest.mark.parametrize(
-    ("how", "error", "said"),
-    [
-        ("mistake", AgmError, r"^images are upside down$"),
-        ("bug", RuntimeError, r"in process 2 of 2:\n(?s:.*)ZeroDivisionError: deep inside"),
-        ("kill", AgmError, r"^process 2 of 2 was ended by SIGKILL; the same command goes on"),
-    ],
-)
-def test_an_error_of_one_process_ends_both(how: str, error: type[Exception], said: str) -> None:
-    with pytest.raises(error, match=said):
-        launch(fail, (how,), "cpu", 2)
+def test_a_batch_must_be_divisible() -> None:
+    distributed.check(tiny(batch_size=8), World(0, 4))
+    with pytest.raises(AgmError, match=r"^batch_size=8 cannot be divided equally among 3 processes"):
+        distributed.check(tiny(batch_size=8), World(0, 3))
 
 
-@pytest.mark.parametrize(
-    ("world", "devices", "said"),
-    [
-        (World(), 3, r"^batch_size=8 cannot be divided equally among 3 devices"),
-        (World(0, 4), 2, r"^2 devices were asked for, but 4 processes started; leave out --devices"),
-        (World(0, 3), 1, r"^batch_size=8 cannot be divided equally among 3 devices"),
-    ],
-)
-def test_what_devices_cannot_do(world: World, devices: int, said: str) -> None:
-    with pytest.raises(AgmError, match=said):
-        distributed.check(tiny(batch_size=8), world, devices)
-
-
-def test_more_gpus_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(AgmError, match=r"^2 GPUs were asked for, but torch sees 1; lower --devices"):
-        launch(fail, ("",), "cuda", 2)
-
-
-def test_the_command_line_says_what_devices_cannot_do(agm_command: Callable[..., Any]) -> None:
-    result = agm_command("train", "--profile", "smoke", "--devices", "3", "--device", "cpu")
-    assert (result.code, result.out) == (1, "")
-    assert result.err.startswith("agm: batch_size=")
-    assert result.err.count("\n") == 1
-
-
-def test_sigterm_stops_devices_and_torchrun_goes_on(tmp_path: Path, configs: dict[str, RunConfig]) -> None:
-    fields = {"iterations": 2, "schedule": "xxxx (2)", "validation_images": 4, "test_images": 4, "epochs": 5}
+def test_torchrun(tmp_path: Path, configs: dict[str, RunConfig]) -> None:
+    fields = {"iterations": 2, "schedule": "xxxx (2)", "validation_images": 4, "test_images": 4, "epochs": 2}
     config = tiny(**fields, dataset=configs["any"].data.dataset, train_images=45)
     settings = [word for name, value in fields.items() for word in ("--set", f"{name}={value}")]
     options = ["--profile", "smoke", "--dataset", config.data.dataset, "--out", tmp_path, "--device", "cpu"]
     words = ["agm", "train", *map(str, options), *settings, "--set", "train_images=45", "--layers", "rnnr"]
-
-    devices = start("-m", *words, "--devices", "2")
-    deadline = time.monotonic() + 90
-    while not (tmp_path / config.id / "checkpoint.safetensors").exists() and devices.poll() is None:
-        assert time.monotonic() < deadline, "nothing happened"
-        time.sleep(0.01)
-    devices.send_signal(signal.SIGTERM)
-    assert ended(devices) == (75, "")
-    assert not (tmp_path / config.id / "summary.json").exists()
-
     torchrun = start("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", *words)
     code, out = ended(torchrun)
     assert code == 0

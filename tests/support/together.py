@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from torch import nn
 
 from agm import RunConfig, distributed, files, step
@@ -20,7 +24,21 @@ from agm.step import Execution
 QUIET = Execution(device="cpu", progress=False)
 
 
-def train_all(root: Path, runs: dict[str, RunConfig], stopped: dict[str, RunConfig]) -> str:
+def in_two_processes(function: Callable[..., None], *arguments: Any) -> None:
+    """Call it in each of two processes that have met, as torchrun would."""
+    with tempfile.TemporaryDirectory() as folder:
+        torch.multiprocessing.spawn(_work, (f"file://{folder}/store", function, arguments), nprocs=2)  # type: ignore[no-untyped-call]
+
+
+def _work(rank: int, store: str, function: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
+    function(*arguments)
+    distributed.leave()
+
+
+def train_all(root: Path, runs: dict[str, RunConfig], stopped: dict[str, RunConfig]) -> None:
     """Train runs until they end as their names say, others until the second process gets a signal in its third step.
 
     `normalise` as well.
@@ -34,7 +52,6 @@ def train_all(root: Path, runs: dict[str, RunConfig], stopped: dict[str, RunConf
                 _signal_in_step(3, patch)
             assert training.train(config, root / name, QUIET) == "interrupted"
     normalise(root, world)
-    return "finished"
 
 
 def _signal_in_step(number: int, patch: pytest.MonkeyPatch) -> None:
