@@ -20,12 +20,6 @@ from agm.schedule import NAMED, Schedule
 PAPER_NAMES = {"cars": "CARDATA", "faces": "FACEDATA", "geo": "GEODATA"}
 """What the paper calls its data sets, by role."""
 
-SUBSTITUTES = {
-    "f5f2cd5b74d02dcb28a55ad85b946ac95e72a8c0cf9400eb679a9a33befe65df": "Labeled Faces in the Wild",
-    "319ba9c662bb34bc207f3dd995ea07d01add7cde0a56f00d7cd0a4e2d3448587": "NAIP aerial tiles",
-}
-"""Prepared sets without a card that says so, that are not the paper's own: by the fingerprint that every run keeps."""
-
 STANDING = " standing in for "
 
 Numbers = dict[str, Any]
@@ -163,8 +157,7 @@ def _data_name(run: Run, role: str) -> str:
     dataset, stand_in = run.config.data.dataset, run.summary["data"]["stand_in"]
     if stand_in and dataset not in PAPER_NAMES:
         return f"{dataset}{STANDING}{paper}"
-    substitute = stand_in or SUBSTITUTES.get(run.summary["data"]["fingerprint"])
-    return f"{substitute}{STANDING}{paper}" if substitute else paper
+    return f"{stand_in}{STANDING}{paper}" if stand_in else paper
 
 
 def _listed(runs: Iterable[Run], name: str) -> str:

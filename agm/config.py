@@ -15,7 +15,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from typing import Any, Literal, TypeVar
 
 from agm.errors import AgmError, unknown
@@ -241,30 +241,13 @@ def from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
     for name in values:
         if name not in hints:
             raise unknown(f"{cls.__name__} field", str(name), hints)
-    return cls(**{n: _part(hints[n], v) if dataclasses.is_dataclass(hints[n]) else v for n, v in values.items()})
+    return cls(**{n: from_dict(hints[n], v) if dataclasses.is_dataclass(hints[n]) else v for n, v in values.items()})
 
 
-def _part(cls: Any, values: Mapping[str, Any]) -> Any:
-    """A nested configuration. Thousands of runs consist of the same few, and building one takes many checks."""
-    try:
-        return _remembered(cls, **values)
-    except TypeError:  # no mapping, or of what cannot be remembered
-        return from_dict(cls, values)
-
-
-@lru_cache(maxsize=1024, typed=True)  # typed: 1, 1.0 and True are equal, but not equally valid
-def _remembered(cls: Any, /, **values: Any) -> Any:
-    return from_dict(cls, values)
-
-
-_HINTS: dict[Any, dict[str, Any]] = {}
-
-
+@cache
 def _hints(cls: Any) -> dict[str, Any]:
-    """The type of every field, looked up once: that takes longer than all checks of the values."""
-    if cls not in _HINTS:
-        _HINTS[cls] = typing.get_type_hints(cls)
-    return _HINTS[cls]
+    """The type of every field. Looking them up takes longer than all checks of the values."""
+    return typing.get_type_hints(cls)
 
 
 def _check_types(config: Any) -> None:

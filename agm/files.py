@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import math
 import os
 import shutil
+import tempfile
 from collections.abc import Container, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import safetensors
+import yaml
 from filelock import FileLock, Timeout
 
 from agm.errors import AgmError
@@ -51,43 +53,25 @@ def locked(path: Path, seconds: float) -> Iterator[None]:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write beside the target, then rename: a reader, or a crash, sees the old file or the new one, never a part."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _only_writer(partial) as file:
-            file.truncate(0)
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            partial.chmod(0o644)  # whatever the umask: others may read results
-            partial.replace(path)
-    except OSError as error:
-        raise unwritable(path, error) from None
+    with contextlib.ExitStack() as clean:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(".partial", f".{path.name}.", path.parent)
+            clean.callback(Path(name).unlink, missing_ok=True)  # nothing is there any more if all went well
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(0o644)  # whatever the umask: others may read results
+            Path(name).replace(path)
+        except OSError as error:
+            raise unwritable(path, error) from None
 
 
-@contextmanager
-def _only_writer(partial: Path) -> Iterator[BinaryIO]:
-    """Open a file that one process at a time writes; its name is fixed, so what a killed one left is written over."""
-    while True:
-        with os.fdopen(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644), "r+b") as file:
-            with suppress(OSError):  # some file systems have no locks
-                fcntl.flock(file, fcntl.LOCK_EX)
-            if not _is(file, partial):
-                continue  # while we waited, its writer put it in its place
-            try:
-                yield file
-            except BaseException:
-                partial.unlink(missing_ok=True)
-                raise
-            return
-
-
-def _is(file: BinaryIO, path: Path) -> bool:
-    """Whether an open file is the one that has this name now."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
+def clear_partial(folder: Path) -> None:
+    """Remove what killed writers left in a folder into which nobody else writes now."""
+    for path in folder.glob(".*.partial"):
+        path.unlink()
 
 
 def copy_others(old: Path, new: Path, ours: Container[str]) -> None:
@@ -126,6 +110,17 @@ def read_json(path: Path) -> Any:
         raise AgmError(f"{path}: missing") from None
     except (OSError, ValueError, RecursionError) as error:
         raise AgmError(f"{path}: cannot be read as JSON ({error})") from None
+
+
+def read_yaml(path: Path) -> Any:
+    """Raises FileNotFoundError if the file is missing, AgmError if it is no YAML."""
+    try:
+        return yaml.safe_load(path.read_bytes())
+    except FileNotFoundError:
+        raise
+    # Besides its own errors, PyYAML raises whatever a wrong tag leads to.
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError, OSError) as error:
+        raise AgmError(f"{path}: cannot be read as YAML ({error or type(error).__name__})") from None
 
 
 def sha256(content: bytes) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import io
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -42,12 +43,7 @@ class Run:
     @classmethod
     def read(cls, folder: Path) -> Run:
         """Raises AgmError if the folder holds no finished run or its files do not belong together."""
-        return cls.of(_configuration(folder), folder)
-
-    @classmethod
-    def of(cls, config: RunConfig, folder: Path) -> Run:
-        """`read`, where the configuration has been read already."""
-        summary = files.read_json(folder / "summary.json")
+        config, summary = _configuration(folder), files.read_json(folder / "summary.json")
         if not isinstance(summary, dict) or summary.get("id") != config.id:
             raise AgmError(
                 f"{folder}: summary.json belongs to another configuration than config.json; delete the folder"
@@ -84,23 +80,11 @@ class Run:
 
     def curve(self, metric: str = "mse", statistics: Statistics | None = None) -> pd.Series[float]:
         """A validation metric averaged over the iterations, by epoch (Section III-A2); NaN if one is not finite."""
-        key = metric, statistics or self.config.generator.statistics
-        if key not in self._curves:
-            self._curves[key] = self._curve(*key)
-        return self._curves[key]
-
-    @cached_property
-    def _curves(self) -> dict[tuple[str, Statistics], pd.Series[float]]:
-        """Those that were asked for: claims ask thousands of times for the same ones."""
-        return {}
-
-    def _curve(self, metric: str, statistics: Statistics) -> pd.Series[float]:
+        statistics = statistics or self.config.generator.statistics
         records = self.metrics[self.metrics["statistics"] == statistics]
         epochs, which = np.unique(records["epoch"], return_inverse=True)
         means = np.bincount(which, records[metric], len(epochs)) / np.bincount(which, minlength=len(epochs))
-        curve = np.where(np.isfinite(means), means, np.nan)
-        curve.flags.writeable = False  # everyone gets the same one
-        return pd.Series(curve, index=pd.Index(epochs, name="epoch"), copy=False)
+        return pd.Series(np.where(np.isfinite(means), means, np.nan), index=pd.Index(epochs, name="epoch"))
 
     def test(self, metric: str = "mse", statistics: Statistics | None = None) -> np.ndarray:
         """A test metric of each iteration: (T,). NaN where it was not finite."""
@@ -158,23 +142,16 @@ def _configuration(folder: Path) -> RunConfig:
 
 
 def _records(text: str) -> np.ndarray:
-    """The text of metrics.csv -> (rows,) of RECORD. Raises ValueError.
-
-    Not by pandas, since claims read thousands of such files and it takes four times as long.
-    """
-    text = text.replace(",,", ",nan,").replace(",,", ",nan,").replace(",\n", ",nan\n")  # what pandas writes for NaN
-    header, *lines = text.splitlines() or [""]
-    names = header.split(",")
-    if not lines and not header:
+    """The text of metrics.csv -> (rows,) of RECORD. Raises ValueError."""
+    if not text.strip():
         return np.empty(0, RECORD)
-    if missing := [name for name in NEEDED if name not in names]:
+    frame = pd.read_csv(io.StringIO(text), float_precision="round_trip")
+    if missing := [name for name in NEEDED if name not in frame]:
         raise ValueError(f"it has no column {missing[0]}")
-    known = [name for name in names if name in (RECORD.names or ())]
-    records = np.full(len(lines), np.array((0, "", 0, *[np.nan] * 5), RECORD))
-    if lines:
-        kinds = [(name, RECORD[name]) for name in known]
-        read = np.loadtxt(lines, kinds, None, ",", usecols=[names.index(name) for name in known], ndmin=1)
-        records[known] = read
+    frame = frame.reindex(columns=list(RECORD.names or ())).astype({"epoch": int, "iteration": int})
+    records = np.empty(len(frame), RECORD)
+    for name in RECORD.names or ():
+        records[name] = frame[name].to_numpy()
     return records
 
 
@@ -253,17 +230,10 @@ def made_on_the_same_images(runs: Iterable[Run]) -> None:
             )
 
 
-def all_runs(root: Path | None = None, wanted: Callable[[RunConfig], bool] | None = None) -> list[Run]:
-    """The finished runs below a folder, in the order of their ids; by default those made here, then recorded ones.
-
-    `wanted`: by their configurations. Of others no more than that is read.
-    """
-    if root is None:
-        folders = (runs_folder(), *sorted(results_folder().glob("*/")))
-        return [run for folder in folders for run in all_runs(folder, wanted)]
-    finished = [path.parent for path in sorted(root.glob("*/summary.json"))]
-    configured = ((_configuration(folder), folder) for folder in finished)
-    return [Run.of(config, folder) for config, folder in configured if wanted is None or wanted(config)]
+def all_runs(root: Path | None = None) -> list[Run]:
+    """The finished runs below a folder, in the order of their ids; by default those made here, then recorded ones."""
+    roots = [root] if root else [runs_folder(), *sorted(results_folder().glob("*/"))]
+    return [Run.read(path.parent) for folder in roots for path in sorted(folder.glob("*/summary.json"))]
 
 
 def table(runs: Iterable[Run], missing: Iterable[RunConfig] = ()) -> pd.DataFrame:

@@ -113,6 +113,7 @@ def _train(config: RunConfig, folder: Path, execution: Execution, world: World) 
     settings, schedule = config.training, Schedule.parse(config.training.schedule)
     parts = data.splits(config.data)
     if world.rank == 0:
+        files.clear_partial(folder)
         files.write_json(folder / CONFIG, config.to_dict())
 
     networks = build(config, execution, world)

@@ -40,7 +40,7 @@ CORE = {
         "agm.metrics",
         "agm.paths",
     ),
-    *("agm.profiles", "agm.runs", "agm.schedule", "agm.step", "agm.train", "agm.yaml_files"),
+    *("agm.profiles", "agm.runs", "agm.schedule", "agm.step", "agm.train"),
     *(name for name in MODULES if name.startswith("agm.data") and not name.startswith("agm.data.official")),
 }
 """What a machine needs that only trains, evaluates and records."""
@@ -63,7 +63,6 @@ LIGHT = (
     "agm.config",
     "agm.schedule",
     "agm.profiles",
-    "agm.yaml_files",
     "agm.experiments",
     "agm.errors",
     "agm.paths",

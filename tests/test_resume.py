@@ -161,7 +161,7 @@ def test_a_part_of_a_file_that_a_kill_left_behind_does_no_harm(
 ) -> None:
     assert train(long, tmp_path, Execution(device="cpu", progress=False, time_budget=0.2)) == "interrupted"
     for name in ("checkpoint.safetensors", "metrics.csv", "summary.json"):
-        (tmp_path / f".{name}.partial").write_bytes(b"half a fi")
+        (tmp_path / f".{name}.abc.partial").write_bytes(b"half a fi")
     assert train(long, tmp_path, QUIET) == "finished"
     assert {path.name for path in tmp_path.iterdir()} == {*RESULTS, "summary.json"}
     assert results(tmp_path) == uninterrupted

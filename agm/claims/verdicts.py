@@ -219,8 +219,9 @@ def planned(profile: Profile) -> set[Recipe]:
 def gather(profile: Profile, statistics: Statistics | None = None, root: Path | None = None) -> Evidence:
     """The finished runs that a profile plans, with whatever seed; by default those made here and recorded ones."""
     wanted, found = planned(profile), dict[str, Run]()
-    for run in all_runs(root, lambda config: recipe(config) in wanted):
-        found.setdefault(run.config.id, run)
+    for run in all_runs(root):
+        if recipe(run.config) in wanted:
+            found.setdefault(run.config.id, run)
     return Evidence(found.values(), profile, statistics)
 
 

@@ -12,16 +12,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from agm import files, yaml_files
+from agm import files
 from agm.data.images import ImageSet, read_image
 from agm.errors import AgmError
 
 IMAGES, MANIFEST, CARD = "images.tar", "manifest.csv", "card.yml"
 COLUMNS = ("index", "source", "width", "height", "x1", "y1", "x2", "y2", "group", "sha256")
 SIZE = 64
-
-CUTTABLE_GROUPS = frozenset({"cars"})
-"""Sets without a card, by folder name, whose groups are classes that a split may cut, not persons or places."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +71,12 @@ def load(folder: Path) -> ImageSet:
 
 
 def read_card(folder: Path) -> Card:
-    """The set's card; where there is none, the folder's name decides. Raises AgmError if it cannot be understood."""
+    """The set's card; where there is none, the name is the folder's. Raises AgmError if it cannot be understood."""
     path = folder / CARD
     try:
-        fields = yaml_files.read(path)
+        fields = files.read_yaml(path)
     except FileNotFoundError:
-        return Card(folder.name, folder.name not in CUTTABLE_GROUPS)
+        return Card(folder.name, groups_leak=True)
     if not isinstance(fields, dict):
         raise AgmError(f"{path}: not a card; expected the fields name and groups_leak")
     if "sha256" in fields and not files.is_sealed(fields):  # older cards, and those made by hand, have none

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agm import yaml_files
+from agm import files
 from agm.config import DataConfig, GeneratorConfig, RunConfig, TrainingConfig, from_dict
 from agm.errors import AgmError, unknown
 
@@ -51,7 +51,7 @@ def load(name: str) -> Profile:
     if name not in names():
         raise unknown("profile", name, names())
     path = FOLDER / f"{name}.yml"
-    values = yaml_files.read(path)
+    values = files.read_yaml(path)
     try:
         return _profile(name, values)
     except AgmError as error:
