@@ -13,9 +13,9 @@ import json
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Literal, TypeVar
 
 from agm.errors import AgmError, unknown
@@ -237,15 +237,18 @@ def from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
     """Build a configuration dataclass from a mapping, nested ones included."""
     if not isinstance(values, Mapping):
         raise AgmError(f"{cls.__name__}: expected fields and values, got {values!r}")
-    hints = typing.get_type_hints(cls)
+    hints = _hints(cls)
     for name in values:
         if name not in hints:
             raise unknown(f"{cls.__name__} field", str(name), hints)
     return cls(**{n: from_dict(hints[n], v) if dataclasses.is_dataclass(hints[n]) else v for n, v in values.items()})
 
 
+_hints: Callable[[Any], dict[str, Any]] = cache(typing.get_type_hints)
+
+
 def _check_types(config: Any) -> None:
-    for name, hint in typing.get_type_hints(type(config)).items():
+    for name, hint in _hints(type(config)).items():
         value = getattr(config, name)
         if hint is float and type(value) is int and abs(value) < 2**1023:
             object.__setattr__(config, name, float(value))
