@@ -46,7 +46,8 @@ struct Job {
   const float* weights;               // (36, all gates, panels, inputs, PANEL)
   const float *bias, *share;          // to add: (gates * channels,); (N, H, W, gates * channels)
   float* kept;                        // where the convolution goes before anything is added, like `share`
-  const float *scale, *shift;         // NORM
+  const float *scale, *shift;         // NORM: (channels,), nullptr for 1 and 0
+  int32_t shift_step;                 // NORM: channels where the shift is an image, or else 0
   float leak;                         // NORM: slope below zero
   const float *peephole, *old_cell;   // GATES: (3, channels); (N, H, W, channels)
   float* cell;                        // GATES: may be old_cell
@@ -186,7 +187,8 @@ static void finish(const Job& job, const float* products, int64_t stride, int64_
     const int64_t place = pixel * job.channels + channel;
     if (job.kind == NORM) {
       const Vector x = y[0] < 0.f ? y[0] * job.leak : y[0];
-      at(job.out + place) = x * at(job.scale + channel) + at(job.shift + channel);
+      const Vector scaled = job.scale ? x * at(job.scale + channel) : x;
+      at(job.out + place) = job.shift ? scaled + at(job.shift + pixel * job.shift_step + channel) : scaled;
     } else if (job.kind == GATES) {
       update(job, y, place, channel);
     }
