@@ -113,7 +113,9 @@ class Engine:
             if self.layers[i].first(None) == 0:  # the next iteration will ask for the same gates
                 kept = list[Tensor]()
                 progress.share = (i, up, 0), kept
-            return self._source([features], up, kept=kept, whole=[features, blank]), self._of_blank(features, blank, i, up)
+            return self._source([features], up, kept=kept, whole=[features, blank]), self._of_blank(
+                features, blank, i, up
+            )
         share, b = self._share(progress, i, up), self.b(progress.previous, t)
         parts = [b] if state is None else [b, state[0]]
         return self._source(parts, up, skipped=self.config.width, whole=[features, b]), share

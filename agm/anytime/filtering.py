@@ -14,6 +14,7 @@ from agm.winograd import TILE, Convolution, Scratch, Strip, place, tiles
 Kept = list[Tensor]
 """Something that has the shape of a convolution's result, to be given back later, in the way its maker likes best."""
 
+
 class Source(NamedTuple):
     """What is convolved: images (N, H, W, C), side by side: the inputs from `skipped` on, and no others after them.
 

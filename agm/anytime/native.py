@@ -79,15 +79,22 @@ def library() -> ctypes.CDLL | None:
     return None
 
 
+WIDEST = 64
+"""Up to here numbers of channels may be no multiples of a vector: the kernels finish so many gates' at a time."""
+
+
 def fits(weight: Tensor, gates: int, width: int) -> bool:
     """Whether the kernels can do this convolution here: (gates * C, inputs, 3, 3).
 
-    Each of the images side by side that it will see must have a multiple of `width` channels.
+    Each of the images side by side that it will see must have `width` channels or a multiple of it.
     """
     if weight.dtype != torch.float32 or weight.device.type != "cpu":
         return False
     found = library()
-    return found is not None and not any(n % found.lanes() for n in (weight.shape[0] // gates, weight.shape[1], width))
+    if found is None:
+        return False
+    lanes, sizes = found.lanes(), (weight.shape[0] // gates, weight.shape[1], width)
+    return min(sizes) >= lanes and (sizes[0] % lanes == 0 or sizes[0] <= WIDEST)
 
 
 class NativeFiltering:
@@ -98,7 +105,7 @@ class NativeFiltering:
         found = library()
         assert found is not None
         self._library, self.all, self.channels, self.inputs = found, gates, weight.shape[0] // gates, weight.shape[1]
-        self._lanes, self._bias = found.lanes(), bias
+        self._lanes, self.bias = found.lanes(), bias
         panel = 2 * self._lanes
         shaped = factors(weight).view(36, self.inputs, gates, self.channels)  # (36, I, O)
         padded = torch.nn.functional.pad(shaped, (0, -self.channels % panel))
@@ -120,15 +127,16 @@ class NativeFiltering:
         shift: Tensor | None = None,
     ) -> Tensor:
         out = self._empty(source)
-        self._run(source, NORM, 0, out, share, leak=leak, bias=self._bias, scale=scale, shift=shift)
+        self._run(source, NORM, 0, out, share, leak=leak, bias=self.bias, scale=scale, shift=shift)
         return out
 
     def gates(
         self, source: Source, share: Kept | None, cell: Kept | None, peephole: Tensor | None, first: int
     ) -> tuple[Tensor, Kept]:
         out, old = self._empty(source), None if cell is None else cell[0]
-        new = self._empty(source) if old is None else old
-        bias = None if self._bias is None else self._bias[first * self.channels :]
+        in_place = old is not None and self.channels % self._lanes == 0  # some channels are done twice otherwise
+        new = old if in_place else self._empty(source)
+        bias = None if self.bias is None else self.bias[first * self.channels :]
         self._run(source, GATES, first, out, share, bias=bias, peephole=peephole, old_cell=old, cell=new)
         return out, [new]
 
@@ -146,7 +154,7 @@ class NativeFiltering:
         **more: Tensor | None,
     ) -> None:
         parts = [part.contiguous() for part in source.parts]
-        assert not any(part.shape[3] % self._lanes for part in parts)  # the kernels read whole vectors
+        assert all(part.shape[3] >= self._lanes for part in parts)  # the kernels read whole vectors
         named = {name: tensor.contiguous() for name, tensor in more.items() if tensor is not None}
         named |= {"weights": self.weight, "out": out}
         if share is not None:

@@ -18,7 +18,7 @@ from agm.anytime.filtering import Filtering, Kept, Source
 from agm.config import Statistics
 from agm.generator import SCALE
 from agm.layers import LEAK, ConvLSTM, ConvNormAct, IterationNorm, PlainLayer
-from agm.light import ConvAct, Contrast, ResidualLayer, SubPixel
+from agm.light import Contrast, ConvAct, ResidualLayer, SubPixel
 
 State = tuple[Tensor, Kept] | None
 """Hidden state (N, H, W, C), and the cell state; None before its first use."""
