@@ -134,8 +134,8 @@ class NativeFiltering:
         self, source: Source, share: Kept | None, cell: Kept | None, peephole: Tensor | None, first: int
     ) -> tuple[Tensor, Kept]:
         out, old = self._empty(source), None if cell is None else cell[0]
-        in_place = old is not None and self.channels % self._lanes == 0  # some channels are done twice otherwise
-        new = old if in_place else self._empty(source)
+        twice = self.channels % self._lanes > 0  # then some channels are done again, from the old cell
+        new = self._empty(source) if old is None or twice else old
         bias = None if self.bias is None else self.bias[first * self.channels :]
         self._run(source, GATES, first, out, share, bias=bias, peephole=peephole, old_cell=old, cell=new)
         return out, [new]

@@ -147,7 +147,7 @@ class Residual:
         if self._skip is None:
             size = parts[0].shape[:3]
             return parts[0] if len(parts) == 1 else torch.cat([part.expand(*size, -1) for part in parts], dim=3)
-        first, *rest = self._skip.split([part.shape[3] for part in parts])
+        first, *rest = torch.split(self._skip, [part.shape[3] for part in parts])
         around: Tensor = parts[0] @ first
         for part, weight in zip(parts[1:], rest, strict=True):
             around += part @ weight

@@ -42,7 +42,7 @@ TILE = 128
 GROUP_BYTES = 256 * 2**20
 """How much the tiles that are under way together may hold between their iterations."""
 WARM_UP = {"paper": (8, 24), "light": (8, 96)}
-"""Sides of the inputs that are timed where no machine profile is stored. On the light base small ones are mostly margin."""
+"""Sides of the inputs that are timed without a stored machine profile; small ones of the light base are all margin."""
 
 
 @dataclass(frozen=True)
