@@ -76,6 +76,7 @@ def test_the_generators_own_bits(path: Path, statistics: Any, schedule: str | No
 def test_the_default_engine_gives_the_same_but_for_rounding(path: Path) -> None:
     upscaler = AnytimeUpscaler.load(path, timed=False)
     assert isinstance(upscaler.stepper, Engine)
+    assert upscaler.tile == TILE
     image = np.asarray(upscaler.upscale(photograph()).image, dtype=int)
     assert np.abs(image - by_hand(path, photograph())[-1]).max() <= 1
 
@@ -348,7 +349,6 @@ def test_the_default_model_gains_most(home: Path) -> None:
 def test_the_recorded_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGM_HOME", str(ROOT))
     upscaler = AnytimeUpscaler.load(timed=False)
-    assert upscaler.tile == TILE
     assert model.weights() in RECORDED
     config = RunConfig.from_dict(files.read_tensors(model.weights())[1]["config"])
     assert str(upscaler.schedule) == config.training.schedule
