@@ -58,7 +58,7 @@ def upscale(
     if not source.is_dir():
         _check_free(out, force)
     with enough_memory(SMALLER):
-        from agm.anytime.upscaler import TILE, AnytimeUpscaler
+        from agm.anytime.upscaler import AnytimeUpscaler
         from agm.machine import choose
 
         _use_threads(threads)
@@ -66,7 +66,7 @@ def upscale(
             model,
             cast(Any, statistics),
             schedule,
-            TILE if tile is None else tile,
+            tile,
             choose(device),
             timed=seconds is not None,
         )

@@ -22,6 +22,8 @@ def used(seed: int = 0, **fields: Any) -> Generator:
     """A generator whose parameters and statistics are as varied as after training."""
     torch.manual_seed(seed)
     generator = Generator(GeneratorConfig(**{"width": 4, **fields})).eval()
+    if generator.config.base == "light":
+        torch.nn.init.normal_(generator.d.conv.weight, std=0.1)  # in place of the zeros that training starts from
     for module in generator.modules():
         if isinstance(module, IterationNorm):
             torch.nn.init.normal_(module.weight, 1.0, 0.5)  # some of them negative
@@ -49,8 +51,9 @@ SCHEDULES = ("A", "B", "NOAEL", "-x-x (2) - --xx (2) - xxxx (2)", "---x (3) - -x
 
 @pytest.mark.parametrize("layers", ORL_CONFIGURATIONS)
 @pytest.mark.parametrize("schedule", SCHEDULES)
-def test_every_network_under_every_schedule(layers: str, schedule: str) -> None:
-    generator = used(layers=layers)
+@pytest.mark.parametrize("base", ["paper", "light"])
+def test_every_network_under_every_schedule(layers: str, schedule: str, base: str) -> None:
+    generator = used(layers=layers, base=base)
     found, expected = images(generator, torch.rand(2, 3, 7, 6), Schedule.parse(schedule), "iteration")
     assert expected.std() > 0.01
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
@@ -59,8 +62,11 @@ def test_every_network_under_every_schedule(layers: str, schedule: str) -> None:
 @pytest.mark.parametrize("statistics", ["shared", "iteration"])
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"peephole": True}, {"residual": True}, {"feedback": "bicubic"}, {"upsampling": "bilinear"}],
-    ids=lambda fields: "".join(fields),
+    [
+        *({}, {"peephole": True}, {"residual": True}, {"feedback": "bicubic"}, {"upsampling": "bilinear"}),
+        *({"base": "light"}, {"base": "light", "peephole": True}, {"base": "light", "feedback": "bicubic"}),
+    ],
+    ids=lambda fields: " ".join(map(str, fields)),
 )
 def test_every_option_in_double_precision(fields: dict[str, Any], statistics: Statistics) -> None:
     for layers in ("rnrn", "nrnr"):
@@ -70,10 +76,15 @@ def test_every_option_in_double_precision(fields: dict[str, Any], statistics: St
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
-@given(height=st.integers(1, 9), width=st.integers(1, 9), layers=st.sampled_from(ORL_CONFIGURATIONS))
-@settings(max_examples=40)
-def test_every_size(height: int, width: int, layers: str) -> None:
-    generator = used(layers=layers, width=2).double()
+@given(
+    height=st.integers(1, 9),
+    width=st.integers(1, 9),
+    layers=st.sampled_from(ORL_CONFIGURATIONS),
+    base=st.sampled_from(["paper", "light"]),
+)
+@settings(max_examples=60)
+def test_every_size(height: int, width: int, layers: str, base: str) -> None:
+    generator = used(layers=layers, width=2, base=base).double()
     x = torch.rand(1, 3, height, width, dtype=torch.float64)
     found, expected = images(generator, x, Schedule.parse("---x (1) - xx-x (1) - xxxx (2)"), "iteration")
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)

@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from agm import GeneratorConfig, RunConfig
-from agm.anytime.engine import Engine
 from agm.anytime.plain import Mirrored, Plain, iterate
 from agm.config import ORL_CONFIGURATIONS
 from agm.counting import parameters
@@ -95,8 +94,6 @@ def test_steps_and_the_mirrored_stepper_agree_with_the_generator() -> None:
 def test_what_does_not_fit_is_refused_by_name() -> None:
     with pytest.raises(AgmError, match=r"feedback='features'.*base=light"):
         GeneratorConfig(feedback="features")
-    with pytest.raises(AgmError, match="base='light'"):
-        Engine(light())
     assert GeneratorConfig(base="light") == GeneratorConfig(base="light", feedback="features", residual=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +40,8 @@ def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def compare(layers: str, schedule: str, statistics: Statistics = "iteration", **fields: Any) -> None:
     """With the images in 64 bits."""
-    generator, exact = used(layers=layers, width=16, **fields), used(layers=layers, width=16, **fields).double()
+    fields = {"layers": layers, "width": 16, **fields}
+    generator, exact = used(**fields), used(**fields).double()
     torch.manual_seed(1)
     x, parsed = torch.rand(2, 3, 7, 6), Schedule.parse(schedule)
     engine = Engine(generator, statistics)
@@ -62,8 +64,12 @@ def test_every_network_under_every_schedule(layers: str, schedule: str) -> None:
 @pytest.mark.parametrize("statistics", ["shared", "iteration"])
 @pytest.mark.parametrize(
     "fields",
-    [{"peephole": True}, {"residual": True}, {"feedback": "bicubic"}, {"upsampling": "bilinear"}],
-    ids=lambda fields: "".join(fields),
+    [
+        *({"peephole": True}, {"residual": True}, {"feedback": "bicubic"}, {"upsampling": "bilinear"}),
+        *({"base": "light"}, {"base": "light", "feedback": "bicubic", "peephole": True}),
+        *({"base": "light", "width": 20}, {"base": "paper", "width": 20}),  # 20: no whole vectors
+    ],
+    ids=lambda fields: " ".join(map(str, fields.values())),
 )
 def test_every_option(fields: dict[str, Any], statistics: Statistics) -> None:
     for layers in ("rnrn", "nrnr"):
@@ -73,7 +79,8 @@ def test_every_option(fields: dict[str, Any], statistics: Statistics) -> None:
 def pair(outputs: int, inputs: int, gates: int) -> tuple[NativeFiltering, TorchFiltering, Tensor]:
     weight = torch.randn(outputs, inputs, 3, 3) / (3 * inputs**0.5)
     assert native.fits(weight, gates, 16)
-    return NativeFiltering(weight, gates), TorchFiltering(weight, gates, Scratch()), weight
+    bias = torch.randn(outputs)
+    return NativeFiltering(weight, bias, gates), TorchFiltering(weight, bias, gates, Scratch()), weight
 
 
 @needs_compiler
@@ -81,8 +88,8 @@ def pair(outputs: int, inputs: int, gates: int) -> tuple[NativeFiltering, TorchF
     n=st.integers(1, 3),
     height=st.integers(1, 21),
     width=st.integers(1, 21),
-    inputs=st.sampled_from([16, 48]),
-    outputs=st.sampled_from([16, 48, 144]),
+    inputs=st.sampled_from([16, 17, 48]),
+    outputs=st.sampled_from([16, 24, 31, 48, 144]),
     threads=st.integers(1, 3),
 )
 @settings(max_examples=40, deadline=None)
@@ -91,15 +98,19 @@ def test_any_size_on_any_number_of_threads(
 ) -> None:
     torch.manual_seed(0)
     found, _, weight = pair(outputs, inputs, 1)
-    x, bias = torch.randn(n, height, width, inputs), torch.randn(outputs)
+    x, around = torch.randn(n, height, width, inputs), torch.randn(n, height, width, outputs)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        (y,) = found.raw(Source([x]), bias)
+        (y,) = found.raw(Source([x]))
+        changed = found.norm(Source([x]), None, 0.2, shift=around)
     finally:
         torch.set_num_threads(before)
-    wanted = F.conv2d(x.permute(0, 3, 1, 2).double(), weight.double(), bias.double(), padding=1)
-    torch.testing.assert_close(y.permute(0, 3, 1, 2).double(), wanted, rtol=0, atol=3e-5)
+    wanted = F.conv2d(x.permute(0, 3, 1, 2).double(), weight.double(), padding=1).permute(0, 2, 3, 1)
+    torch.testing.assert_close(y.double(), wanted, rtol=0, atol=3e-5)
+    assert found.bias is not None
+    wanted = F.leaky_relu(wanted + found.bias, 0.2) + around
+    torch.testing.assert_close(changed.double(), wanted, rtol=0, atol=3e-5)
 
 
 @needs_compiler
@@ -107,7 +118,7 @@ def test_large_enough_for_several_chunks_and_blocks() -> None:
     torch.manual_seed(0)
     found, _, weight = pair(4 * 96, 256, 4)
     x = torch.randn(1, 50, 70, 256)
-    (y,) = found.raw(Source([x]), None, first=1)
+    (y,) = found.raw(Source([x]), first=1)
     wanted = F.conv2d(x.permute(0, 3, 1, 2).double(), weight[96:].double(), padding=1)
     torch.testing.assert_close(y.permute(0, 3, 1, 2).double(), wanted, rtol=0, atol=1e-4)
 
@@ -140,7 +151,7 @@ def in_strips(image: Tensor) -> Tensor:
 @needs_compiler
 def test_gates_far_from_zero() -> None:
     """Sigmoid and tanh where they no longer change, and what is not a number stays so."""
-    found, _, _ = pair(4 * 16, 16, 4)
+    found = NativeFiltering(torch.randn(4 * 16, 16, 3, 3), None, 4)
     values = torch.tensor([-1e30, -200.0, -30.0, 0.0, 30.0, 200.0, 1e30, torch.nan])
     added = values.view(1, 1, 8, 1).expand(1, 1, 8, 64).contiguous()
     cell = torch.full((1, 1, 8, 16), 0.5)
@@ -151,6 +162,15 @@ def test_gates_far_from_zero() -> None:
     torch.testing.assert_close(
         h[0, 0, :, 3].double(), torch.sigmoid(z) * torch.tanh(exact), rtol=0, atol=1e-6, equal_nan=True
     )
+
+
+@needs_compiler
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="of x86's registers")
+def test_numbers_too_small_to_be_fast_count_as_zero() -> None:
+    """1e-39, next to 2, would take the products a hundred times as long."""
+    found = NativeFiltering(torch.ones(16, 16, 3, 3), None, 1)
+    assert found.norm(Source([torch.full((1, 8, 8, 16), 1e-39)]), None, 1.0).count_nonzero() == 0
+    assert torch.full((1,), 1e-39).mul(2).item() > 0  # elsewhere they stay
 
 
 @needs_compiler

@@ -20,11 +20,13 @@ from support.runs import tiny
 from agm import files, load
 from agm.anytime import model, tiles
 from agm.anytime.engine import Engine
-from agm.anytime.plain import Plain, Stepper
+from agm.anytime.plain import Mirrored, Plain, Stepper
 from agm.anytime.upscaler import TILE, AnytimeUpscaler
-from agm.config import RunConfig
+from agm.config import GeneratorConfig, RunConfig
 from agm.data import to_tensor
 from agm.errors import AgmError
+from agm.generator import Generator
+from agm.schedule import Schedule
 
 ROOT = Path(__file__).parents[1]
 RECORDED = sorted((ROOT / "results").glob("*/*/generator.safetensors"))
@@ -74,6 +76,7 @@ def test_the_generators_own_bits(path: Path, statistics: Any, schedule: str | No
 def test_the_default_engine_gives_the_same_but_for_rounding(path: Path) -> None:
     upscaler = AnytimeUpscaler.load(path, timed=False)
     assert isinstance(upscaler.stepper, Engine)
+    assert upscaler.tile == TILE
     image = np.asarray(upscaler.upscale(photograph()).image, dtype=int)
     assert np.abs(image - by_hand(path, photograph())[-1]).max() <= 1
 
@@ -226,6 +229,9 @@ def test_the_default_network_leaves_no_seams_and_no_tint(monkeypatch: pytest.Mon
     monkeypatch.setenv("AGM_HOME", str(ROOT))
     pixels = np.ascontiguousarray(skimage.data.astronaut()[150:180, 180:250])
     upscaler = AnytimeUpscaler.load(timed=False)
+    assert isinstance(upscaler.stepper, Mirrored)
+    assert isinstance(upscaler.stepper.stepper, Engine)
+    assert upscaler.tile >= 256
     whole = np.asarray(upscaler.upscale(pixels / 255).image)
     flat = upscaler.upscale(np.full((20, 30, 3), (0, 255, 0), np.uint8)).image
     upscaler.tile = 64
@@ -264,6 +270,17 @@ def test_memory_between_iterations(path: Path, engine: type[Stepper]) -> None:
             held = [progress.context.features, image, image, *_tensors(getattr(progress, "memory", progress).states)]
             most = max(most, sum(t.nbytes for t in held + _tensors(getattr(progress, "share", None))))
         assert 0.8 < most / (upscaler.stepper.held_bytes([upscaler.schedule]) * 8 * 12) <= 1
+
+
+@pytest.mark.parametrize("layers", ["nnnn", "rnrn", "rrrr"])
+def test_memory_between_iterations_on_the_light_base(layers: str) -> None:
+    engine, schedule = Engine(Generator(GeneratorConfig(layers, 16, base="light"))), Schedule.parse("---x - xxxx (2)")
+    progress, most = engine.start(torch.rand(1, 3, 8, 12)), 0
+    for mask in schedule:
+        image = engine.step(progress, mask)
+        held = [*progress.context, progress.previous, image, *_tensors(progress.states), *_tensors(progress.share)]
+        most = max(most, sum(t.nbytes for t in held))
+    assert 0.8 < most / (engine.held_bytes([schedule]) * 8 * 12) <= 1
 
 
 def _tensors(value: Any) -> list[torch.Tensor]:
@@ -332,7 +349,6 @@ def test_the_default_model_gains_most(home: Path) -> None:
 def test_the_recorded_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGM_HOME", str(ROOT))
     upscaler = AnytimeUpscaler.load(timed=False)
-    assert upscaler.tile == TILE
     assert model.weights() in RECORDED
     config = RunConfig.from_dict(files.read_tensors(model.weights())[1]["config"])
     assert str(upscaler.schedule) == config.training.schedule

@@ -13,20 +13,20 @@ from agm.winograd import TILE, Convolution, Scratch, Strip, place, tiles
 
 Kept = list[Tensor]
 """Something that has the shape of a convolution's result, to be given back later, in the way its maker likes best."""
-Added = Kept | Tensor | None
-"""What is added to a convolution: what was kept of another one, or a bias."""
 
 
 class Source(NamedTuple):
     """What is convolved: images (N, H, W, C), side by side: the inputs from `skipped` on, and no others after them.
 
     `up`: the first is half as high and wide, and is upsampled (nearest). `kept`: where the convolution alone is put.
+    `whole`: all that the layer sees, where the parts are not all; a part of it may be one pixel that stands for all.
     """
 
     parts: list[Tensor]
     skipped: int = 0
     up: bool = False
     kept: Kept | None = None
+    whole: list[Tensor] | None = None
 
     @property
     def size(self) -> tuple[int, int, int]:
@@ -36,16 +36,26 @@ class Source(NamedTuple):
 
 
 class Filtering(Protocol):
-    """A zero-padded 3x3 convolution for `gates` results side by side, all of them or those from gate `first` on."""
+    """A zero-padded 3x3 convolution for `gates` results side by side, all of them or those from gate `first` on.
 
-    def raw(self, source: Source, added: Added, first: int = 0) -> Kept:
-        """The convolution."""
+    `share`: what was kept of the same convolution for its other inputs, to be added.
+    """
 
-    def norm(self, source: Source, added: Added, leak: float, scale: Tensor, shift: Tensor) -> Tensor:
-        """Leaky ReLU of slope `leak`, then scale and shift, (C,) each -> (N, H, W, C)."""
+    def raw(self, source: Source, first: int = 0) -> Kept:
+        """The convolution, without the bias."""
+
+    def norm(
+        self,
+        source: Source,
+        share: Kept | None,
+        leak: float,
+        scale: Tensor | None = None,
+        shift: Tensor | None = None,
+    ) -> Tensor:
+        """With the bias; leaky ReLU of slope `leak`; scale, (C,), and shift, (C,) or an image -> (N, H, W, C)."""
 
     def gates(
-        self, source: Source, added: Added, cell: Kept | None, peephole: Tensor | None, first: int
+        self, source: Source, share: Kept | None, cell: Kept | None, peephole: Tensor | None, first: int
     ) -> tuple[Tensor, Kept]:
         """The gate and state equations of Section II-C -> h, (N, H, W, C), and the cell, in whose place it may be put.
 
@@ -56,28 +66,36 @@ class Filtering(Protocol):
 class TorchFiltering:
     """Winograd's, strip by strip: what stays in its pixel, such as a cell, is kept in strips."""
 
-    def __init__(self, weight: Tensor, gates: int, scratch: Scratch) -> None:
-        """weight: (gates * C, inputs, 3, 3)."""
-        self.channels = weight.shape[0] // gates
+    def __init__(self, weight: Tensor, bias: Tensor | None, gates: int, scratch: Scratch) -> None:
+        """weight: (gates * C, inputs, 3, 3); bias: (gates * C,)."""
+        self.channels, self.bias = weight.shape[0] // gates, bias
         self.convolution = Convolution(weight, scratch)
 
-    def raw(self, source: Source, added: Added, first: int = 0) -> Kept:
-        return [strip.y.clone() for strip in self._strips(source, added, first)]
+    def raw(self, source: Source, first: int = 0) -> Kept:
+        return [strip.y.clone() for strip in self._strips(source, first)]
 
-    def norm(self, source: Source, added: Added, leak: float, scale: Tensor, shift: Tensor) -> Tensor:
+    def norm(
+        self,
+        source: Source,
+        share: Kept | None,
+        leak: float,
+        scale: Tensor | None = None,
+        shift: Tensor | None = None,
+    ) -> Tensor:
         image = None
-        for strip in self._strips(source, added, 0):
+        for strip in self._sums(source, share, 0):
             image = self._whole_tiles(strip.y, source.size) if image is None else image
             y = F.leaky_relu_(strip.y, leak) if leak < 1 else strip.y
-            place(Strip(strip.first, torch.addcmul(shift, y, scale, out=y)), image)
+            place(Strip(strip.first, y if scale is None else y.mul_(scale)), image)
         assert image is not None
-        return image[:, : source.size[1], : source.size[2]]
+        image = image[:, : source.size[1], : source.size[2]]
+        return image if shift is None else image.add_(shift)
 
     def gates(
-        self, source: Source, added: Added, cell: Kept | None, peephole: Tensor | None, first: int
+        self, source: Source, share: Kept | None, cell: Kept | None, peephole: Tensor | None, first: int
     ) -> tuple[Tensor, Kept]:
         image, cells = None, []
-        for number, strip in enumerate(self._strips(source, added, first)):
+        for number, strip in enumerate(self._sums(source, share, first)):
             image = self._whole_tiles(strip.y, source.size) if image is None else image
             new, h = self._update(strip.y, None if cell is None else cell[number], peephole)
             place(Strip(strip.first, h), image)
@@ -85,14 +103,18 @@ class TorchFiltering:
         assert image is not None
         return image[:, : source.size[1], : source.size[2]], cells
 
-    def _strips(self, source: Source, added: Added, first: int) -> Iterator[Strip]:
+    def _strips(self, source: Source, first: int) -> Iterator[Strip]:
         inputs = slice(source.skipped, source.skipped + sum(part.shape[3] for part in source.parts))
-        strips = self.convolution(source.parts, inputs, slice(first * self.channels, None), source.up)
-        for number, strip in enumerate(strips):
+        return self.convolution(source.parts, inputs, slice(first * self.channels, None), source.up)
+
+    def _sums(self, source: Source, share: Kept | None, first: int) -> Iterator[Strip]:
+        for number, strip in enumerate(self._strips(source, first)):
             if source.kept is not None:
                 source.kept.append(strip.y.clone())
-            if added is not None:
-                strip.y.add_(added[number] if isinstance(added, list) else added)
+            if share is not None:
+                strip.y.add_(share[number])
+            if self.bias is not None:
+                strip.y.add_(self.bias[first * self.channels :])
             yield strip
 
     def _whole_tiles(self, like: Tensor, size: tuple[int, int, int]) -> Tensor:

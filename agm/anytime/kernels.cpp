@@ -7,6 +7,9 @@
 #include <cstdint>
 #include <new>
 #include <vector>
+#ifdef __SSE2__
+#include <xmmintrin.h>
+#endif
 
 #ifdef __AVX512F__
 constexpr int LANES = 16, MOST_ROWS = 14;  // of a vector; of a product that fits the registers
@@ -28,6 +31,15 @@ constexpr float INTO[6][6] = {{1, -1.5f, -2, 1.5f, 1, 0},   {0, -1, 0.5f, 2.5f, 
                               {0, -2, -1, 2, 1, 0},         {0, 0.5f, -1, -0.5f, 1, 0},  {0, 1, -1.5f, -2, 1.5f, 1}};
 constexpr float OUT[4][6] = {{1, 1, 1, 1, 1, 0}, {0, 1, -1, 0.5f, -2, 0}, {0, 1, 1, 0.25f, 4, 0}, {0, 1, -1, 0.125f, -8, 1}};
 
+// Numbers too small for a float's full precision count as zero while this lives: they take a hundred times as long.
+struct NoDenormals {
+#ifdef __SSE2__
+  const unsigned before = _mm_getcsr();
+  NoDenormals() { _mm_setcsr(before | 0x8040); }
+  ~NoDenormals() { _mm_setcsr(before); }
+#endif
+};
+
 enum Kind : int32_t { RAW, NORM, GATES };
 
 struct Part {
@@ -46,7 +58,8 @@ struct Job {
   const float* weights;               // (36, all gates, panels, inputs, PANEL)
   const float *bias, *share;          // to add: (gates * channels,); (N, H, W, gates * channels)
   float* kept;                        // where the convolution goes before anything is added, like `share`
-  const float *scale, *shift;         // NORM
+  const float *scale, *shift;         // NORM: (channels,), nullptr for 1 and 0
+  int32_t shift_step;                 // NORM: channels where the shift is an image, or else 0
   float leak;                         // NORM: slope below zero
   const float *peephole, *old_cell;   // GATES: (3, channels); (N, H, W, channels)
   float* cell;                        // GATES: may be old_cell
@@ -76,7 +89,8 @@ static void see(const Part& part, const Job& job, int image, int top, int left, 
     const int64_t pixel = (static_cast<int64_t>(image) * height + (row >> part.up)) * width + (column >> part.up);
     pixels[i] = inside ? part.data + pixel * part.channels : nullptr;
   }
-  for (int c = 0; c < part.channels; c += LANES) {
+  for (int start = 0; start < part.channels; start += LANES) {
+    const int c = std::min(start, part.channels - LANES);  // the last vector may see some channels again
     Vector patch[36], half[36], whole[6];
     for (int i = 0; i < 36; ++i) patch[i] = pixels[i] ? at(pixels[i] + c) : Vector{};
 #pragma GCC unroll 6
@@ -101,34 +115,31 @@ static inline __attribute__((always_inline)) void leave(const float* products, i
   for (int i = 0; i < 4; ++i) transform(OUT, half + 6 * i, 1, pixels + 4 * i, 1);
 }
 
-// (ROWS, depth) times a panel (depth, PANEL), in registers.
-template <int ROWS>
+// (ROWS, depth) times the first VECTORS vectors of a panel (depth, PANEL), in registers.
+template <int ROWS, int VECTORS>
 static void multiply(const float* a, int64_t stride_a, const float* panel, int depth, int ahead, float* c, int64_t stride_c) {
-  Vector sum[ROWS][2] = {};
+  Vector sum[ROWS][VECTORS] = {};
   for (int k = 0; k < depth; ++k, panel += PANEL) {
     // The next panel comes from far away: its way must begin now.
-    __builtin_prefetch(panel + ahead, 0, 2);
-    __builtin_prefetch(panel + ahead + LANES, 0, 2);
-    const Vector left = at(panel), right = at(panel + LANES);
+#pragma GCC unroll 2
+    for (int v = 0; v < VECTORS; ++v) __builtin_prefetch(panel + ahead + v * LANES, 0, 2);
 #pragma GCC unroll 16
-    for (int row = 0; row < ROWS; ++row) {
-      sum[row][0] += a[row * stride_a + k] * left;
-      sum[row][1] += a[row * stride_a + k] * right;
-    }
+    for (int row = 0; row < ROWS; ++row)
+#pragma GCC unroll 2
+      for (int v = 0; v < VECTORS; ++v) sum[row][v] += a[row * stride_a + k] * at(panel + v * LANES);
   }
 #pragma GCC unroll 16
-  for (int row = 0; row < ROWS; ++row) {
-    at(c + row * stride_c) = sum[row][0];
-    at(c + row * stride_c + LANES) = sum[row][1];
-  }
+  for (int row = 0; row < ROWS; ++row)
+#pragma GCC unroll 2
+    for (int v = 0; v < VECTORS; ++v) at(c + row * stride_c + v * LANES) = sum[row][v];
 }
 
-template <int ROWS = MOST_ROWS>
+template <int VECTORS, int ROWS = MOST_ROWS>
 static void multiply(int rows, const float* a, int64_t stride_a, const float* panel, int depth, int ahead, float* c, int64_t stride_c) {
   if (rows == ROWS)
-    multiply<ROWS>(a, stride_a, panel, depth, ahead, c, stride_c);
+    multiply<ROWS, VECTORS>(a, stride_a, panel, depth, ahead, c, stride_c);
   else if constexpr (ROWS > 1)
-    multiply<ROWS - 1>(rows, a, stride_a, panel, depth, ahead, c, stride_c);
+    multiply<VECTORS, ROWS - 1>(rows, a, stride_a, panel, depth, ahead, c, stride_c);
 }
 
 // e to the x, within 2e-7 of it; 40 is as good as infinity for what is made of it, and its square is still a number.
@@ -186,7 +197,8 @@ static void finish(const Job& job, const float* products, int64_t stride, int64_
     const int64_t place = pixel * job.channels + channel;
     if (job.kind == NORM) {
       const Vector x = y[0] < 0.f ? y[0] * job.leak : y[0];
-      at(job.out + place) = x * at(job.scale + channel) + at(job.shift + channel);
+      const Vector scaled = job.scale ? x * at(job.scale + channel) : x;
+      at(job.out + place) = job.shift ? scaled + at(job.shift + pixel * job.shift_step + channel) : scaled;
     } else if (job.kind == GATES) {
       update(job, y, place, channel);
     }
@@ -215,6 +227,7 @@ extern "C" int convolve(const Job* which, int threads) {
   int failed = 0;
 #pragma omp parallel for schedule(dynamic) num_threads(threads) reduction(| : failed)
   for (int n = 0; n < chunks; ++n) {
+    [[maybe_unused]] const NoDenormals meanwhile;
     const int first = n * chunk, count = std::min(tiles, first + chunk) - first;
     // Kept for the next time: fresh memory costs as much time as the sums themselves.
     static thread_local std::vector<float> buffer;
@@ -243,13 +256,16 @@ extern "C" int convolve(const Job* which, int threads) {
           for (int c = 0; c < wide; c += PANEL) {
             const int64_t column = (static_cast<int64_t>(p) * job.all + job.first + gate) * padded + from + c;
             const float* panel = job.weights + column * job.inputs + job.skipped * PANEL;
+            const auto times = job.channels - from - c > LANES ? multiply<2> : multiply<1>;
             for (int row = 0; row < count; row += some)
-              multiply(std::min(some, count - row), seen + p * seen_stride + static_cast<int64_t>(row) * depth, depth, panel, depth,
+              times(std::min(some, count - row), seen + p * seen_stride + static_cast<int64_t>(row) * depth, depth, panel, depth,
                        job.inputs * PANEL, made + p * made_stride + static_cast<int64_t>(row) * width + gate * block + c, width);
           }
       for (int tile = 0; tile < count; ++tile)
-        for (int c = 0; c < std::min(block, job.channels - from); c += LANES)
+        for (int start = 0; start < std::min(block, job.channels - from); start += LANES) {
+          const int c = std::min(start, job.channels - LANES - from);
           finish(job, made + static_cast<int64_t>(tile) * width + c, made_stride, block, image(tile), top(tile), left(tile), from + c);
+        }
     }
   }
   return failed;

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from agm import files
-from agm.anytime.filtering import Added, Kept, Source
+from agm.anytime.filtering import Kept, Source
 from agm.errors import AgmError
 from agm.winograd import factors
 
@@ -44,6 +44,7 @@ class Job(ctypes.Structure):
         *((name, ctypes.c_int32) for name in ("images", "height", "width", "kind", "skipped", "inputs")),
         *((name, ctypes.c_int32) for name in ("first", "gates", "all", "channels")),
         *((name, ctypes.c_void_p) for name in ("weights", "bias", "share", "kept", "scale", "shift")),
+        ("shift_step", ctypes.c_int32),
         ("leak", ctypes.c_float),
         *((name, ctypes.c_void_p) for name in ("peephole", "old_cell", "cell", "out")),
     )
@@ -78,26 +79,33 @@ def library() -> ctypes.CDLL | None:
     return None
 
 
+WIDEST = 64
+"""Up to here numbers of channels may be no multiples of a vector: the kernels finish so many gates' at a time."""
+
+
 def fits(weight: Tensor, gates: int, width: int) -> bool:
     """Whether the kernels can do this convolution here: (gates * C, inputs, 3, 3).
 
-    Each of the images side by side that it will see must have a multiple of `width` channels.
+    Each of the images side by side that it will see must have `width` channels or a multiple of it.
     """
     if weight.dtype != torch.float32 or weight.device.type != "cpu":
         return False
     found = library()
-    return found is not None and not any(n % found.lanes() for n in (weight.shape[0] // gates, weight.shape[1], width))
+    if found is None:
+        return False
+    lanes, sizes = found.lanes(), (weight.shape[0] // gates, weight.shape[1], width)
+    return min(sizes) >= lanes and (sizes[0] % lanes == 0 or sizes[0] <= WIDEST)
 
 
 class NativeFiltering:
     """`Filtering` by the kernels. What is kept is one image, (N, H, W, gates * C); a cell's place is used again."""
 
-    def __init__(self, weight: Tensor, gates: int) -> None:
-        """weight: (gates * C, inputs, 3, 3), for which it `fits`."""
+    def __init__(self, weight: Tensor, bias: Tensor | None, gates: int) -> None:
+        """weight: (gates * C, inputs, 3, 3), for which it `fits`; bias: (gates * C,)."""
         found = library()
         assert found is not None
         self._library, self.all, self.channels, self.inputs = found, gates, weight.shape[0] // gates, weight.shape[1]
-        self._lanes = found.lanes()
+        self._lanes, self.bias = found.lanes(), bias
         panel = 2 * self._lanes
         shaped = factors(weight).view(36, self.inputs, gates, self.channels)  # (36, I, O)
         padded = torch.nn.functional.pad(shaped, (0, -self.channels % panel))
@@ -105,22 +113,31 @@ class NativeFiltering:
         panels = padded.view(36, self.inputs, gates, -1, panel)
         self.weight: Tensor = panels.permute(0, 2, 3, 1, 4).contiguous()
 
-    def raw(self, source: Source, added: Added, first: int = 0) -> Kept:
+    def raw(self, source: Source, first: int = 0) -> Kept:
         out = self._empty(source, self.all - first)
-        self._run(source, added, RAW, first, out)
+        self._run(source, RAW, first, out)
         return [out]
 
-    def norm(self, source: Source, added: Added, leak: float, scale: Tensor, shift: Tensor) -> Tensor:
+    def norm(
+        self,
+        source: Source,
+        share: Kept | None,
+        leak: float,
+        scale: Tensor | None = None,
+        shift: Tensor | None = None,
+    ) -> Tensor:
         out = self._empty(source)
-        self._run(source, added, NORM, 0, out, leak=leak, scale=scale, shift=shift)
+        self._run(source, NORM, 0, out, share, leak=leak, bias=self.bias, scale=scale, shift=shift)
         return out
 
     def gates(
-        self, source: Source, added: Added, cell: Kept | None, peephole: Tensor | None, first: int
+        self, source: Source, share: Kept | None, cell: Kept | None, peephole: Tensor | None, first: int
     ) -> tuple[Tensor, Kept]:
         out, old = self._empty(source), None if cell is None else cell[0]
-        new = self._empty(source) if old is None else old
-        self._run(source, added, GATES, first, out, peephole=peephole, old_cell=old, cell=new)
+        twice = self.channels % self._lanes > 0  # then some channels are done again, from the old cell
+        new = self._empty(source) if old is None or twice else old
+        bias = None if self.bias is None else self.bias[first * self.channels :]
+        self._run(source, GATES, first, out, share, bias=bias, peephole=peephole, old_cell=old, cell=new)
         return out, [new]
 
     def _empty(self, source: Source, gates: int = 1) -> Tensor:
@@ -129,20 +146,19 @@ class NativeFiltering:
     def _run(
         self,
         source: Source,
-        added: Added,
         kind: int,
         first: int,
         out: Tensor,
+        share: Kept | None = None,
         leak: float = 1.0,
         **more: Tensor | None,
     ) -> None:
         parts = [part.contiguous() for part in source.parts]
-        assert not any(part.shape[3] % self._lanes for part in parts)  # the kernels read whole vectors
-        named = {"weights": self.weight, "out": out, **more}
-        if isinstance(added, list):
-            named["share"] = added[0]
-        elif added is not None:
-            named["bias"] = added.contiguous()
+        assert all(part.shape[3] >= self._lanes for part in parts)  # the kernels read whole vectors
+        named = {name: tensor.contiguous() for name, tensor in more.items() if tensor is not None}
+        named |= {"weights": self.weight, "out": out}
+        if share is not None:
+            named["share"] = share[0]
         if source.kept is not None:
             source.kept.append(self._empty(source, self.all - first))
             named["kept"] = source.kept[0]
@@ -159,7 +175,8 @@ class NativeFiltering:
             all=self.all,
             channels=self.channels,
             leak=leak,
-            **{name: tensor.data_ptr() for name, tensor in named.items() if tensor is not None},
+            shift_step=self.channels if "shift" in named and named["shift"].dim() > 1 else 0,
+            **{name: tensor.data_ptr() for name, tensor in named.items()},
         )
         for number, part in enumerate(parts):
             job.parts[number] = Part(part.data_ptr(), part.shape[3], int(source.up and number == 0))

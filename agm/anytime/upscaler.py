@@ -38,11 +38,11 @@ from agm.schedule import Mask, Schedule
 logger = logging.getLogger(__name__)
 
 TILE = 128
-"""Side of a tile in input pixels, its overlap included."""
+"""Side of a tile in input pixels, its overlap included; with the light base as many as half of GROUP_BYTES can hold."""
 GROUP_BYTES = 256 * 2**20
 """How much the tiles that are under way together may hold between their iterations."""
-WARM_UP = (8, 24)
-"""Sides of the inputs that are timed where no machine profile is stored."""
+WARM_UP = {"paper": (8, 24), "light": (8, 96)}
+"""Sides of the inputs that are timed without a stored machine profile; small ones of the light base are all margin."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class AnytimeUpscaler:
         path: str | Path | None = None,
         statistics: Statistics = "iteration",
         schedule: str | Schedule | None = None,
-        tile: int = TILE,
+        tile: int | None = None,
         device: torch.device | str = "cpu",
         timed: bool = True,
         engine: Callable[..., Stepper] | None = None,
@@ -134,10 +134,10 @@ class AnytimeUpscaler:
         for every call by the run's validation scores, and is the default for networks trained with sampled schedules.
         `timed`: take this machine's times from `agm profile-machine`, or else measure for about a second, so that
         deadlines can be kept. `engine`: `Engine` on a processor, `Plain` on a GPU, where the other was not
-        measured, and for the light base. Raises AgmError if weights, schedule or statistics do not fit.
+        measured. Raises AgmError if weights, schedule or statistics do not fit.
         """
         check_statistics(statistics)
-        tiles.check(tile)
+        tiles.check(TILE if tile is None else tile)
         weights = model.weights(path)
         generator, config = load_trained(weights)
         generator.to(device)
@@ -146,10 +146,12 @@ class AnytimeUpscaler:
             schedule = config.training.schedule
         plan = generator.resolve(planner.best if planner else schedule)
         light = generator.config.base == "light"
-        engine = engine or (Plain if light or torch.device(device).type == "cuda" else Engine)
+        engine = engine or (Plain if torch.device(device).type == "cuda" else Engine)
         stepper = engine(generator, statistics)
         stepper = Mirrored(stepper) if light else stepper  # the paper's base is shown as it is
-        upscaler = cls(stepper, generator.config, plan, Times({}), tile, device, planner=planner)
+        upscaler = cls(stepper, generator.config, plan, Times({}), tile or TILE, device, planner=planner)
+        if tile is None and light:
+            upscaler.tile = max(tiles.LEAST, math.isqrt(upscaler._group_pixels // 2))
         if timed:
             upscaler._know_times()
         return upscaler
@@ -160,10 +162,13 @@ class AnytimeUpscaler:
                 self.times.add(read_profile(profile_path(), self.config, self.stepper, self.device))
             except AgmError as error:
                 logger.warning("%s; ignored", error)
+        sizes = WARM_UP[self.config.base]
         if any(self.times.missing(schedule) for schedule in self.schedules):
-            self.times.add(self.measure(WARM_UP, 10, 0.5))
+            self.times.add(self.measure(sizes, 10, 0.5))
         else:
-            measure(self.stepper, self.schedule, WARM_UP[:1], 0, 0, self.device)  # the first convolutions take longer
+            measure(
+                self.stepper, self.schedule, WARM_UP[self.config.base][:1], 0, 0, self.device
+            )  # the first convolutions take longer
 
     @property
     def schedules(self) -> tuple[Schedule, ...]:
