@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from agm.code import CODE, code_hash
+from agm.code import ROOT, code_hash
 from agm.errors import AgmError
 
 
@@ -59,7 +59,7 @@ def processor() -> str:
 @cache
 def commit() -> str:
     """The commit of the checkout the code runs from, with a + where it was changed; empty outside a checkout."""
-    command = ["git", "-C", str(CODE), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
