@@ -1,98 +1,30 @@
-"""Which code made a result: hashes of syntax trees. Nothing here imports torch, so that asking is cheap.
+"""Which code made a result. Nothing here imports torch, so that asking is cheap.
 
-A hash ignores comments, docstrings, formatting and where a module lies. `agm.golden` notes which hashes count as one.
+`agm.golden` notes in results/code.json which codes count as one.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import agm
 from agm.paths import results_folder
+from agm.trees import ROOT, file_hash, imported
 
-ROOT = Path(agm.__file__).parents[1]
-PACKAGES = ("agm", "benchmarks")
 TRAINING = "agm.train"
 """What this module imports, directly or through others, decides what a training run gives."""
-
-
-class _Bare(ast.NodeTransformer):
-    """Removes what does not run: docstrings and imports for type checkers."""
-
-    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
-
-    def visit_If(self, node: ast.If) -> ast.AST | None:
-        is_typing = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        return None if is_typing else self.generic_visit(node)
-
-
-def _parse(source: str) -> ast.AST:
-    return ast.fix_missing_locations(_Bare().visit(ast.parse(source)))
-
-
-def imported(source: str, root: Path = ROOT) -> list[Path]:
-    """The project's modules that a source imports, directly or through one another, as files below `root`."""
-    queue, found = [*_imported(source, root)], set[Path]()
-    while queue:
-        path = queue.pop()
-        if path not in found:
-            found.add(path)
-            queue += _imported(path.read_text(encoding="utf-8"), root)
-    return sorted(found)
-
-
-@cache
-def _imported(source: str, root: Path) -> set[Path]:
-    """The modules behind a source's own import statements, wherever in it they stand."""
-    names = set[str]()
-    for node in ast.walk(_parse(source)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    files = set[Path]()
-    for name in names:
-        parts = name.split(".")
-        if parts[0] in PACKAGES:  # importing agm.data.splits runs agm and agm.data too
-            files |= {root.joinpath(*parts[: depth + 1], "__init__.py") for depth in range(len(parts))}
-            files.add(root.joinpath(*parts).with_suffix(".py"))
-    return {path for path in files if path.is_file()}
-
-
-@cache
-def tree_hash(source: str) -> str:
-    """Twelve hexadecimal digits over what a Python source does; every Python version gives the same."""
-    return hashlib.sha256(json.dumps(_plain(_parse(source))).encode()).hexdigest()[:12]
-
-
-def _plain(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_plain(item) for item in node]
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    fields = {name: _plain(value) for name, value in ast.iter_fields(node) if value is not None and value != []}
-    if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in PACKAGES:
-        del fields["module"]  # it may move
-    return [type(node).__name__, fields]
-
-
-def hashes(module: str, root: Path = ROOT) -> dict[str, str]:
-    """The hash of a module and of every module of the project that it imports, by their names."""
-    paths = imported(f"import {module}", root)
-    return {".".join(path.relative_to(root).with_suffix("").parts): tree_hash(path.read_text("utf-8")) for path in paths}
 
 
 @cache
 def code_hash(root: Path = ROOT) -> str:
     """Twelve hexadecimal digits over the training code."""
-    return hashlib.sha256("".join(sorted(hashes(TRAINING, root).values())).encode()).hexdigest()[:12]
+    return hashlib.sha256("".join(sorted(map(file_hash, imported(f"import {TRAINING}", root)))).encode()).hexdigest()[
+        :12
+    ]
 
 
 def attested(base: str) -> list[dict[str, Any]]:
@@ -122,6 +54,16 @@ def _place(code: str, groups: Sequence[dict[str, Any]]) -> Any:
     return next((number for number, group in enumerate(groups) if code in group["codes"]), None)
 
 
-def changed_modules(recorded: dict[str, str], module: str) -> list[str]:
-    """Modules that a result was made with and that are no more as they were. Moving one is no change."""
-    return [name for name, noted in recorded.items() if noted not in hashes(module).values()]
+def timed(module: str, root: Path = ROOT) -> dict[str, str]:
+    """Those of `hashes` that decide how long a script takes: its own, first, what imports torch, and C++."""
+    paths = imported(f"import {module}", root)
+    paths = [path for path in paths if "import torch" in path.read_text("utf-8")]
+    paths += sorted({source for path in paths for source in path.parent.glob("*.cpp")})
+    names = {path.relative_to(root).as_posix().removesuffix(".py").replace("/", "."): path for path in paths}
+    return {name: file_hash(names[name]) for name in sorted(names, key=lambda name: (name != module, name))}
+
+
+def changed_modules(recorded: dict[str, str]) -> list[str]:
+    """Those of the `timed` modules that a result carries which are no more as they were. Moving one is no change."""
+    now = set(timed(next(iter(recorded))).values()) if recorded else set()
+    return [module for module, noted in recorded.items() if noted not in now]

@@ -22,15 +22,13 @@ from PIL import Image
 from safetensors import safe_open
 
 from agm import files
-from agm.code import ROOT
 from agm.errors import AgmError
 from agm.paths import results_folder
+from agm.trees import ROOT
 
-SMALL = "width=2 iterations=3 image_size=16 batch_size=4 epochs=2 critic_width=2 learning_rate=0.002 layers=rnrn"
-SETTINGS = {
-    "paper": "train_images=8 validation_images=2 test_images=2",
-    "light": "base=light validation_images=2 test_images=2 crops=8 sampling=prefix decay=cosine average=0.9 loss=l1",
-}
+SMALL = "layers=rnrn width=2 iterations=3 critic_width=2 image_size=16 train_images=8 validation_images=2 test_images=2"
+SMALL += " epochs=2 batch_size=4 learning_rate=0.002"
+SETTINGS = {"paper": "", "light": "base=light crops=8 sampling=prefix decay=cosine average=0.9 loss=l1"}
 """What each base is trained with, besides `SMALL`; the light one as the default network was."""
 
 
@@ -95,35 +93,41 @@ def enter(noted: dict[str, Any], found: Sequence[tuple[str, str, dict[str, str]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m agm.golden", description="Does today's code train as older did?")
-    parser.add_argument("commit", nargs="?", help="the older one [default: the newest of results/code.json]")
+    parser.add_argument(
+        "commits", nargs="*", help="older ones, oldest first [default: the newest in results/code.json]"
+    )
     parser.add_argument("--changed", default="", help="in a sentence, why the bytes differ, if they do")
     given = parser.parse_args()
     path = results_folder() / "code.json"
     noted = files.read_json(path) if path.exists() else {}
-    commit = given.commit or _newest(noted)
-    with tempfile.TemporaryDirectory() as folder:
-        older = Path(folder) / "older"
-        _git("worktree", "add", "--detach", str(older), commit)
-        try:
-            found = [run(older), run(ROOT)]
-        finally:
-            _git("worktree", "remove", "--force", str(older))
+    found = [*map(_run_commit, given.commits or [_newest(noted)]), run(ROOT)]
     enter(noted, found, given.changed)
     files.write_json(path, noted)
     for code, at, made in found:
         print(code, at, *(f"{base} {digest[:12]}" for base, digest in made.items()))
 
 
+def _run_commit(commit: str) -> tuple[str, str, dict[str, str]]:
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        if _git("worktree", "add", "--detach", str(tree), commit):
+            raise AgmError(f"{commit}: no commit of this checkout")
+        try:
+            return run(tree)
+        finally:
+            _git("worktree", "remove", "--force", str(tree))
+
+
 def _newest(noted: dict[str, Any]) -> str:
     commits = [commit for groups in noted.values() for group in groups for commit in group["codes"].values()]
     for commit in reversed(commits):
-        if commit and not commit.endswith("+") and not _git("cat-file", "-e", commit, check=False):
+        if commit and not commit.endswith("+") and not _git("cat-file", "-e", commit):
             return str(commit)
     raise AgmError("results/code.json names no commit that is here; name one to compare with")
 
 
-def _git(*arguments: str, check: bool = True) -> int:
-    return subprocess.run(["git", "-C", str(ROOT), *arguments], check=check, capture_output=True).returncode
+def _git(*arguments: str) -> int:
+    return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True).returncode
 
 
 if __name__ == "__main__":

@@ -12,13 +12,15 @@ from typing import Any
 
 import torch
 
-from agm.code import ROOT, code_hash
+from agm.code import code_hash, timed
 from agm.errors import AgmError
+from agm.trees import ROOT
 
 
-def describe(device: torch.device) -> dict[str, Any]:
-    """Hardware and versions, for a run's summary."""
-    return {
+def describe(device: torch.device, module: str = "") -> dict[str, Any]:
+    """Hardware and versions, for a run's summary or a measurement. `module`: the script that measures."""
+    noted = {"modules": timed(module)} if module else {}
+    return noted | {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "device_type": device.type,
         "threads": torch.get_num_threads(),

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import itertools
 import json
 import math
-from functools import cache
 from pathlib import Path
 
-import agm
 from agm import experiments, profiles
 from agm.config import RunConfig
 from agm.errors import AgmError
 from agm.profiles import Profile
 from agm.schedule import Schedule
-
-PACKAGE = Path(agm.__file__).parent
+from agm.trees import imported
 
 SHOWN: dict[str, dict[str, dict[str, str]]] = {
     "cpu": {
@@ -95,39 +91,9 @@ def minutes(jobs: list[list[RunConfig]], limit: int) -> list[int]:
 
 
 def modules_of(notebook: Path) -> list[Path]:
-    """The files of `agm` that a notebook imports, directly or through one another."""
+    """The project's modules that a notebook imports, directly or through one another."""
     if not notebook.exists():
         return []  # Snakemake says that it is missing
     cells = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
     lines = "\n".join("".join(cell["source"]) for cell in cells).splitlines()
     return imported("\n".join(line for line in lines if not line.lstrip().startswith(("%", "!"))))
-
-
-def imported(source: str) -> list[Path]:
-    """The files of `agm` that a Python source imports, directly or through one another."""
-    queue = list(_imported(source))
-    found: set[Path] = set()
-    while queue:
-        path = queue.pop()
-        if path not in found:
-            found.add(path)
-            queue += _imported(path.read_text())
-    return sorted(found)
-
-
-@cache
-def _imported(source: str) -> set[Path]:
-    """The files of `agm` behind the import statements of a source, wherever in it they stand."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    files: set[Path] = set()
-    for name in names:
-        first, *rest = name.split(".")
-        if first == "agm":  # importing agm.figures.curves runs agm and agm.figures too
-            files |= {PACKAGE.joinpath(*rest[:depth], "__init__.py") for depth in range(len(rest) + 1)}
-            files.add(PACKAGE.joinpath(*rest).with_suffix(".py"))
-    return {path for path in files if path.is_file()}
