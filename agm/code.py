@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from agm import files
 from agm.paths import results_folder
 from agm.trees import ROOT, file_hash, imported
 
@@ -22,21 +22,20 @@ TRAINING = "agm.train"
 @cache
 def code_hash(root: Path = ROOT) -> str:
     """Twelve hexadecimal digits over the training code."""
-    return hashlib.sha256("".join(sorted(map(file_hash, imported(f"import {TRAINING}", root)))).encode()).hexdigest()[
-        :12
-    ]
+    parts = sorted(map(file_hash, imported(f"import {TRAINING}", root)))
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
 
 
 def attested(base: str) -> list[dict[str, Any]]:
     """Groups of codes that train a base alike, oldest first: their hashes in `codes`, what came anew in `changed`."""
     path = results_folder() / "code.json"
-    groups: list[dict[str, Any]] = json.loads(path.read_text("utf-8")).get(base, []) if path.exists() else []
+    groups: list[dict[str, Any]] = files.read_json(path).get(base, []) if path.exists() else []
     return groups
 
 
 def representative(base: str) -> str:
     """The first hash of those that count as today's training code."""
-    return next((min(g["codes"]) for g in attested(base) if code_hash() in g["codes"]), code_hash())
+    return next((next(iter(g["codes"])) for g in attested(base) if code_hash() in g["codes"]), code_hash())
 
 
 def changed(codes: str, base: str) -> str:
@@ -55,7 +54,7 @@ def _place(code: str, groups: Sequence[dict[str, Any]]) -> Any:
 
 
 def timed(module: str, root: Path = ROOT) -> dict[str, str]:
-    """Those of `hashes` that decide how long a script takes: its own, first, what imports torch, and C++."""
+    """The hashes of what decides how long a script takes: its own, first, what imports torch, and C++, by names."""
     paths = imported(f"import {module}", root)
     paths = [path for path in paths if "import torch" in path.read_text("utf-8")]
     paths += sorted({source for path in paths for source in path.parent.glob("*.cpp")})

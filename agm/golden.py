@@ -33,7 +33,10 @@ SETTINGS = {"paper": "", "light": "base=light crops=8 sampling=prefix decay=cosi
 
 
 def run(root: Path) -> tuple[str, str, dict[str, str]]:
-    """Train with the code below `root` -> its hash, its commit, and a digest of the bytes of each base that it knows."""
+    """Train with the code below `root` -> its hash, its commit, and by base a digest of the bytes.
+
+    A base that the code does not know is left out.
+    """
     made: dict[str, str] = {}
     about: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -76,7 +79,8 @@ def enter(noted: dict[str, Any], found: Sequence[tuple[str, str, dict[str, str]]
     Raises AgmError if a code gives other bytes and nothing says what `changed`.
     """
     for base in SETTINGS:
-        groups, by_digest = noted.setdefault(base, []), {}
+        groups = noted.setdefault(base, [])
+        by_digest: dict[str, dict[str, Any]] = {}
         for code, commit, made in found:
             if base not in made:
                 continue

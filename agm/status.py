@@ -41,7 +41,7 @@ def states() -> Iterator[State]:
         noted = files.read_json(path)["metadata"].get(INPUTS)
         yield State("notebooks", path.relative_to(shown).with_suffix("").as_posix(), _stale_inputs(noted))
     for path in sorted((home() / "notebooks").glob("*.ipynb")):
-        if '"parameters"' in path.read_text(encoding="utf-8") and not (shown / path.name).exists():
+        if "glue(" in path.read_text(encoding="utf-8") and not (shown / path.name).exists():
             yield State("notebooks", path.stem, "was not executed here")
     book = home() / "build" / "book.json"
     yield State("book", "book", _stale_inputs(files.read_json(book)) if book.exists() else "was not built here")

@@ -30,7 +30,8 @@ class _Bare(ast.NodeTransformer):
 
 
 def _parse(source: str) -> ast.AST:
-    return ast.fix_missing_locations(_Bare().visit(ast.parse(source)))
+    tree: ast.AST = _Bare().visit(ast.parse(source))
+    return tree
 
 
 def imported(source: str, root: Path = ROOT) -> list[Path]:

@@ -7,12 +7,15 @@ import json
 import math
 from pathlib import Path
 
-from agm import experiments, profiles
+from safetensors import SafetensorError, safe_open
+
+from agm import experiments, files, profiles, yaml_files
+from agm.code import changed, representative
 from agm.config import RunConfig
 from agm.errors import AgmError
 from agm.profiles import Profile
 from agm.schedule import Schedule
-from agm.trees import imported
+from agm.trees import file_hash, imported
 
 SHOWN: dict[str, dict[str, dict[str, str]]] = {
     "cpu": {
@@ -97,3 +100,42 @@ def modules_of(notebook: Path) -> list[Path]:
     cells = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
     lines = "\n".join("".join(cell["source"]) for cell in cells).splitlines()
     return imported("\n".join(line for line in lines if not line.lstrip().startswith(("%", "!"))))
+
+
+def made_with(runs: list[RunConfig], manifests: list[str]) -> list[str]:
+    """What training depends on besides the configurations: codes that count as one, and data. A change trains anew."""
+    codes = [representative(base) for base in sorted({run.generator.base for run in runs})]
+    return codes + [file_hash(Path(path)) for path in manifests]
+
+
+def stale(jobs: list[list[RunConfig]], manifests: list[str]) -> str:
+    """The folders of runs, begun or finished, that say that they are from other code or images than today's."""
+    images = {Path(path).parent.name: _fingerprint(Path(path).with_name("card.yml")) for path in manifests}
+    folders = {f"build/runs/{run.id}": run for run in itertools.chain(*jobs)}
+    return " ".join(folder for folder, run in folders.items() if _is_stale(Path(folder), run, images))
+
+
+def _is_stale(folder: Path, run: RunConfig, images: dict[str, str]) -> bool:
+    try:
+        code, made_on = _origin(folder)
+    except (AgmError, SafetensorError, KeyError, ValueError):
+        return False  # `agm train` says what is wrong with it
+    expected = images.get(run.data.dataset)
+    return bool((code and changed(code, run.generator.base)) or (made_on and expected and made_on != expected))
+
+
+def _origin(folder: Path) -> tuple[str, str]:
+    """The code and the fingerprint of the images of a run; nothing where there is none yet."""
+    if (folder / "summary.json").exists():
+        summary = files.read_json(folder / "summary.json")
+        return summary["machine"]["code"], summary["data"]["fingerprint"]
+    if not (folder / "checkpoint.safetensors").exists():
+        return "", ""
+    with safe_open(folder / "checkpoint.safetensors", "np") as checkpoint:
+        progress = json.loads(checkpoint.metadata()["agm"].partition(" ")[2])["progress"]
+    return "+".join(progress["codes"]), progress["images"]
+
+
+def _fingerprint(card: Path) -> str:
+    """Of the images of a prepared set, as its card says; older cards say nothing."""
+    return str(yaml_files.read(card).get("fingerprint", "")) if card.exists() else ""
