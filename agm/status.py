@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 from agm import files
@@ -65,20 +63,17 @@ def stale_measurement(found: Mapping[str, Any]) -> str:
 
 def note(paths: Iterable[str]) -> dict[str, str]:
     """The hashes of files, by their paths below the project folder: what something is made from."""
-    return {path: _hash(home() / path) for path in paths}
+    return {path: file_hash(home() / path) for path in paths}
 
 
 def _stale_inputs(noted: Mapping[str, str] | None) -> str:
     if noted is None:
         return "does not say what it was made from"
-    names = [name for name, before in noted.items() if not (home() / name).exists() or _hash(home() / name) != before]
+    names = [
+        name for name, before in noted.items() if not (home() / name).exists() or file_hash(home() / name) != before
+    ]
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"{', '.join(names[:3])}{more} changed since" if names else ""
-
-
-@cache
-def _hash(path: Path) -> str:
-    return file_hash(path)
 
 
 def lines(found: Iterable[State]) -> list[str]:

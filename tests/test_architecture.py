@@ -22,6 +22,7 @@ CORE = {
         "agm.calibrate",
         "agm.checkpoint",
         "agm.code",
+        "agm.trees",
         "agm.config",
         "agm.convolution",
         "agm.counting",
@@ -70,6 +71,7 @@ LIGHT = (
     "agm.errors",
     "agm.paths",
     "agm.code",
+    "agm.status",
     "agm.cli",
 )
 FORBIDDEN = {
