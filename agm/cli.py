@@ -182,6 +182,15 @@ def runs(
 
 
 @commands.command()
+def status() -> None:
+    """What of runs, benchmarks, notebooks and the book is up to date, and why not. Runs nothing."""
+    from agm.status import lines, states
+
+    for line in lines(states()):
+        typer.echo(line)
+
+
+@commands.command()
 def evaluate(
     weights: Annotated[
         Path | None,

@@ -12,13 +12,15 @@ from typing import Any
 
 import torch
 
-from agm.code import CODE, code_hash
+from agm.code import code_hash, timed
 from agm.errors import AgmError
+from agm.trees import ROOT
 
 
-def describe(device: torch.device) -> dict[str, Any]:
-    """Hardware and versions, for a run's summary."""
-    return {
+def describe(device: torch.device, module: str = "") -> dict[str, Any]:
+    """Hardware and versions, for a run's summary or a measurement. `module`: the script that measures."""
+    noted = {"modules": timed(module)} if module else {}
+    return noted | {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "device_type": device.type,
         "threads": torch.get_num_threads(),
@@ -59,7 +61,7 @@ def processor() -> str:
 @cache
 def commit() -> str:
     """The commit of the checkout the code runs from, with a + where it was changed; empty outside a checkout."""
-    command = ["git", "-C", str(CODE), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):

@@ -19,13 +19,11 @@ from agm.config import RunConfig
 from agm.data import PAPER_SETS
 from agm.profiles import Profile
 from agm.runs import Run
+from agm.status import stale_measurement, stale_run
 
 UNKNOWN = "not recorded"
 
 ANEW = "the runs as well, from nothing"
-
-LONGEST = 240
-"""Letters of a command line that a banner shows; longer ones are folded with the rest."""
 
 FRESH = 'AGM_HOME="$PWD/fresh"'
 """A project folder without runs: whatever is needed is trained there, and nothing that is here is touched."""
@@ -35,7 +33,7 @@ FRESH = 'AGM_HOME="$PWD/fresh"'
 class Provenance:
     """`facts`: what was used. `commands`: what each makes -> a line for the shell. `stale`: why it may be, or nothing.
 
-    A notebook shows it folded, and what is stale in full view.
+    A notebook shows both folded.
     """
 
     facts: Mapping[str, str]
@@ -51,16 +49,14 @@ class Provenance:
     def _repr_html_(self) -> str:
         rows = [_row(name, html.escape(text)) for name, text in self.facts.items()]
         rows += [_row(name, f"<code>{html.escape(text)}</code>") for name, text in self.commands.items()]
-        folded = f"<details class='provenance'><summary>Provenance</summary><dl>{''.join(rows)}</dl></details>"
-        return self._banner() + folded
+        return self._warning() + _folded("provenance", "Provenance", f"<dl>{''.join(rows)}</dl>")
 
-    def _banner(self) -> str:
-        if not self.stale:
-            return ""
-        command = list(self.commands.values())[-1]
-        remake = f"Remake with <code>{html.escape(command)}</code>" if len(command) <= LONGEST else "See how below."
-        look = "border-left:4px solid #D55E00;padding:0.2em 0.8em;margin:0.5em 0"
-        return f"<div class='stale' role='note' style='{look}'>{html.escape(self.stale)} {remake}</div>"
+    def _warning(self) -> str:
+        return _folded("stale", "The code has changed since", f"<p>{html.escape(self.stale)}</p>") if self.stale else ""
+
+
+def _folded(kind: str, title: str, content: str) -> str:
+    return f"<details class='{kind}'><summary>{title}</summary>{content}</details>"
 
 
 def _row(name: str, value: str) -> str:
@@ -100,8 +96,9 @@ def of_measurements(
     facts["run time"] = f"{total / 60:.1f} minutes of measuring" if all(seconds) else UNKNOWN
     scripts = [found.get("command") or measuring(name, found["settings"]) for name, found in measurements.items()]
     commands = {"the figures": _papermill(notebook, given), "the measurements as well": " && ".join(scripts)}
-    codes = {str((found.get("machine") or {}).get("code") or UNKNOWN) for found in measurements.values()}
-    return Provenance(facts | _here(), commands, _sentence(codes - {code_hash()}, "Measured"))
+    reasons = {name: stale_measurement(found) for name, found in measurements.items()}
+    stale = " ".join(f"{name}: {reason}." for name, reason in reasons.items() if reason)
+    return Provenance(facts | _here(), commands, stale)
 
 
 def of_code(notebook: str, given: Mapping[str, Any]) -> Provenance:
@@ -111,21 +108,10 @@ def of_code(notebook: str, given: Mapping[str, Any]) -> Provenance:
 
 
 def stale(runs: Sequence[Run]) -> str:
-    """Which other code than today's training code made some of the runs; nothing if none did."""
-    others = [code for run in runs if (code := code_of(run)) != code_hash()]
-    part = "Made" if len(others) == len(runs) else f"{len(others)} of {len(runs)} runs were made"
-    return _sentence(set(others), part)
-
-
-def _sentence(others: set[str], made: str) -> str:
-    """What a reader is told of results that carry other hashes than the training code has now."""
-    if not others:
-        return ""
-    known = sorted(others - {UNKNOWN})
-    codes = " and ".join(
-        [f"code {', '.join(known)}"] * bool(known) + ["code that was not recorded"] * (UNKNOWN in others)
-    )
-    return f"{made} with {codes}; the training code has changed since, it is {code_hash()} now."
+    """What changed in the training code since some of the runs were made; nothing if nothing did."""
+    reasons = [reason for run in runs if (reason := stale_run(run.summary, run.config.generator.base))]
+    made = "Made" if len(reasons) == len(runs) else f"{len(reasons)} of {len(runs)} runs were made"
+    return f"{made} with other training code: {'; '.join(dict.fromkeys(reasons))}." if reasons else ""
 
 
 def code_of(run: Run) -> str:
@@ -233,7 +219,7 @@ def table(runs: Iterable[Run]) -> pd.DataFrame:
             {"run": run.config.id, "profile": profile, "made": "recorded" if run.recorded else "here"}
             | {"configuration": words(run.config), "seed": run.config.seed, "status": run.summary.get("status")}
             | {"seconds": run.summary.get("seconds"), "device": _device(noted), "code": code_of(run)}
-            | {"commit": noted.get("commit") or UNKNOWN, "stale": "no" if code_of(run) == code_hash() else "yes"}
+            | {"commit": noted.get("commit") or UNKNOWN, "stale": "yes" if stale([run]) else "no"}
         )
     return pd.DataFrame(rows)
 

@@ -42,7 +42,7 @@ def main() -> None:
     upscaler = AnytimeUpscaler.load(arguments.model, schedule=arguments.schedule)
     result: dict[str, Any] = {"settings": {k: v for k, v in vars(arguments).items() if k != "out"}}
     result["settings"]["model"] = model.weights(arguments.model).parent.name
-    result["machine"] = machine.describe(torch.device("cpu"))
+    result["machine"] = machine.describe(torch.device("cpu"), "benchmarks.deadlines")
     for condition, burners in (("idle", 0), ("busy", os.cpu_count() or 1)):
         with busy(burners):
             result[condition] = measure(upscaler, arguments, condition)

@@ -40,7 +40,7 @@ from tqdm import tqdm
 from agm import data, files, machine, metrics, profiles, runs
 from agm.anytime.engine import Engine
 from agm.anytime.plain import Plain, Stepper, iterate
-from agm.code import code_hash
+from agm.code import timed
 from agm.config import RunConfig
 from agm.data import Part
 from agm.errors import AgmError
@@ -217,12 +217,12 @@ def time_all(arguments: argparse.Namespace) -> None:
             continue
         load = os.getloadavg()[0]
         seconds, rounds = take_turns(models, size, arguments.rounds)
-        described = machine.describe(torch.device("cpu"))
+        described = machine.describe(torch.device("cpu"), "benchmarks.frontier")
         files.write_json(path, {"seconds": seconds, "rounds": rounds, "load": load, "machine": described})
 
 
 def _covers(timing: dict[str, Any], models: Mapping[str, Iterate]) -> bool:
-    return set(models) <= set(timing["seconds"]) and timing["machine"]["code"] == code_hash()
+    return set(models) <= set(timing["seconds"]) and timing["machine"].get("modules") == timed("benchmarks.frontier")
 
 
 # Joining

@@ -55,7 +55,7 @@ def main() -> None:
             rows += compare(generator, name, arguments.size, arguments.rounds)
     if arguments.out:
         settings = {key: value for key, value in vars(arguments).items() if key != "out"}
-        about = {"settings": settings, "machine": machine.describe(torch.device("cpu"))}
+        about = {"settings": settings, "machine": machine.describe(torch.device("cpu"), "benchmarks.inference")}
         files.write_json(arguments.out, {**about, "rows": rows})
 
 

@@ -113,7 +113,11 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     settings = {key: value for key, value in vars(arguments).items() if key != "out"}
-    result = {"settings": settings, "machine": machine.describe(torch.device("cpu")), "rows": rows}
+    result = {
+        "settings": settings,
+        "machine": machine.describe(torch.device("cpu"), "benchmarks.runtimes"),
+        "rows": rows,
+    }
     if arguments.out:
         files.write_json(arguments.out, files.finite(result))
     return 0

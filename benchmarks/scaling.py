@@ -65,7 +65,11 @@ def main() -> int:
     started = time.monotonic()
     rows = [*training(arguments.rounds), *planning(arguments.planned), *listing(arguments.listed)]
     settings = {name: getattr(arguments, name) for name in ("rounds", "planned", "listed")}
-    written: dict[str, Any] = {"settings": settings, "machine": machine.describe(torch.device("cpu")), "rows": rows}
+    written: dict[str, Any] = {
+        "settings": settings,
+        "machine": machine.describe(torch.device("cpu"), "benchmarks.scaling"),
+        "rows": rows,
+    }
     written["seconds"] = time.monotonic() - started
     files.write_json(arguments.out, written)
     return 0

@@ -49,7 +49,7 @@ def main() -> None:
     result: dict[str, Any] = {
         "settings": settings,
         "ceiling_flops": ceiling,
-        "machine": machine.describe(device),
+        "machine": machine.describe(device, "benchmarks.training"),
         "rows": [],
     }
     print(f"{'layers':8}{'variant':28}{'images/s':>10}{'TFLOP/s':>10}{'share':>8}{'peak GiB':>10}{'warm-up s':>14}")

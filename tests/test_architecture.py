@@ -22,6 +22,7 @@ CORE = {
         "agm.calibrate",
         "agm.checkpoint",
         "agm.code",
+        "agm.trees",
         "agm.config",
         "agm.counting",
         "agm.critic",
@@ -68,6 +69,7 @@ LIGHT = (
     "agm.paths",
     "agm.code",
     "agm.cost",
+    "agm.status",
     "agm.cli",
 )
 FORBIDDEN = {

@@ -10,7 +10,7 @@ import pytest
 from support.made_up import make
 
 from agm import experiments, files, profiles, provenance
-from agm.code import code_hash
+from agm.code import code_hash, timed
 from agm.runs import Run
 
 SMOKE, CPU = profiles.load("smoke"), profiles.load("cpu")
@@ -44,16 +44,21 @@ def test_every_fact_is_taken_from_the_summaries(home: Path) -> None:
     assert "stale" not in shown
 
 
-def test_results_older_than_the_code_say_so_in_full_view(home: Path) -> None:
+def test_results_of_other_code_say_so_folded(home: Path) -> None:
     runs = runs_of(home / "results" / "cpu", CPU, machine=machine("0123456789ab"))
     found = provenance.of_runs("fig4", runs, CPU, {})
     assert found.facts["profile"] == "cpu; recorded in results"
-    assert found.stale.startswith("Made with code 0123456789ab; the training code has changed since")
-    assert code_hash() in found.stale
-    banner, folded = found._repr_html_().split("<details")
-    assert "0123456789ab" in banner
-    assert "Remake with <code>mkdir -p fresh" in banner
+    never = f"code 0123456789ab was never compared with today's, {code_hash()}."
+    assert found.stale == f"Made with other training code: {never}"
+    outside, stale, folded = found._repr_html_().split("<details")
+    assert outside == ""
+    assert "0123456789ab" in stale
     assert "run time" in folded
+    noted = [{"changed": "", "codes": {"0123456789ab": ""}}, {"changed": "sums in pairs", "codes": {code_hash(): ""}}]
+    files.write_json(home / "results" / "code.json", {"paper": noted})
+    assert provenance.stale(runs) == "Made with other training code: sums in pairs."
+    files.write_json(home / "results" / "code.json", {"paper": [{"codes": noted[0]["codes"] | noted[1]["codes"]}]})
+    assert provenance.stale(runs) == ""
 
 
 def test_runs_of_several_profiles_and_codes(home: Path) -> None:
@@ -64,7 +69,7 @@ def test_runs_of_several_profiles_and_codes(home: Path) -> None:
     assert found.facts["code"] == f"0123456789ab, {code_hash()}"
     assert found.facts["commit"] == "not recorded, abc"
     assert found.facts["device"] == "a <fast> machine, 2 threads; a <fast> machine, 1 thread"
-    assert found.stale.startswith("1 of 3 runs were made with code 0123456789ab;")
+    assert found.stale.startswith("1 of 3 runs were made with other training code: code 0123456789ab was")
 
 
 @pytest.mark.parametrize("noted", [{}, None, {"device": "a machine"}])
@@ -73,7 +78,7 @@ def test_what_is_missing_is_said_to_be_missing(home: Path, noted: Any) -> None:
     found = provenance.of_runs("table1", runs, SMOKE, {})
     assert {found.facts[name] for name in ("code", "commit", "packages")} == {"not recorded"}
     assert "not recorded" in found.facts["data"]
-    assert found.stale.startswith("Made with code that was not recorded;")
+    assert found.stale == "Made with other training code: its code was not recorded."
 
 
 def test_the_commands_bear_the_parameters(home: Path) -> None:
@@ -97,9 +102,15 @@ def test_measurements(home: Path) -> None:
         "python -m benchmarks.inference --layers nnnr rrrr --size 32 --out build/benchmarks/inference.json",
     ]
     assert shown.facts["run time"] == "not recorded"
-    assert shown.stale.startswith("Measured with code 0123456789ab;")
-    timed = {"inference": found["inference"] | {"machine": machine(), "seconds": 90}}
-    shown = provenance.of_measurements("anytime", timed, {})
+    assert shown.stale.startswith("inference: code 0123456789ab was never compared")
+    now = timed("benchmarks.inference")
+    assert next(iter(now)) == "benchmarks.inference"
+    changed = machine(modules=now | {"agm.layers": "0"})
+    found = {"inference": found["inference"] | {"machine": changed, "seconds": 90}}
+    shown = provenance.of_measurements("anytime", found, {})
+    assert shown.stale == "inference: measured before changes in agm.layers, so times may differ."
+    found["inference"]["machine"] = machine(modules=now)
+    shown = provenance.of_measurements("anytime", found, {})
     assert (shown.facts["run time"], shown.stale) == ("1.5 minutes of measuring", "")
 
 
@@ -135,7 +146,7 @@ def test_a_recorded_experiment_is_recorded_anew(home: Path) -> None:
     runs = runs_of(home / "results" / "cpu", CPU, 1, machine=machine("0123456789ab"))
     found = provenance.of_runs("recorded", runs, CPU, {"recorded": "cpu"}, command)
     assert list(found.commands.values())[1] == command
-    assert "record.py --profile cpu --experiment recorded" in found._repr_html_().split("<details")[0]
+    assert "record.py --profile cpu --experiment recorded" in found._repr_html_()
 
 
 def test_every_executed_notebook_has_a_row(tmp_path: Path) -> None:

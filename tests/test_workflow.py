@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +16,8 @@ import pytest
 from support.checkout import BIN, ROOT, Checkout, run
 from support.runs import RESULTS
 
-from agm import experiments, profiles
-from agm.code import training_files
+from agm import experiments, files, profiles
+from agm.code import code_hash
 from agm.errors import AgmError
 from agm.step import Execution
 from agm.train import train
@@ -113,8 +112,11 @@ def test_editing_a_plot_executes_those_that_draw_it(checkout: Checkout) -> None:
 
 
 def test_editing_the_model_trains_again(checkout: Checkout) -> None:
-    with edited(checkout.root / "agm" / "layers.py", '"""', '"""Edited: '):
-        trained = {f"train_{number}" for number in range(1, len(JOBS) + 1)}
+    trained = {f"train_{number}" for number in range(1, len(JOBS) + 1)}
+    layers = checkout.root / "agm" / "layers.py"
+    with edited(layers, '"""', '"""Edited: '):  # newer, and the same
+        assert trained.isdisjoint(checkout.planned())
+    with edited(layers, "\ndef ", "\nANEW = 1\n\n\ndef "):
         assert checkout.planned() >= trained | notebook_rules(*TRAINED) | {"book"}
 
 
@@ -145,20 +147,28 @@ def test_a_misspelt_setting_is_refused_by_name(checkout: Checkout) -> None:
     assert "unknown --config key 'profil'; did you mean 'profile'?" in done.stdout
 
 
-def test_a_checkpoint_by_older_code_is_not_gone_on_with(checkout: Checkout, tmp_path: Path) -> None:
-    """One by the present code is: here it is damaged, and that is noticed."""
-    id_ = JOBS[-1][-1].id
-    folder = checkout.root / "build" / "runs" / id_
-    shutil.copytree(folder, tmp_path / id_)
-    checkpoint = folder / "checkpoint.safetensors"
-    for age, status in ((0, 1), (1e9, 0)):
-        for name in ("summary.json", ".trained"):
-            (folder / name).unlink(missing_ok=True)
-        checkpoint.write_bytes(b"nonsense")
-        os.utime(checkpoint, (time.time() - age, time.time() - age))
-        done = checkout.snakemake(f"build/runs/{id_}/.trained")
-        assert done.returncode == status, done.stdout
-        assert ("checkpoint.safetensors: not a safetensors file" in done.stdout) == bool(status)
+def test_runs_by_other_code_or_of_other_images_are_not_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = JOBS[0][0].replace(dataset="cars")
+    folder = Path(f"build/runs/{config.id}")
+    files.write_text(Path("data/cars/card.yml"), "fingerprint: abc\n")
+
+    def is_stale() -> bool:
+        return bool(plan.stale([[config]], ["data/cars/manifest.csv"]))
+
+    assert not is_stale()
+    for code, images, expected in ((code_hash(), "abc", False), ("older", "abc", True), (code_hash(), "def", True)):
+        progress = {"codes": [code], "images": images}
+        files.write_tensors(folder / "checkpoint.safetensors", {}, {"progress": progress})
+        assert is_stale() == expected
+        files.write_json(folder / "summary.json", {"machine": {"code": code}, "data": {"fingerprint": images}})
+        (folder / "checkpoint.safetensors").write_bytes(b"of no interest")
+        os.utime(folder / "summary.json", (0, 0))
+        assert is_stale() == expected
+        (folder / "summary.json").unlink()
+    assert not is_stale()  # `agm train` says that it is damaged
 
 
 def made_up(path: Path, code: str) -> Path:
@@ -236,16 +246,6 @@ def test_time_limits_follow_the_costs() -> None:
 
 def test_the_modules_of_a_notebook_are_those_it_imports_and_theirs(tmp_path: Path) -> None:
     code = "%matplotlib inline\nimport numpy\nfrom agm.figures import curves"
-    found = {path.relative_to(plan.PACKAGE).as_posix() for path in plan.modules_of(made_up(tmp_path / "a.ipynb", code))}
-    assert {"__init__.py", "figures/__init__.py", "figures/curves.py", "figures/style.py", "runs.py"} <= found
-    assert {"layers.py", "train.py"} <= found  # through agm/__init__.py
-    assert not {"cli.py", "figures/tradeoff.py", "figures/diagrams.py"} & found
-
-
-def test_whatever_training_imports_counts_as_training_code_or_is_known_not_to_matter(tmp_path: Path) -> None:
-    """A new module must be entered in agm/code.py, or else editing it would leave stale runs."""
-    imported = set(plan.modules_of(made_up(tmp_path / "a.ipynb", "import agm.train")))
-    rest = {path.relative_to(plan.PACKAGE).with_suffix("").as_posix() for path in imported - set(training_files())}
-    assert set(training_files()) <= imported
-    others = {"__init__", "checkpoint", "code", "errors", "files", "machine", "paths", "runs"}
-    assert rest <= others
+    found = {path.relative_to(ROOT).as_posix() for path in plan.modules_of(made_up(tmp_path / "a.ipynb", code))}
+    assert {f"agm/{name}.py" for name in ("__init__", "figures/__init__", "figures/curves", "runs", "layers")} <= found
+    assert not {f"agm/{name}.py" for name in ("cli", "figures/tradeoff", "figures/diagrams")} & found

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import ast
+import itertools
 import json
 import math
-from functools import cache
 from pathlib import Path
 
-import agm
-from agm import experiments, profiles
+from safetensors import SafetensorError, safe_open
+
+from agm import experiments, files, profiles
+from agm.code import changed, representative
 from agm.config import RunConfig
 from agm.cost import cost
 from agm.errors import AgmError
 from agm.profiles import Profile
-
-PACKAGE = Path(agm.__file__).parent
+from agm.trees import file_hash, imported
 
 SHOWN: dict[str, dict[str, dict[str, str]]] = {
     "cpu": {
@@ -71,7 +71,7 @@ def minutes(jobs: list[list[RunConfig]], limit: int) -> list[int]:
 
 
 def modules_of(notebook: Path) -> list[Path]:
-    """The files of `agm` that a notebook imports, directly or through one another."""
+    """The project's modules that a notebook imports, directly or through one another."""
     if not notebook.exists():
         return []  # Snakemake says that it is missing
     cells = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
@@ -79,31 +79,40 @@ def modules_of(notebook: Path) -> list[Path]:
     return imported("\n".join(line for line in lines if not line.lstrip().startswith(("%", "!"))))
 
 
-def imported(source: str) -> list[Path]:
-    """The files of `agm` that a Python source imports, directly or through one another."""
-    queue = list(_imported(source))
-    found: set[Path] = set()
-    while queue:
-        path = queue.pop()
-        if path not in found:
-            found.add(path)
-            queue += _imported(path.read_text())
-    return sorted(found)
+def made_with(runs: list[RunConfig], manifests: list[str]) -> list[str]:
+    """What training depends on besides the configurations: codes that count as one, and data. A change trains anew."""
+    codes = [representative(base) for base in sorted({run.generator.base for run in runs})]
+    return codes + [file_hash(Path(path)) for path in manifests]
 
 
-@cache
-def _imported(source: str) -> set[Path]:
-    """The files of `agm` behind the import statements of a source, wherever in it they stand."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    files: set[Path] = set()
-    for name in names:
-        first, *rest = name.split(".")
-        if first == "agm":  # importing agm.figures.curves runs agm and agm.figures too
-            files |= {PACKAGE.joinpath(*rest[:depth], "__init__.py") for depth in range(len(rest) + 1)}
-            files.add(PACKAGE.joinpath(*rest).with_suffix(".py"))
-    return {path for path in files if path.is_file()}
+def stale(jobs: list[list[RunConfig]], manifests: list[str]) -> str:
+    """The folders of runs, begun or finished, that say that they are from other code or images than today's."""
+    images = {Path(path).parent.name: _fingerprint(Path(path).with_name("card.yml")) for path in manifests}
+    folders = {f"build/runs/{run.id}": run for run in itertools.chain(*jobs)}
+    return " ".join(folder for folder, run in folders.items() if _is_stale(Path(folder), run, images))
+
+
+def _is_stale(folder: Path, run: RunConfig, images: dict[str, str]) -> bool:
+    try:
+        code, made_on = _origin(folder)
+    except (AgmError, SafetensorError, KeyError, ValueError):
+        return False  # `agm train` says what is wrong with it
+    expected = images.get(run.data.dataset)
+    return bool((code and changed(code, run.generator.base)) or (made_on and expected and made_on != expected))
+
+
+def _origin(folder: Path) -> tuple[str, str]:
+    """The code and the fingerprint of the images of a run; nothing where there is none yet."""
+    if (folder / "summary.json").exists():
+        summary = files.read_json(folder / "summary.json")
+        return summary["machine"]["code"], summary["data"]["fingerprint"]
+    if not (folder / "checkpoint.safetensors").exists():
+        return "", ""
+    with safe_open(folder / "checkpoint.safetensors", "np") as checkpoint:
+        progress = json.loads(checkpoint.metadata()["agm"].partition(" ")[2])["progress"]
+    return "+".join(progress["codes"]), progress["images"]
+
+
+def _fingerprint(card: Path) -> str:
+    """Of the images of a prepared set, as its card says; older cards say nothing."""
+    return str(files.read_yaml(card).get("fingerprint", "")) if card.exists() else ""

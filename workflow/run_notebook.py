@@ -14,33 +14,39 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from agm import files
 from agm.config import field_owners
 from agm.errors import AgmError, unknown
+from agm.status import INPUTS, note
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("notebooks", nargs="+", type=Path, help="a notebook and where to write it, executed")
+    parser.add_argument("notebooks", nargs="*", type=Path, help="a notebook and where to write it, executed")
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="a parameter")
     parser.add_argument("--timeout", type=float, default=1800, help="seconds for the whole notebook")
     parser.add_argument("--check", action="store_true", help="run nothing, look at executed notebooks")
+    parser.add_argument("--inputs", nargs="*", default=[], help="files it is made from, for `agm status`")
+    parser.add_argument("--note", type=Path, help="run nothing, write the hashes of the inputs into this JSON file")
     given = parser.parse_args(arguments)
-    if not given.check and len(given.notebooks) != 2:
+    if not given.check and not given.note and len(given.notebooks) != 2:
         parser.error("expected a notebook and where to write it, executed")
     try:
-        if given.check:
+        if given.note:
+            files.write_json(given.note, note(given.inputs))
+        elif given.check:
             for path in given.notebooks:
                 check(path)
         else:
             source, target = given.notebooks
-            execute(source, target, dict(given.p), given.timeout)
+            execute(source, target, dict(given.p), given.timeout, given.inputs)
     except AgmError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def execute(source: Path, target: Path, parameters: dict[str, str], timeout: float) -> None:
+def execute(source: Path, target: Path, parameters: dict[str, str], timeout: float, inputs: Sequence[str] = ()) -> None:
     """Raises AgmError for an unknown parameter, a failed cell, or a notebook that took longer than `timeout`."""
     known = parameters_of(source) | field_owners().keys()
     for name in parameters:
@@ -57,6 +63,9 @@ def execute(source: Path, target: Path, parameters: dict[str, str], timeout: flo
     if status != 0:
         raise AgmError(f"{source}: failed; {target} shows where")
     check(target)
+    executed = json.loads(target.read_text())
+    executed["metadata"][INPUTS] = note(inputs)
+    files.write_json(target, executed)
 
 
 def parameters_of(notebook: Path) -> set[str]:

@@ -1,0 +1,133 @@
+"""Hashes of code, which codes count as one, and what `agm status` says of made-up states."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agm import code, files, golden, trees
+from agm.code import changed, code_hash, representative
+from agm.errors import AgmError
+from agm.status import INPUTS, lines, note, states
+
+SOURCE = 'from agm.layers import cell\n\n\ndef f(x: int) -> int:\n    """What it gives."""\n    return cell(x) + 1\n'
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("What it gives", "Something else"),
+        ('    """What it gives."""\n', ""),
+        ("\n\n\n", "\n# Why.\n"),
+        ("cell(x) + 1", "(cell(x)\n            + 1)"),
+        ("agm.layers", "agm.networks.layers"),
+        ("from agm", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import numpy\nfrom agm"),
+    ],
+)
+def test_what_does_not_run_is_not_hashed(old: str, new: str) -> None:
+    assert old in SOURCE
+    changed = SOURCE.replace(old, new, 1).replace("from typing import TYPE_CHECKING\n", "")
+    assert trees.tree_hash(changed) == trees.tree_hash(SOURCE)
+
+
+@pytest.mark.parametrize(("old", "new"), [("+ 1", "- 1"), ("+ 1", "+ 2"), ("cell(x)", "cell(-x)"), ("cell", "gate")])
+def test_what_runs_is_hashed(old: str, new: str) -> None:
+    assert trees.tree_hash(SOURCE.replace(old, new)) != trees.tree_hash(SOURCE)
+
+
+def test_the_training_code_is_what_training_imports(tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(trees.ROOT / "agm", tmp_path / "agm", ignore=shutil.ignore_patterns("__pycache__")))
+    assert code_hash(tmp_path) == code_hash()
+
+    def edited(name: str, text: str) -> str:
+        before = (copy / name).read_text()
+        (copy / name).write_text(before + text)
+        code_hash.cache_clear()
+        found = code_hash(tmp_path)
+        (copy / name).write_text(before)
+        return found
+
+    for name in ("layers.py", "step.py", "data/splits.py", "config.py"):
+        assert edited(name, "\nANEW = 1\n") != code_hash(), name
+        assert edited(name, '\n"""Words."""\n# More.\n') == code_hash(), name
+    assert edited("cli.py", "\nANEW = 1\n") == code_hash()
+
+
+def test_todays_training_code_was_compared_with_that_of_the_recorded_runs() -> None:
+    for base in golden.SETTINGS:
+        noted = [
+            known for group in files.read_json(trees.ROOT / "results" / "code.json")[base] for known in group["codes"]
+        ]
+        assert code_hash() in noted, "training code changed: run `python -m agm.golden`, and commit results/code.json"
+
+
+def test_the_golden_run_gives_the_same_bytes_in_a_second_process() -> None:
+    with ThreadPoolExecutor() as pool:
+        first, second = pool.map(golden.run, [trees.ROOT] * 2)
+    assert first == second
+    assert first[0] == code_hash()
+    assert first[2].keys() == golden.SETTINGS.keys()
+    assert len(set(first[2].values())) == 2
+
+
+def attest(folder: Path, *groups: tuple[str, list[str]]) -> None:
+    noted = [{"changed": sentence, "codes": dict.fromkeys(codes, "abc")} for sentence, codes in groups]
+    files.write_json(folder / "results" / "code.json", {"paper": noted})
+
+
+def test_codes_of_one_group_are_one_and_others_say_what_changed(home: Path) -> None:
+    assert changed(code_hash(), "paper") == ""
+    assert changed("old", "paper") == f"code old was never compared with today's, {code_hash()}"
+    attest(home, ("", ["older"]), ("the rate decays", ["old", "same"]), ("sums in pairs", ["now", code_hash()]))
+    assert changed("now", "paper") == ""
+    assert changed(f"now+{code_hash()}", "paper") == ""
+    assert changed("same", "paper") == "sums in pairs"
+    assert changed("older+now", "paper") == "the rate decays; sums in pairs"
+    assert changed("unknown+now", "paper").startswith("code unknown+now was never compared")
+    assert (representative("paper"), representative("light")) == ("now", code_hash())
+
+
+def test_codes_with_equal_bytes_are_entered_as_one() -> None:
+    noted: dict[str, Any] = {}
+    golden.enter(noted, [("a", "1", {"paper": "x"}), ("b", "2", {"paper": "x", "light": "y"})], "")
+    assert noted == {
+        "paper": [{"changed": "", "codes": {"a": "1", "b": "2"}}],
+        "light": [{"changed": "", "codes": {"b": "2"}}],
+    }
+    other = [("b", "2", {"paper": "x", "light": "y"}), ("c", "3", {"paper": "x", "light": "z"})]
+    with pytest.raises(AgmError, match="base light: c gives other bytes; say with --changed"):
+        golden.enter(files.finite(noted), other, "")
+    golden.enter(noted, other, "the light base is wider")
+    assert [list(group["codes"]) for group in noted["paper"]] == [["a", "b", "c"]]
+    assert noted["light"][1] == {"changed": "the light base is wider", "codes": {"c": "3"}}
+
+
+def test_status_says_what_is_up_to_date_and_why_not(home: Path) -> None:
+    attest(home, ("", ["old"]), ("sums in pairs", [code_hash()]))
+    for name, noted in (("a", "old"), ("b", code_hash()), ("c", "old")):
+        files.write_json(home / "results" / "cpu" / name / "summary.json", {"machine": {"code": noted}})
+        files.write_json(home / "results" / "cpu" / name / "config.json", {"generator": {}})
+    known = code.timed("agm.train")
+    for name, modules in (("fast", known), ("slow", known | {"agm.layers": "0"})):
+        files.write_json(home / "results" / "benchmarks" / f"{name}.json", {"machine": {"modules": modules}})
+    files.write_json(home / "notebooks" / "fig1.ipynb", {"source": "glue(1)"})
+    (home / "module.py").write_text("x = 1")
+    for name in ("fig2", "fig3"):
+        made = {"metadata": {INPUTS: note(["module.py", "notebooks/fig1.ipynb"] if name == "fig2" else ["module.py"])}}
+        files.write_json(home / "book" / "notebooks" / f"{name}.ipynb", made)
+    files.write_json(home / "notebooks" / "fig1.ipynb", {"source": "glue(2)"})
+    assert lines(states()) == [
+        "runs: 1 of 3 up to date",
+        "  a, c: sums in pairs",
+        "benchmarks: 1 of 2 up to date",
+        "  slow: measured before changes in agm.layers, so times may differ",
+        "notebooks: 1 of 3 up to date",
+        "  fig2: notebooks/fig1.ipynb changed since",
+        "  fig1: was not executed here",
+        "book: 0 of 1 up to date",
+        "  book: was not built here",
+    ]
