@@ -45,7 +45,8 @@ def shaken(**fields: Any) -> Generator:
     if light:  # without batch norm, what is fed back must not grow, nor what was rounded
         generator.b.conv.weight.data *= 0.1
         for layer in generator.layers:
-            (layer.conv2 if isinstance(layer, ResidualLayer) else layer.gates).weight.data *= 0.3
+            if isinstance(layer, ResidualLayer):
+                layer.conv2.weight.data *= 0.03
     return generator
 
 
