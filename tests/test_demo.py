@@ -39,7 +39,7 @@ SMALLEST = "rrrr-NOAEL-16"
 MISSING = "rrrr-A-16"
 TOLERANCE = 1e-3
 OLD = "delete globalThis.WebAssembly;"
-QUIET = "Object.defineProperty(navigator, 'connection', { value: { saveData: true } });"
+QUIET = "Object.defineProperty(navigator, 'connection', { value: { saveData: true }, configurable: true });"
 """A reader who wants nothing to be loaded before it is asked for."""
 STOPPED_CLOCK = "performance.now = () => 0;"
 STEADY_CLOCK = "let ticks = 0; const clock = () => (ticks += 5);"

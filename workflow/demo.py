@@ -63,12 +63,12 @@ class Model(NamedTuple):
 def models() -> list[Model]:
     """What `agm upscale` uses by default; and three on the paper's base: in its full width, and without and with AEL."""
     default = Run.read(model.weights().parent)
-    title = f"default of agm upscale: {default.config.generator.layers}, width {default.config.generator.width}"
+    title = f"default: {default.config.generator.layers}, width {default.config.generator.width}"
     found = [Model("default", title, default.folder / model.WEIGHTS, default.config)]
     for profile, layers, schedule in (("reduced", "nnnr", "A"), ("cpu", "rrrr", "NOAEL"), ("cpu", "rrrr", "A")):
         run = experiments.plan("recorded", profiles.load(profile), layers=layers, schedule=schedule)[0]
         width, name = run.generator.width, schedule if schedule == "NOAEL" else f"Config. {schedule}"
-        title = f"paper's base: {layers}, width {width}, {name}"
+        title = f"paper: {layers}, width {width}, {name}"
         weights = results_folder() / profile / run.id / model.WEIGHTS
         found.append(Model(f"{layers}-{schedule}-{width}", title, weights, run))
     return found
