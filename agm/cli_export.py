@@ -21,7 +21,7 @@ def export(
     precision: Annotated[int, typer.Option(help="Bits of the stored weights, 32 or 16; it computes in 32.")] = 32,
     force: Annotated[bool, typer.Option(help="Replace an export that is there.")] = False,
 ) -> None:
-    """Write a network as ONNX: one step per activation mask, and chain.json, which says how to chain them.
+    """Write a network as ONNX: one file per part, and chain.json, which says in which order to run them.
 
     Needs the package onnx: pip install 'agm[export]'.
     """
@@ -35,7 +35,7 @@ def export(
     sizes = {name: entry["bytes"] for name, entry in chain["files"].items()} | {CHAIN: (out / CHAIN).stat().st_size}
     for name, size in sizes.items():
         typer.echo(f"{name:20}{size:>14,} bytes")
-    typer.echo(f"run {config.id}, {len(chain['steps'])} steps for {plan} -> {out}")
+    typer.echo(f"run {config.id}, {len(chain['parts'])} parts for {plan} -> {out}")
 
 
 def register(commands: typer.Typer) -> None:

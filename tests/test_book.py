@@ -165,9 +165,9 @@ def test_networks_run_in_the_book_read_from_the_disk(browser: Any, html: Path) -
     complaints(browser)
     browser.get((html / "try.html").resolve().as_uri())
     started = """
-        const { size, network, schedule } = document.forms['try-form'].elements;
-        if (!schedule.value) return false;
-        for (const [choice, value] of [[size, '64'], [network, 'nnnr-16']]) {
+        const { size, network } = document.forms['try-form'].elements;
+        if (!network.value || document.getElementById('try-choices').disabled) return false;
+        for (const [choice, value] of [[size, '64'], [network, 'rrrr-A-16']]) {
             choice.value = value;
             choice.dispatchEvent(new Event('change'));
         }

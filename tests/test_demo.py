@@ -20,22 +20,27 @@ import skimage.metrics
 import torch
 from PIL import Image
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 from support import axe
 from support.browser import complaints, requested, served
 from support.checkout import ROOT
 from torch import Tensor
 
-from agm import metrics, runs
+from agm import Schedule, metrics, runs
+from agm.anytime.model import weights
+from agm.anytime.plain import Mirrored, Plain, Stepper, iterate
 from agm.anytime.times import Span, Times
 from agm.data.images import Pixels, read_image, resize, square
 from workflow import demo
 
 MODELS = {model.name: model for model in demo.models()}
-SMALLEST = "nnnr-NOAEL-16"
-PACKED = (SMALLEST, "rrnr-B-16", "rrrr-A-16", "nnnr-A-64")
+SMALLEST = "rrrr-NOAEL-16"
+MISSING = "rrrr-A-16"
 TOLERANCE = 1e-3
 OLD = "delete globalThis.WebAssembly;"
+QUIET = "Object.defineProperty(navigator, 'connection', { value: { saveData: true }, configurable: true });"
+"""A reader who wants nothing to be loaded before it is asked for."""
 STOPPED_CLOCK = "performance.now = () => 0;"
 STEADY_CLOCK = "let ticks = 0; const clock = () => (ticks += 5);"
 """Every look at the clock is 5 ms after the one before."""
@@ -60,7 +65,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         packed = folder / "_static" / "demo"
         demo.deliver(packed, "runtime", demo.runtime())
         demo.deliver(packed, "index", demo.index())
-        for name in PACKED:
+        for name in MODELS.keys() - {MISSING}:
             demo.deliver(packed, name, demo.exported(MODELS[name]))
     return folder
 
@@ -88,6 +93,11 @@ def spoilt(browser: Any) -> Iterator[Any]:
     yield spoil
     for identifier in added:
         browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", {"identifier": identifier})
+
+
+@pytest.fixture(autouse=True)
+def quiet(spoilt: Any) -> None:
+    spoilt(QUIET)
 
 
 def visit(browser: Any, url: str) -> None:
@@ -153,8 +163,9 @@ def expected(name: str, source: Pixels, size: int) -> tuple[Tensor, Tensor, Tens
     high = resize(source, size)
     low = resize(high, size // 2)
     generator, config = runs.load_trained(MODELS[name].weights)
-    with torch.no_grad():
-        images = list(generator.iterate(tensor(low), config.training.schedule, "iteration"))
+    stepper: Stepper = Plain(generator)
+    stepper = Mirrored(stepper) if config.generator.base == "light" else stepper  # as `agm upscale` does
+    images = list(iterate(stepper, Schedule.parse(config.training.schedule), tensor(low)))
     return tensor(high), tensor(resize(low, size)), torch.cat(images)
 
 
@@ -238,10 +249,9 @@ def test_times_are_predicted_as_by_the_library(browser: Any, http: str, site: Pa
     ("name", "picture", "size"),
     [
         (SMALLEST, 0, 64),
-        ("rrnr-B-16", 1, 64),
-        ("rrrr-A-16", 2, 64),
-        ("rrrr-A-16", 3, 128),
         ("nnnr-A-64", 1, 64),
+        ("default", 2, 64),
+        ("default", 3, 256),
     ],
 )
 @pytest.mark.parametrize("way", ["http", "disk"])
@@ -254,12 +264,12 @@ def test_the_browser_computes_what_python_computes(
     visit(browser, address)
     browser.find_elements(By.CSS_SELECTOR, "#try-pictures img")[picture].click()
     wait(browser, lambda: demo.PICTURES[picture].title in text(browser, "status"))
-    layers, _, width = name.split("-")
-    choose(browser, size=str(size), network=f"{layers}-{width}", schedule=name)
-    assert "All 10 iterations were done" in run(browser)
+    choose(browser, size=str(size), network=name)
+    count = MODELS[name].run.generator.iterations
+    assert f"All {count} iterations were done" in run(browser)
     same_as_python(browser, name, photograph(demo.PICTURES[picture].file), size)
-    assert len(browser.find_elements(By.CSS_SELECTOR, "#try-rows tr")) == 10
-    assert len(browser.find_elements(By.CSS_SELECTOR, ".try-curve circle")) == 10
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#try-rows tr")) == count
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".try-curve circle")) == count
     folder = address.removesuffix("try.html")
     assert {url for url in requested(browser) if not url.startswith((folder, "data:", "blob:"))} == set()
     assert complaints(browser) == []
@@ -268,10 +278,11 @@ def test_the_browser_computes_what_python_computes(
 def test_what_is_shown_is_what_was_computed(browser: Any, http: str) -> None:
     """Table, captions and verdict against the numbers; a click shows another iteration."""
     visit(browser, http)
-    choose(browser, size="64", network="nnnr-16", schedule=SMALLEST)
+    choose(browser, size="64", network=SMALLEST)
     verdict = run(browser)
     points = browser.execute_script("return agm.latest.points.map(({ psnr, ssim, ms }) => ({ psnr, ssim, ms }))")
     bicubic = browser.execute_script("return agm.latest.picture.values.psnr")
+    browser.find_element(By.TAG_NAME, "summary").click()
     rows = [row.text.split() for row in browser.find_elements(By.CSS_SELECTOR, "#try-rows tr")]
     assert [row[1] for row in rows] == ["xxxx"] * 10
     assert [float(row[4]) for row in rows] == [pytest.approx(point["psnr"], abs=0.006) for point in points]
@@ -287,6 +298,45 @@ def test_what_is_shown_is_what_was_computed(browser: Any, http: str) -> None:
     label = browser.find_element(By.ID, "try-network").get_attribute("aria-label")
     assert label == f"Network, iteration 2: {points[1]['psnr']:.2f} dB, SSIM {points[1]['ssim']:.3f}"
     assert axe.violations(browser) == []
+
+
+SHIFTS = """
+    globalThis.shifts = [];
+    new PerformanceObserver(list => shifts.push(...list.getEntries().map(entry => entry.value)))
+        .observe({ type: "layout-shift" });
+"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_opens_with_a_run_whose_every_image_is_better(
+    browser: Any, http: str, spoilt: Any, width: int
+) -> None:
+    """Of the default network, beside bicubic, without a click; nothing moves meanwhile, and the line can be dragged."""
+    spoilt("delete navigator.connection;")
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics_of(width))
+    try:
+        visit(browser, http)
+        browser.execute_script(SHIFTS)
+        wait(browser, lambda: "iterations were done" in text(browser, "status"))
+        values = browser.execute_script("return [agm.latest.picture.values, ...agm.latest.points].map(p => p.psnr)")
+        assert len(values) == 1 + MODELS["default"].run.generator.iterations
+        assert values == sorted(values)
+        assert values[1] > values[0] + 0.5
+        assert browser.execute_script("return shifts") == []
+        boxes = [browser.find_element(By.ID, f"try-{name}").rect for name in ("network", "bicubic")]
+        assert boxes[0] == boxes[1]
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        slider = browser.find_element(By.ID, "try-slider")
+        for _ in range(10):
+            slider.send_keys(Keys.ARROW_RIGHT)
+        clip = "return getComputedStyle(document.getElementById('try-network')).clipPath"
+        assert browser.execute_script(clip) == "inset(0px 0px 0px 60%)"
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def metrics_of(width: int) -> dict[str, Any]:
+    return {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +365,7 @@ def steady(site: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_a_deadline(browser: Any, steady: str, spoilt: Any, deadline: int, reached: int, told: str) -> None:
     spoilt(STOPPED_CLOCK)
     visit(browser, steady)
-    choose(browser, size="64", network="nnnr-16", schedule=SMALLEST, deadline=str(deadline))
+    choose(browser, size="64", network=SMALLEST, deadline=str(deadline))
     assert run(browser).startswith(told)
     assert browser.execute_script("return agm.latest.points.length") == reached
     assert browser.find_element(By.ID, "try-network").is_displayed() == (reached > 0)
@@ -323,19 +373,19 @@ def test_a_deadline(browser: Any, steady: str, spoilt: Any, deadline: int, reach
 
 def test_it_can_be_stopped(browser: Any, http: str) -> None:
     visit(browser, http)
-    choose(browser, size="256")  # half a minute in all
+    choose(browser, size="256", network="nnnr-A-64")  # half a minute in all
     press_run(browser)
     wait(browser, lambda: browser.find_elements(By.CSS_SELECTOR, "#try-strip button"))
     browser.find_element(By.ID, "try-stop").click()
     wait(browser, lambda: not busy(browser))
     assert re.match(r"Stopped after \d of 10 iterations\.", text(browser, "status"))
-    choose(browser, size="64", network="nnnr-16", schedule=SMALLEST)
+    choose(browser, size="64", network=SMALLEST)
     assert "All 10 iterations were done" in run(browser)
 
 
 def test_it_can_be_stopped_while_a_network_is_loading(browser: Any, http: str) -> None:
     visit(browser, http)
-    choose(browser, size="64", network="nnnr-16", schedule=SMALLEST)
+    choose(browser, size="64", network=SMALLEST)
     browser.execute_script("document.querySelector('#try-form [type=submit]').click(); agm.view.get('stop').click()")
     wait(browser, lambda: not busy(browser))
     assert text(browser, "status") == "Stopped before the first iteration."
@@ -354,7 +404,7 @@ def test_a_picture_of_ones_own(browser: Any, http: str, tmp_path: Path, shape: t
     """Of any shape, colour or grey: its middle square, as the library cuts it."""
     Image.fromarray(np.random.default_rng(1).integers(0, 256, shape, np.uint8)).save(tmp_path / "own.png")
     visit(browser, http)
-    choose(browser, size="64", network="nnnr-16", schedule=SMALLEST)
+    choose(browser, size="64", network=SMALLEST)
     said = drop(browser, tmp_path / "own.png", "own.png, 64 × 64")
     assert ("enlarged" in said) == (min(shape[:2]) < 64)
     run(browser)
@@ -372,7 +422,7 @@ def test_a_picture_stands_upright_and_on_white(browser: Any, http: str, tmp_path
     lying.save(tmp_path / "turned.jpg", exif=exif)
     Image.new("RGBA", (64, 64), (0, 0, 0, 0)).save(tmp_path / "nothing.png")
     visit(browser, http)
-    choose(browser, size="64", network="nnnr-16", schedule=SMALLEST)
+    choose(browser, size="64", network=SMALLEST)
     drop(browser, tmp_path / "turned.jpg", "turned.jpg, 64 × 64")
     run(browser)
     high = arrays(browser, "[agm.latest.picture.high]")[0]
@@ -387,7 +437,7 @@ def test_what_is_no_picture_is_refused(browser: Any, http: str, tmp_path: Path) 
     visit(browser, http)
     said = drop(browser, tmp_path / "letter.png", "letter.png is not")
     assert said == "letter.png is not a picture that this browser can read. JPEG, PNG and WebP work."
-    choose(browser, size="64", network="nnnr-16", schedule=SMALLEST)
+    choose(browser, size="64", network=SMALLEST)
     assert "All 10 iterations were done" in run(browser)  # on the picture before
 
 
@@ -411,16 +461,16 @@ def test_without_javascript(browser: Any, http: str) -> None:
 def test_what_cannot_be_loaded_is_named(browser: Any, http: str) -> None:
     """A network that is not there, then one that is."""
     visit(browser, http)
-    choose(browser, size="64", network="nnrr-16", schedule="nnrr-A-16")
-    assert run(browser) == "That did not work: the file nnrr-A-16.mjs could not be loaded."
-    choose(browser, network="nnnr-16", schedule=SMALLEST)
+    choose(browser, size="64", network=MISSING)
+    assert run(browser) == f"That did not work: the file {MISSING}.mjs could not be loaded."
+    choose(browser, network=SMALLEST)
     assert "All 10 iterations were done" in run(browser)
 
 
 def test_what_fails_in_the_worker_is_said(browser: Any, http: str) -> None:
     """An input that is no tensor; the next run has a new worker."""
     visit(browser, http)
-    choose(browser, size="64", network="nnnr-16", schedule=SMALLEST)
+    choose(browser, size="64", network=SMALLEST)
     browser.execute_script("""
         globalThis.real = agm.engine.run;
         agm.engine.run = (request, onImage) => real({ ...request, low: 1 }, onImage);
@@ -432,10 +482,8 @@ def test_what_fails_in_the_worker_is_said(browser: Any, http: str) -> None:
 
 def test_all_that_is_offered_is_recorded() -> None:
     assert [model.name for model in MODELS.values() if not model.weights.is_file()] == []
-    offered = {
-        f"{layers}-{schedule}-16" for layers in ("nnnr", "nnrr", "rrnr", "rrrr") for schedule in ("NOAEL", "A", "B")
-    }
-    assert set(MODELS) == offered | {"nnnr-A-64"}
+    assert list(MODELS) == ["default", "nnnr-A-64", "rrrr-NOAEL-16", "rrrr-A-16"]
+    assert MODELS["default"].weights == weights()
     assert {Path(path).stem for path in demo.outputs()} == {"runtime", "index", *MODELS}
 
 

@@ -249,6 +249,18 @@ def test_the_network_is_drawn_from_the_module() -> None:
     assert all(not module._forward_hooks for module in generator.modules())
 
 
+def test_the_light_network_is_drawn_from_the_module() -> None:
+    generator = Generator(GeneratorConfig("rnnr", 8, base="light"))
+    text = words(diagrams.network(generator, 32))
+    assert (text.count("ConvLSTM"), text.count("residual"), text.count("C.")) == (2, 2, 0)
+    for part in ("features of t − 1", "zeros before the first", "plus bicubic", "sub-pixel", "3 × 32 × 32"):
+        assert part in text
+    assert text.count("16 × 16 × 16") == 4  # above the concatenation and layers 1 to 3
+    fig3 = words(diagrams.configurations([generator]))
+    assert "C.2" not in fig3
+    assert len(re.findall("^recurrent", fig3, re.MULTILINE)) == 2
+
+
 @pytest.mark.parametrize(
     ("notation", "marks"),
     [("A", (5, 8)), ("B", (3, 5)), ("NOAEL", (1, 1)), ("---x (3)", (None, None)), ("xx-x", (1, None))],

@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from agm import experiments, profiles
+from agm.anytime import model
 from agm.config import RunConfig
 from agm.errors import AgmError
 from agm.paths import results_folder
-from agm.schedule import NAMED, Schedule
+from agm.runs import Run
+from agm.schedule import Schedule
 
 STATIC = Path("book") / "_static"
 OUT = STATIC / "demo"
@@ -53,39 +55,33 @@ class Model(NamedTuple):
     """A recorded run whose network the page offers."""
 
     name: str
-    profile: str
+    title: str
+    weights: Path
     run: RunConfig
-
-    @property
-    def weights(self) -> Path:
-        return results_folder() / self.profile / self.run.id / "generator.safetensors"
 
 
 def models() -> list[Model]:
-    """The paper's own width for one model; Table I's models under all three schedules with a quarter of it."""
-    large = experiments.plan("recorded", profiles.load("reduced"), layers="nnnr", schedule="A")
-    narrow = experiments.plan("recorded", profiles.load("cpu"), seeds=0)
-    chosen = [("reduced", run) for run in large] + [("cpu", run) for run in narrow]
-    return [Model(_name(run), profile, run) for profile, run in chosen]
+    """What `agm upscale` uses by default; and three on the paper's base: in its full width, and without and with AEL."""
+    default = Run.read(model.weights().parent)
+    title = f"default: {default.config.generator.layers}, width {default.config.generator.width}"
+    found = [Model("default", title, default.folder / model.WEIGHTS, default.config)]
+    for profile, layers, schedule in (("reduced", "nnnr", "A"), ("cpu", "rrrr", "NOAEL"), ("cpu", "rrrr", "A")):
+        run = experiments.plan("recorded", profiles.load(profile), layers=layers, schedule=schedule)[0]
+        width, name = run.generator.width, schedule if schedule == "NOAEL" else f"Config. {schedule}"
+        title = f"paper: {layers}, width {width}, {name}"
+        weights = results_folder() / profile / run.id / model.WEIGHTS
+        found.append(Model(f"{layers}-{schedule}-{width}", title, weights, run))
+    return found
 
 
 def outputs() -> list[str]:
     """Every file that is made."""
-    return [str(OUT / f"{name}.mjs") for name in ("runtime", "index", *(model.name for model in models()))]
+    return [str(OUT / f"{name}.mjs") for name in ("runtime", "index", *(offered.name for offered in models()))]
 
 
 def inputs() -> list[str]:
     """Every file that is read."""
-    return [*map(str, (*RUNTIME, *WORKER)), *(str(model.weights) for model in models())]
-
-
-def _name(run: RunConfig) -> str:
-    return f"{run.generator.layers}-{_label(run)}-{run.generator.width}"
-
-
-def _label(run: RunConfig) -> str:
-    """NOAEL, A or B."""
-    return next(name for name, text in NAMED.items() if str(Schedule.parse(text)) == run.training.schedule)
+    return [*map(str, (*RUNTIME, *WORKER)), *(str(offered.weights) for offered in models())]
 
 
 def main() -> int:
@@ -94,8 +90,8 @@ def main() -> int:
     out = parser.parse_args().out
     deliver(out, "runtime", runtime())
     deliver(out, "index", index())
-    for model in models():
-        deliver(out, model.name, exported(model))
+    for offered in models():
+        deliver(out, offered.name, exported(offered))
     return 0
 
 
@@ -115,14 +111,12 @@ def runtime() -> dict[str, str]:
 
 def index() -> dict[str, Any]:
     """What is offered."""
-    return {"models": [about(model) for model in models()], "pictures": pictures()}
+    return {"models": [about(offered) for offered in models()], "pictures": pictures()}
 
 
-def about(model: Model) -> dict[str, Any]:
+def about(offered: Model) -> dict[str, Any]:
     """What the page says about a network."""
-    run = model.run
-    schedule = {"schedule": _label(run), "notation": run.training.schedule}
-    return {"name": model.name, "layers": run.generator.layers, "width": run.generator.width, **schedule, "run": run.id}
+    return {"name": offered.name, "title": offered.title, "schedule": offered.run.training.schedule}
 
 
 def pictures() -> list[dict[str, str]]:
@@ -142,20 +136,16 @@ def _png(file: str) -> bytes:
     return buffer.getvalue()
 
 
-def exported(model: Model) -> dict[str, Any]:
-    """A network's export: chain.json without its explanations, and its files one after the other.
-
-    Weights have 32 bits, so that they are exactly those of the recorded run: sums of them, which upsampling needs,
-    would not fit into 16 bits.
-    """
+def exported(offered: Model) -> dict[str, Any]:
+    """A network's export: chain.json without its explanations, and its files one after the other."""
     from agm.anytime.export import export, read
     from agm.runs import load_trained
 
-    generator, config = load_trained(model.weights)
+    generator, config = load_trained(offered.weights)
     with tempfile.TemporaryDirectory() as folder:
         export(generator, Path(folder), Schedule.parse(config.training.schedule), run=config.id)
         chain, contents = read(Path(folder))
-    kept = {key: chain[key] for key in ("run", "statistics", "files", "start", "steps", "iterations")}
+    kept = {key: chain[key] for key in ("files", "parts", "iterations", "feedback", "margin")}
     return {"chain": kept, "files": _packed(b"".join(contents.values()))}
 
 

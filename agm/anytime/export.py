@@ -1,8 +1,8 @@
-"""A trained generator as ONNX files, one step per activation mask, and `chain.json`, which says how to chain them.
+"""A trained generator as ONNX files, one per part, and `chain.json`, which says in which order to run them.
 
-All steps share one file of weights (ONNX external data): a layer is stored once, whatever the number of masks, and the
-steps themselves are some kilobytes each. ONNX Runtime finds the file beside the step; in a browser it is handed over
-with the session's `externalData`.
+Parts are A, B, the four layers, C.2 where the base has it, and D. Which of the layers run is the caller's choice, so
+one export serves every AEL schedule. All files share one file of weights (ONNX external data), and are some kilobytes
+each. ONNX Runtime finds it beside them; in a browser it is handed over with the session's `externalData`.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ import torch
 from torch import Tensor
 
 from agm import files
-from agm.anytime.plain import check_statistics, held_bytes
+from agm.anytime.plain import Mirrored, check_statistics, held_bytes
 from agm.config import GeneratorConfig, Statistics, from_dict
 from agm.errors import NO_MEMORY, AgmError
-from agm.generator import Generator
+from agm.generator import SCALE, UPSAMPLED, Generator
 from agm.schedule import Mask, Schedule
 
 if TYPE_CHECKING:
     from agm.anytime.graphs import Shapes
 
 CHAIN, WEIGHTS = "chain.json", "weights.bin"
-FORMAT = "agm chain 1"
-START = "start"
-"""The file of what is done once per image; the others are called after their step."""
+FORMAT = "agm chain 2"
 PRECISIONS = (32, 16)
 ABOUT = {
     "shapes": "N images of H x W pixels, float32, RGB in [0, 1]; t is an int64 without dimensions. N, H, W may vary.",
-    "chain": "Run `start` once per image, then every entry of `iterations` in order. An entry names its step, the row "
-    "t of the batch-norm statistics, and for each other input [iteration, output] that it is taken from; iteration 0 "
-    "is `start`; 'zeros' is a tensor of zeros.",
-    "steps": "x is an active layer, - an inactive one, 0 an active one whose state is still zero and no input. A step "
-    "without 0 does for one with it if it is given zeros.",
-    "image": "Not clamped: feed it back as it is; clamp it to [0, 1] to show it.",
+    "chain": "Run part a once per image, then for every entry of `iterations` its parts in order. Every input is the "
+    "last output of its name; an output `z_next` is the next part's z, and likewise h1_next and the others. t is the "
+    "iteration's row of the batch-norm statistics. `previous` is what the entry `feedback` says: `first` before "
+    "iteration 1 (zeros, or the output of that name), then the last iteration's `later`.",
+    "parts": "layerN_first is layer N where it has not been active before and has no state yet. Any other choice of "
+    "layers works as well: leave out what is not active.",
+    "image": "Not clamped: clamp it to [0, 1] to show it. `margin`: continue x by so many pixels on each side, as in a "
+    "mirror, and cut twice as many off the image; agm does so for networks that were trained for it.",
     "weights": "All files refer to tensors in weights.bin beside them; onnxruntime-web wants it with each session: "
     "externalData: [{path: 'weights.bin', data: ...}].",
 }
@@ -57,20 +57,18 @@ def export(
     run: str | None = None,
     force: bool = False,
 ) -> dict[str, Any]:
-    """Write a generator's steps for a schedule to a new folder; returns what stands in chain.json.
+    """Write a generator's parts, and how a schedule chains them, to a new folder; returns what stands in chain.json.
 
     `precision`: of the stored convolution weights, 32 or 16 bits; the arithmetic is of 32. `run`: where the weights are
     from. The same export that is there already stays. Raises AgmError, and writes nothing, if onnx is missing, the
     folder is in the way or the weights are not finite.
     """
     check_statistics(statistics)
-    if generator.config.base == "light":
-        raise AgmError("only networks on the paper's base can be exported, this one is on base='light'")
     if precision not in PRECISIONS:
         raise AgmError(f"precision {precision}: the weights are stored with 32 or 16 bits")
     target = folder.expanduser().resolve()  # where a link leads, so that the last rename stays on one disk
     _check_place(target)
-    contents = encode(generator, schedule, statistics, precision)
+    contents = encode(generator, statistics, precision)
     about = {"run": run, "statistics": statistics, "precision": precision, "schedule": str(schedule)}
     listed = {name: {"bytes": len(c), "sha256": files.sha256(c)} for name, c in contents.items()}
     chain = {"format": FORMAT, **about, "generator": asdict(generator.config), "about": ABOUT, "files": listed}
@@ -80,74 +78,72 @@ def export(
     return chain
 
 
-def encode(generator: Generator, schedule: Schedule, statistics: Statistics, precision: int) -> dict[str, bytes]:
+def encode(generator: Generator, statistics: Statistics, precision: int) -> dict[str, bytes]:
     """File name -> content, the weights last."""
     try:
         from agm.anytime import graphs
     except ModuleNotFoundError:
         raise AgmError("exporting needs the package onnx: pip install 'agm[export]'") from None
     store, contents = graphs.Store(WEIGHTS, precision), {}
-    for name, (inputs, outputs) in shapes(generator.config, schedule).items():
+    for name, (inputs, outputs) in ends(generator.config).items():
         graph = graphs.Graph(store)
-        if name == START:
-            graphs.start(graph, generator, statistics)
-        else:
-            graphs.step(graph, generator, name, statistics)
-        contents[file_name(name)] = graph.encode(name, inputs, outputs)
+        graphs.build(graph, generator, name, statistics)
+        contents[f"{name}.onnx"] = graph.encode(name, inputs, outputs)
     return contents | {WEIGHTS: bytes(store.content)}
 
 
 def describe(config: GeneratorConfig, schedule: Schedule, statistics: Statistics) -> dict[str, Any]:
-    """How to chain the files: the inputs and outputs of each, and where every iteration's inputs come from."""
-    parts = shapes(config, schedule)
-    origins: dict[str, Any] = {"features": (0, "features"), "base": (0, "base")}
-    origins["previous"] = "zeros" if config.feedback == "zeros" else (0, "base")
-    iterations = []
-    for t, name in enumerate(_taken(config.layers, schedule)):
-        inputs, outputs = parts[name]
-        taken = {end: origins[end] for end in inputs if end != "t"}
-        iterations.append({"step": name, "t": _row(config, statistics, t), "inputs": taken})
-        origins |= {end.removesuffix("_next"): (t + 1, end) for end in outputs} | {"previous": (t + 1, "image")}
-    files_ = {name: {"file": file_name(name), "inputs": i, "outputs": o} for name, (i, o) in parts.items()}
-    return {"start": files_.pop(START), "steps": files_, "iterations": iterations}
-
-
-def shapes(config: GeneratorConfig, schedule: Schedule) -> dict[str, tuple[Shapes, Shapes]]:
-    """The inputs and outputs of `start` and of every step: those taken, and one with all states for each mask."""
-    small, large = ("H", "W"), ("2H", "2W")
-    image, features = ("N", 3, *large), ("N", config.width, *small)
-    base = {"base": image} if config.residual or config.feedback == "bicubic" else {}
-    found: dict[str, tuple[Shapes, Shapes]] = {START: ({"x": ("N", 3, *small)}, {"features": features, **base})}
-    taken = _taken(config.layers, schedule)
-    for name in dict.fromkeys(taken + [step.replace("0", "x") for step in taken]):
-        states: dict[str, Any] = {}
-        for i, letter in enumerate(config.layers):
-            if letter == "r" and name[i] != "-":
-                shape = ("N", config.width * (1 if i == 3 else 2), *(small if i < 2 else large))
-                states |= {f"h{i + 1}": shape, f"c{i + 1}": shape}
-        held = {end: shape for end, shape in states.items() if name[int(end[1]) - 1] == "x"}
-        inputs = {"features": features, "previous": image, "t": (), **(base if config.residual else {}), **held}
-        found[name] = inputs, {"image": image, **{f"{end}_next": shape for end, shape in states.items()}}
-    return found
-
-
-def step_name(layers: str, mask: Mask, used: set[int]) -> str:
-    """The step for a mask, where the layers in `used`, counted from 0, have been active before."""
-    letters = ["0" if letter == "r" and i not in used else "x" for i, letter in enumerate(layers)]
-    return "".join(letter if active else "-" for letter, active in zip(letters, mask, strict=True))
-
-
-def file_name(part: str) -> str:
-    return f"{part}.onnx" if part == START else f"step_{part}.onnx"
-
-
-def _taken(layers: str, schedule: Schedule) -> list[str]:
-    """The step of every iteration."""
-    names, used = [], set[int]()
-    for mask in schedule.masks:
-        names.append(step_name(layers, mask, used))
+    """How to chain the files: the inputs and outputs of each, and what every iteration runs."""
+    used, iterations = set[int](), []
+    for t, mask in enumerate(schedule.masks):
+        iterations.append({"t": _row(config, statistics, t), "parts": taken(config, mask, used)})
         used |= _active(mask)
-    return names
+    return {
+        "parts": {name: {"file": f"{name}.onnx", "inputs": i, "outputs": o} for name, (i, o) in ends(config).items()},
+        "iterations": iterations,
+        "feedback": {
+            "first": "base" if config.feedback == "bicubic" else "zeros",
+            "later": "z" if config.feedback == "features" else "image",
+        },
+        "margin": Mirrored.MARGIN if config.base == "light" else 0,
+    }
+
+
+def ends(config: GeneratorConfig) -> dict[str, tuple[Shapes, Shapes]]:
+    """The inputs and outputs of every part."""
+    paper, (small, large) = config.base == "paper", (("H", "W"), ("2H", "2W"))
+    image, features = ("N", 3, *large), ("N", config.width, *small)
+    t: Shapes = {"t": ()} if paper else {}  # batch norm asks for it
+    base = {"base": image} if config.residual or config.feedback == "bicubic" else {}
+    previous = features if config.feedback == "features" else image
+    z: tuple[int | str, ...] = ("N", 2 * config.width, *small)
+    found: dict[str, tuple[Shapes, Shapes]] = {
+        "a": ({"x": ("N", 3, *small)}, {"features": features, **base}),
+        "b": ({"features": features, "previous": previous, **t}, {"z": z}),
+    }
+    for i, letter in enumerate(config.layers):
+        if i == UPSAMPLED and paper:
+            found["up"] = {"z": z}, {"z_next": (*z[:2], *large)}
+            z = (*z[:2], *large)
+        out = ("N", config.width if i == UPSAMPLED + 1 else 2 * config.width, *z[2:])
+        states = {f"h{i + 1}": out, f"c{i + 1}": out} if letter == "r" else {}
+        outputs = {"z_next": out} | {f"{name}_next": out for name in states}
+        found[f"layer{i + 1}"] = {"z": z, **(states or t)}, outputs
+        if states:
+            found[f"layer{i + 1}_first"] = {"z": z}, outputs
+        z = out
+    return found | {"d": ({"z": z, **(base if config.residual else {})}, {"image": image})}
+
+
+def taken(config: GeneratorConfig, mask: Mask, used: set[int]) -> list[str]:
+    """The parts of an iteration in order, where the layers in `used`, counted from 0, have been active before."""
+    names = ["b"]
+    for i, letter in enumerate(config.layers):
+        if i == UPSAMPLED and config.base == "paper":
+            names.append("up")
+        if mask[i]:
+            names.append(f"layer{i + 1}" + ("_first" if letter == "r" and i not in used else ""))
+    return [*names, "d"]
 
 
 def _active(mask: Mask) -> set[int]:
@@ -161,10 +157,9 @@ def _row(config: GeneratorConfig, statistics: str, t: int) -> int:
 
 @dataclass
 class Progress:
-    """Where one batch of images stands: all inputs of the next step, and which layers have been active."""
+    """Where one batch of images stands: what the next iteration may need, and which layers have been active."""
 
     tensors: dict[str, Any]
-    size: dict[str, int]  # N, H, W, 2H, 2W
     used: set[int] = field(default_factory=set)
     t: int = 0
 
@@ -181,8 +176,8 @@ class OnnxStepper:
         chain, contents = read(self.folder)
         self.config = from_dict(GeneratorConfig, chain["generator"])
         self.schedule, self.statistics = Schedule.parse(chain["schedule"]), chain["statistics"]
-        self.inputs: dict[str, dict[str, list[Any]]] = {name: part["inputs"] for name, part in chain["steps"].items()}
-        self._parts = {name: self.load(file_name(name), contents) for name in [START, *self.inputs]}
+        self._feedback, self._inputs = chain["feedback"], {n: part["inputs"] for n, part in chain["parts"].items()}
+        self._parts = {name: self.load(part["file"], contents) for name, part in chain["parts"].items()}
 
     def load(self, name: str, contents: dict[str, bytes]) -> Callable[[dict[str, Any]], dict[str, Any]]:
         """A file, ready to be run: inputs by name -> outputs by name."""
@@ -214,32 +209,23 @@ class OnnxStepper:
     def start(self, x: Tensor) -> Progress:
         """x: (N, 3, H, W) in [0, 1] -> progress before the first iteration."""
         n, _, height, width = x.shape
-        size = {"N": n, "H": height, "W": width, "2H": 2 * height, "2W": 2 * width}
-        tensors = self._parts[START]({"x": np.ascontiguousarray(x.numpy(), np.float32)})
-        tensors["previous"] = (
-            tensors["base"] if self.config.feedback == "bicubic" else _zeros(["N", 3, "2H", "2W"], size)
-        )
-        return Progress(tensors, size)
+        tensors = self._parts["a"]({"x": np.ascontiguousarray(x.numpy(), np.float32)})
+        size = {"N": n, "H": height, "W": width, "2H": SCALE * height, "2W": SCALE * width}
+        zeros = np.zeros([size.get(side, side) for side in self._inputs["b"]["previous"]], np.float32)
+        return Progress(tensors | {"previous": tensors.get(self._feedback["first"], zeros)})
 
     def step(self, progress: Progress, mask: Mask) -> Tensor:
-        """One iteration with the active layers of `mask` -> its image, (N, 3, 2H, 2W), not clamped.
-
-        Raises AgmError if the export has no such step.
-        """
-        name = step_name(self.config.layers, mask, progress.used)
-        if name not in self.inputs:
-            name = name.replace("0", "x")
-        if name not in self.inputs:
-            raise AgmError(f"the export has no step {name}; export a schedule with it")
-        row = np.array(_row(self.config, self.statistics, progress.t))
-        given = {"t": row} | {end: progress.tensors[end] for end in self.inputs[name] if end in progress.tensors}
-        given |= {end: _zeros(shape, progress.size) for end, shape in self.inputs[name].items() if end not in given}
-        made = self._parts[name](given)
-        image = made.pop("image")
-        progress.tensors |= {end.removesuffix("_next"): array for end, array in made.items()} | {"previous": image}
+        """One iteration with the active layers of `mask` -> its image, (N, 3, 2H, 2W), not clamped."""
+        held = progress.tensors
+        held["t"] = np.array(_row(self.config, self.statistics, progress.t))
+        for name in taken(self.config, mask, progress.used):
+            made = self._parts[name]({end: held[end] for end in self._inputs[name]})
+            held |= {end.removesuffix("_next"): array for end, array in made.items()}
+        held["previous"] = held[self._feedback["later"]]
         progress.used |= _active(mask)
         progress.t += 1
-        return torch.from_numpy(image)
+        del held["z"], held["t"]
+        return torch.from_numpy(held.pop("image"))
 
     def held_bytes(self, schedules: Iterable[Schedule]) -> int:
         """What `Progress` and one more image hold between iterations, in bytes per input pixel."""
@@ -274,15 +260,11 @@ def _is_whole(chain: dict[str, Any]) -> bool:
         if len(schedule) != len(chain["iterations"]):
             return False
         wanted = json.loads(files.encode_json(describe(config, schedule, chain["statistics"])))
-        names = {WEIGHTS, *map(file_name, [START, *wanted["steps"]])}
+        names = {WEIGHTS, *(part["file"] for part in wanted["parts"].values())}
         listed = {name for name, entry in chain["files"].items() if isinstance(entry["sha256"], str)}
         return listed == names and all(chain[key] == wanted[key] for key in wanted)
     except (AgmError, KeyError, TypeError, AttributeError):
         return False
-
-
-def _zeros(shape: list[Any], size: dict[str, int]) -> Any:
-    return np.zeros([size.get(side, side) for side in shape], np.float32)
 
 
 def _check_place(out: Path) -> None:

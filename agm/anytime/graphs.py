@@ -1,7 +1,6 @@
 """The generator's parts as ONNX graphs, node by node. Needs the package onnx.
 
-Batch norm takes its statistics from the row `t` of a table, so that one file serves all iterations. A 3x3 convolution
-of a nearest-upsampled input is done as four 2x2 ones of the input: 16 instead of 36 products per input pixel.
+Batch norm takes its statistics from the row `t` of a table, so that one file serves all iterations.
 """
 
 from __future__ import annotations
@@ -13,12 +12,13 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from agm.config import Statistics
 from agm.errors import AgmError
-from agm.generator import UPSAMPLED, Generator
+from agm.generator import Generator
 from agm.layers import LEAK, ConvLSTM, ConvNormAct, IterationNorm, PlainLayer
+from agm.light import SCALE, Contrast, SubPixel
 
 OPSET, IR_VERSION = 17, 8
 """Old enough for the runtimes of browsers."""
@@ -74,18 +74,16 @@ class Graph:
         self.tensors[name] = self.store.add(name, value, self.store.precision)
         return name if self.store.precision == 32 else self("Cast", name, to=onnx.TensorProto.FLOAT)
 
-    def small(self, name: str, value: Tensor) -> str:
-        """A bias or statistics: 32 bits always."""
+    def small(self, name: str, value: Tensor | None) -> str:
+        """A bias or statistics: 32 bits always. No name for what is not there."""
+        if value is None:
+            return ""
         self.tensors[name] = self.store.add(name, value, 32)
         return name
 
     def constant(self, name: str, value: Any, dtype: type = np.int64) -> str:
         self.tensors[name] = onnx.numpy_helper.from_array(np.array(value, dtype), name)
         return name
-
-    def rest(self, tensor: str, begin: int, end: int) -> str:
-        """A tensor from `begin` to `end` along its first axis: carried out once, when a runtime loads the graph."""
-        return self("Slice", tensor, *(self.constant(f"integer_{k}", [k]) for k in (begin, end)))
 
     def encode(self, name: str, inputs: Shapes, outputs: Shapes) -> bytes:
         """The file's content."""
@@ -105,48 +103,60 @@ def _values(shapes: Shapes) -> list[onnx.ValueInfoProto]:
     return [onnx.helper.make_tensor_value_info(name, types[name], shape) for name, shape in shapes.items()]
 
 
-def start(graph: Graph, generator: Generator, statistics: Statistics) -> None:
-    """x -> features, and base where the configuration needs it: what stays the same over all iterations."""
-    conv_norm_act(graph, "a", generator.a, "x", statistics, out="features")
-    if generator.config.residual or generator.config.feedback == "bicubic":
-        # Pillow's kernel; at the border its weights are scaled to add up to 1 without those that lie outside.
-        _resized(graph, "x", out="base", mode="cubic", cubic_coeff_a=-0.5, exclude_outside=1)
-
-
-def step(graph: Graph, generator: Generator, pattern: str, statistics: Statistics) -> None:
-    """features, previous, t, base, h and c of the active r layers -> image, and the next h and c.
-
-    pattern: x for an active layer, - for an inactive one, 0 for an r layer whose state is still zero.
-    """
-    b = conv_norm_act(graph, "b", generator.b, "previous", statistics)
-    z = graph("Concat", "features", b, axis=1)
-    for i, layer in enumerate(generator.layers):
-        if pattern[i] == "-":
-            continue
-        up = i >= UPSAMPLED and set(pattern[UPSAMPLED:i]) <= {"-"}  # C.2 comes right before this layer
-        if up and generator.config.upsampling == "bilinear":
-            z, up = _resized(graph, z, mode="linear"), False
+def build(graph: Graph, generator: Generator, name: str, statistics: Statistics) -> None:
+    """Add the nodes of a part; names and ends are those of `agm.anytime.export.ends`."""
+    config = generator.config
+    if name == "a":
+        entrance(graph, "a", generator.a, "x", statistics, out="features")
+        if config.residual or config.feedback == "bicubic":
+            # Pillow's kernel; at the border its weights are scaled to add up to 1 without those that lie outside.
+            _doubled(graph, "x", out="base", mode="cubic", cubic_coeff_a=-0.5, exclude_outside=1)
+    elif name == "b":
+        graph("Concat", "features", entrance(graph, "b", generator.b, "previous", statistics), axis=1, out="z")
+    elif name == "up":
+        nearest = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        _doubled(graph, "z", out="z_next", **(nearest if config.upsampling == "nearest" else {"mode": "linear"}))
+    elif name == "d":
+        final(graph, generator.d, config.residual)
+    else:
+        number, _, first = name.removeprefix("layer").partition("_")
+        layer = generator.layers[int(number) - 1]
         if isinstance(layer, ConvLSTM):
-            z = recurrent(graph, i + 1, layer, z, up, zero=pattern[i] == "0")
+            recurrent(graph, number, layer, zero=bool(first))
         else:
-            z = plain(graph, i + 1, layer, z, up, statistics)  # type: ignore[arg-type]
-    bias, residual = graph.small("d.bias", _given(generator.d.bias)), generator.config.residual
-    image = conv(graph, "d", generator.d.weight, z, bias, out="" if residual else "image")
-    if residual:
-        graph("Add", image, "base", out="image")
+            plain(graph, f"layer{number}", layer, statistics)
 
 
-def recurrent(graph: Graph, number: int, layer: ConvLSTM, z: str, up: bool, zero: bool) -> str:
-    """An r layer -> h. Its gates lie in the order f, i, g, o, so that all but the first are one slice."""
+def entrance(graph: Graph, name: str, part: Any, x: str, statistics: Statistics, out: str = "") -> str:
+    """A and B, of either base. A has no t: it runs once."""
+    if isinstance(part, Contrast):
+        x = graph("Pad", x, graph.constant("pads", [0, 0, 2, 2] * 2), mode="edge")
+        kernel = graph.small("a.kernel", part.kernel())  # 32 bits: rounded kernels would not sum to zero
+        y = graph("Conv", x, kernel, graph.small("a.bias", part.conv.bias))
+    else:
+        y = conv(graph, name, part.conv, x)
+    if isinstance(part, ConvNormAct):
+        y = norm(graph, f"{name}.norm", part.norm, y, statistics, once=name == "a")
+    return graph("LeakyRelu", y, alpha=LEAK, out=out)
+
+
+def recurrent(graph: Graph, number: str, layer: ConvLSTM, zero: bool) -> None:
+    """An r layer: z and its state -> z_next, and the next state. `zero`: without a state, which is zero then.
+
+    Its gates lie in the order f, i, g, o: without a state, whatever f is multiplied with is zero, and the rest is one
+    slice, which a runtime carries out when it loads the graph.
+    """
     name, h, c = f"layer{number}", f"h{number}", f"c{number}"
-    weight, channels = _forget_first(layer.gates.weight), layer.gates.out_channels // 4
-    bias, skipped = graph.small(f"{name}.bias", _forget_first(_given(layer.gates.bias))), 0
-    if zero:  # f would only multiply zeros
-        bias, skipped = graph.rest(bias, channels, 4 * channels), channels
-    gates = (conv_up if up else conv)(graph, f"{name}.x", weight[:, : layer.inputs], z, bias, skipped=skipped)
+    gates, channels = layer.gates, layer.gates.out_channels // 4
+    x, hidden = _forget_first(gates.weight).split([layer.inputs, channels], dim=1)
+    operands = [graph.weight(f"{name}.x", x), graph.small(f"{name}.bias", _forget_first(gates.bias))]
+    if zero:
+        begin, end = graph.constant("begin", [channels]), graph.constant("end", [4 * channels])
+        operands = [graph("Slice", operand, begin, end) for operand in operands]
+    y = graph("Conv", "z", *operands, pads=[1] * 4)
     if not zero:
-        gates = graph("Add", gates, conv(graph, f"{name}.h", weight[:, layer.inputs :], h))
-    *f, i, g, o = graph.split(gates, 3 if zero else 4)
+        y = graph("Add", y, graph("Conv", h, graph.weight(f"{name}.h", hidden), pads=[1] * 4))
+    *f, i, g, o = graph.split(y, 3 if zero else 4)
     peephole = () if layer.peephole is None else zip("ifo", layer.peephole, strict=True)
     w = {gate: graph.small(f"{name}.w_{gate}", part) for gate, part in peephole}
     if w and not zero:
@@ -156,42 +166,40 @@ def recurrent(graph: Graph, number: int, layer: ConvLSTM, z: str, up: bool, zero
         cell = graph("Add", graph("Mul", graph("Sigmoid", f[0]), c), cell, out=f"{c}_next")
     if w:
         o = graph("Add", o, graph("Mul", w["o"], cell))
-    return graph("Mul", graph("Sigmoid", o), graph("Tanh", cell), out=f"{h}_next")
+    graph("Identity", graph("Mul", graph("Sigmoid", o), graph("Tanh", cell), out=f"{h}_next"), out="z_next")
 
 
-def plain(graph: Graph, number: int, layer: PlainLayer, z: str, up: bool, statistics: Statistics) -> str:
-    """An n layer."""
-    name = f"layer{number}"
-    y = graph("LeakyRelu", (conv_up if up else conv)(graph, f"{name}.1", layer.conv1.weight, z), alpha=LEAK)
-    y = conv(graph, f"{name}.2", layer.conv2.weight, norm(graph, f"{name}.norm1", layer.norm1, y, statistics))
-    return norm(graph, f"{name}.norm2", layer.norm2, y, statistics)
+def plain(graph: Graph, name: str, layer: Any, statistics: Statistics) -> None:
+    """An n layer, of either base: z -> z_next."""
+    y = graph("LeakyRelu", conv(graph, f"{name}.1", layer.conv1, "z"), alpha=LEAK)
+    if isinstance(layer, PlainLayer):
+        y = conv(graph, f"{name}.2", layer.conv2, norm(graph, f"{name}.norm1", layer.norm1, y, statistics))
+        norm(graph, f"{name}.norm2", layer.norm2, y, statistics, out="z_next")
+    else:
+        skip = "z" if layer.skip is None else conv(graph, f"{name}.skip", layer.skip, "z")
+        graph("Add", conv(graph, f"{name}.2", layer.conv2, y), skip, out="z_next")
 
 
-def conv_norm_act(graph: Graph, name: str, part: ConvNormAct, x: str, statistics: Statistics, out: str = "") -> str:
-    """A and B. A has no t: it runs once."""
-    y = conv(graph, name, part.conv.weight, x, strides=part.conv.stride)
-    y = norm(graph, f"{name}.norm", part.norm, y, statistics, once=name == "a")
-    return graph("LeakyRelu", y, alpha=LEAK, out=out)
+def final(graph: Graph, part: nn.Conv2d | SubPixel, residual: bool) -> None:
+    """D, of either base: z -> image."""
+    out = "" if residual else "image"
+    if isinstance(part, SubPixel):
+        image = graph("DepthToSpace", conv(graph, "d", part.conv, "z"), blocksize=SCALE, mode="CRD", out=out)
+    else:
+        image = conv(graph, "d", part, "z", out)
+    if residual:
+        graph("Add", image, "base", out="image")
 
 
-def conv(graph: Graph, name: str, weight: Tensor, x: str, *bias: str, skipped: int = 0, **how: Any) -> str:
-    """A convolution without its first `skipped` output channels; `how`: out, and the operator's own settings."""
-    kernel = graph.weight(name, weight)
-    if skipped:
-        kernel = graph.rest(kernel, skipped, len(weight))
-    return graph("Conv", x, kernel, *bias, **{"pads": [1, 1, 1, 1], **how})
+def conv(graph: Graph, name: str, part: nn.Conv2d, x: str, out: str = "") -> str:
+    weight, bias = graph.weight(name, part.weight), graph.small(f"{name}.bias", part.bias)
+    pads = [int(side) for side in part.padding] * 2
+    return graph("Conv", x, weight, *filter(None, [bias]), strides=part.stride, pads=pads, out=out)
 
 
-def conv_up(graph: Graph, name: str, weight: Tensor, x: str, *bias: str, skipped: int = 0) -> str:
-    """A 3x3 convolution of the nearest upsampling of x: each of the four phases of its output is a 2x2 one of x."""
-    parts = [
-        conv(graph, f"{name}.phase{p}{q}", kernel, x, *bias, skipped=skipped, pads=[1 - p, 1 - q, p, q])
-        for (p, q), kernel in phase_kernels(weight.detach()).items()
-    ]
-    return graph("DepthToSpace", graph("Concat", *parts, axis=1), blocksize=2)  # (N, 4 C, H, W) -> (N, C, 2H, 2W)
-
-
-def norm(graph: Graph, name: str, part: IterationNorm, x: str, statistics: Statistics, once: bool = False) -> str:
+def norm(
+    graph: Graph, name: str, part: IterationNorm, x: str, statistics: Statistics, once: bool = False, out: str = ""
+) -> str:
     """Batch norm with row t of the statistics; with the only row there is, where they are shared."""
     steps = range(1 if once or statistics == "shared" else len(part.running_mean) - 1)
     rows = [torch.stack(kind) for kind in zip(*(part.running(t, statistics) for t in steps), strict=True)]  # (T, C)
@@ -199,33 +207,15 @@ def norm(graph: Graph, name: str, part: IterationNorm, x: str, statistics: Stati
     t = graph.constant("first", 0) if once else "t"
     mean, var = (graph("Gather", table, t) for table in (mean, var))
     affine = graph.small(f"{name}.weight", part.weight), graph.small(f"{name}.bias", part.bias)
-    return graph("BatchNormalization", x, *affine, mean, var, epsilon=part.epsilon)
+    return graph("BatchNormalization", x, *affine, mean, var, epsilon=part.epsilon, out=out)
 
 
-def phase_kernels(weight: Tensor) -> dict[tuple[int, int], Tensor]:
-    """(O, I, 3, 3) -> (O, I, 2, 2) for each row and column phase of the output.
-
-    Of three rows of a nearest-upsampled input two are copies of one row: the last two for even output rows, the first
-    two for odd ones. Their weights can be added beforehand; likewise for columns.
-    """
-
-    def rows(w: Tensor, phase: int) -> Tensor:
-        a, b, c = w.unbind(2)
-        return torch.stack([a + b, c] if phase else [a, b + c], 2)
-
-    return {(p, q): rows(rows(weight, p).mT, q).mT for p in (0, 1) for q in (0, 1)}
+def _doubled(graph: Graph, x: str, out: str, **how: Any) -> str:
+    return graph("Resize", x, "", graph.constant("scales", [1, 1, SCALE, SCALE], np.float32), out=out, **how)
 
 
-def _resized(graph: Graph, x: str, out: str = "", **how: Any) -> str:
-    return graph("Resize", x, "", graph.constant("scales", [1, 1, 2, 2], np.float32), out=out, **how)
-
-
-def _forget_first(gates: Tensor) -> Tensor:
+def _forget_first(gates: Tensor | None) -> Tensor:
     """Gates in the order i, f, g, o -> f, i, g, o."""
+    assert gates is not None
     i, f, g, o = gates.chunk(4)
     return torch.cat([f, i, g, o])
-
-
-def _given(bias: Tensor | None) -> Tensor:
-    assert bias is not None
-    return bias

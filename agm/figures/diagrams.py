@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from matplotlib.axes import Axes
@@ -15,16 +15,25 @@ from torch import Tensor, nn
 from agm.config import GeneratorConfig
 from agm.counting import count, macs_per_iteration
 from agm.figures import style
-from agm.figures.drawing import IMAGE, PLAIN, RECURRENT, arrow, box, brace, canvas, loop, note
-from agm.generator import SCALE, Generator
-from agm.layers import ConvLSTM
+from agm.figures.drawing import IMAGE, PLAIN, RECURRENT, STATIC, arrow, box, brace, canvas, loop, note
+from agm.generator import SCALE, UPSAMPLED, Generator
+from agm.layers import ConvLSTM, PlainLayer
+from agm.light import ResidualLayer
 from agm.schedule import LAYERS, Schedule
 
 Shape = tuple[int, ...]
 
 MIDDLE, BOX, TALL = 2.72, 1.9, 0.44  # centre, width and height of the boxes in the middle of Fig. 1, inches
-JOIN, OUTPUT = 1.74, 6.72
-LEVELS = {"layers.0": 2.34, "layers.1": 3.04, "up": 3.74, "layers.2": 4.44, "layers.3": 5.14, "d": 5.84}
+JOIN, LOWEST, HIGHEST, OUTPUT = 1.74, 2.34, 5.84, 6.72
+
+
+class Level(NamedTuple):
+    """A box in the middle of Fig. 1: the part it stands for, if it has parameters, and its shape afterwards."""
+
+    group: str  # as the brace beside it says
+    text: str
+    part: nn.Module | None
+    shape: Shape
 
 
 def shapes(generator: Generator, image_size: int = 64) -> dict[str, tuple[Shape, Shape]]:
@@ -54,18 +63,35 @@ def _recorder(seen: dict[str, tuple[Shape, Shape]], name: str) -> Any:
     return record
 
 
+def levels(generator: Generator, seen: dict[str, tuple[Shape, Shape]]) -> list[Level]:
+    """What stands above the concatenation, from the bottom: the layers, C.2 if the base has it, D, bicubic."""
+    config, paper = generator.config, generator.config.base == "paper"
+    groups = ("C.1", "C.1", "C.3", "C.3") if paper else ("C",) * LAYERS
+    found = [
+        Level(group, f"layer {i + 1}: {kind(layer)}", layer, seen[f"layers.{i}"][1])
+        for i, (group, layer) in enumerate(zip(groups, generator.layers, strict=True))
+    ]
+    if paper:
+        found.insert(UPSAMPLED, Level("C.2", f"{config.upsampling}, × {SCALE}", None, seen[f"layers.{UPSAMPLED}"][0]))
+    found.append(Level("D", "convolution" if paper else f"sub-pixel conv., × {SCALE}", generator.d, seen["d"][1]))
+    return found + ([Level("", "plus bicubic upsampling", None, seen["d"][1])] if config.residual else [])
+
+
 def network(generator: Generator, image_size: int = 64) -> Figure:
-    """Fig. 1: the parts A, B, C.1, C.2, C.3 and D from the bottom, their shapes, and the way from the output to B."""
+    """Fig. 1: the parts A, B, C and D from the bottom, their shapes, and the way from the output to B."""
     seen = shapes(generator, image_size)
+    stack = levels(generator, seen)
+    heights = [LOWEST + i * (HIGHEST - LOWEST) / (len(stack) - 1) for i in range(len(stack))]
     with style.context():
         fig, ax = canvas(style.WIDTH, 7.15)
-        _entrance(ax, MIDDLE - 0.98, generator.b, "B", "output of t − 1", seen["b"])
+        _entrance(ax, MIDDLE - 0.98, generator.b, "B", f"{_fed_back(generator)} of t − 1", seen["b"])
         _entrance(ax, MIDDLE + 0.98, generator.a, "A", "input", seen["a"])
         ax.plot(MIDDLE, JOIN, "o", markersize=6, color=style.BLACK)
         note(ax, MIDDLE + 0.12, JOIN + 0.14, "concatenation: " + _text(seen["layers.0"][0]))
-        _stack(ax, generator, seen)
-        _braces(ax)
-        _feedback(ax, generator)
+        _stack(ax, stack, heights)
+        note(ax, MIDDLE + BOX / 2 + 0.33, OUTPUT, f"{_count(generator)} parameters")
+        _braces(ax, stack, heights)
+        _feedback(ax, generator, heights)
     return fig
 
 
@@ -81,52 +107,58 @@ def _entrance(ax: Axes, x: float, part: nn.Module, name: str, source: str, seen:
     note(ax, x + 0.81 * outside, 0.98, _count(part), ha="left" if outside > 0 else "right")
 
 
-def _stack(ax: Axes, generator: Generator, seen: dict[str, tuple[Shape, Shape]]) -> None:
-    """The inner layers, C.2 and D, and the shapes between them."""
-    for i, layer in enumerate(generator.layers):
-        draw_layer(ax, layer, (MIDDLE, LEVELS[f"layers.{i}"]), (BOX, TALL), f"layer {i + 1}: {kind(layer)}")
-        note(ax, MIDDLE + BOX / 2 + 0.33, LEVELS[f"layers.{i}"], _count(layer))
-    box(ax, (MIDDLE, LEVELS["up"]), (BOX, TALL), f"{generator.config.upsampling}, × {SCALE}")
-    note(ax, MIDDLE + BOX / 2 + 0.33, LEVELS["up"], "0")
-    box(ax, (MIDDLE, LEVELS["d"]), (BOX, TALL), "convolution")
-    note(ax, MIDDLE + BOX / 2 + 0.33, LEVELS["d"], _count(generator.d))
+def _stack(ax: Axes, stack: list[Level], heights: list[float]) -> None:
+    """The inner layers, C.2, D and the output, and the shapes between them."""
+    for level, y in zip(stack, heights, strict=True):
+        draw_layer(ax, level.part, (MIDDLE, y), (BOX, TALL), level.text)
+        note(ax, MIDDLE + BOX / 2 + 0.33, y, _count(level.part) if level.part else "0")
     box(ax, (MIDDLE, OUTPUT), (BOX, TALL), "output of t", IMAGE)
-    note(ax, MIDDLE + BOX / 2 + 0.33, OUTPUT, f"{_count(generator)} parameters")
-    heights = [JOIN - TALL / 2, *LEVELS.values(), OUTPUT]
-    carried = ["", *(_text(seen[name][1]) for name in ("layers.0", "layers.1")), _text(seen["layers.2"][0])]
-    carried += [_text(seen[name][1]) for name in ("layers.2", "layers.3", "d")]
-    for (low, high), shape in zip(itertools.pairwise(heights), carried, strict=True):
+    ends, carried = [JOIN - TALL / 2, *heights, OUTPUT], ["", *(_text(level.shape) for level in stack)]
+    for (low, high), shape in zip(itertools.pairwise(ends), carried, strict=True):
         arrow(ax, (MIDDLE, low + TALL / 2), (MIDDLE, high - TALL / 2))
         note(ax, MIDDLE + 0.12, (low + high) / 2, shape)
 
 
-def _braces(ax: Axes) -> None:
-    for name, first, final in (("C.1", 0, 1), ("C.2", 2, 2), ("C.3", 3, 4), ("D", 5, 5)):
-        levels = list(LEVELS.values())
-        brace(ax, 4.9, levels[first] - 0.2, levels[final] + 0.2, name)
+def _braces(ax: Axes, stack: list[Level], heights: list[float]) -> None:
+    for name, group in itertools.groupby(zip(stack, heights, strict=True), key=lambda pair: pair[0].group):
+        ys = [y for _, y in group]
+        if name:
+            brace(ax, 4.9, ys[0] - 0.2, ys[-1] + 0.2, name)
 
 
-def _feedback(ax: Axes, generator: Generator) -> None:
-    """From the output back to B, which reads it in the next iteration."""
-    left = 0.48
-    ax.plot([MIDDLE - BOX / 2, left, left], [OUTPUT, OUTPUT, 0.26], color=style.VERMILLION, linewidth=1.8)
+def _fed_back(generator: Generator) -> str:
+    """What B sees of the iteration before."""
+    return "features" if generator.config.feedback == "features" else "output"
+
+
+def _feedback(ax: Axes, generator: Generator, heights: list[float]) -> None:
+    """From the output, or from the features below D, back to B, which reads it in the next iteration."""
+    left, from_x, from_y = 0.48, MIDDLE - BOX / 2, OUTPUT
+    first = "zeros" if generator.config.feedback == "features" else generator.config.feedback
+    if _fed_back(generator) == "features":
+        from_x, from_y = MIDDLE, (heights[LAYERS - 1] + heights[LAYERS]) / 2
+    ax.plot([from_x, left, left], [from_y, from_y, 0.26], color=style.VERMILLION, linewidth=1.8)
     arrow(ax, (left, 0.26), (MIDDLE - 0.98 - 0.75, 0.26), style.VERMILLION)
-    text = f"feedback ({generator.config.feedback} before the first iteration)"
     look = {"rotation": 90, "color": style.VERMILLION, "fontsize": style.SMALL}
-    note(ax, left - 0.2, 3.5, text, ha="center", **look)
+    note(ax, left - 0.2, 3.5, f"feedback ({first} before the first iteration)", ha="center", **look)
 
 
-def draw_layer(ax: Axes, layer: nn.Module, centre: tuple[float, float], size: tuple[float, float], text: str) -> None:
-    """An inner layer: a recurrent one is filled and keeps a state, drawn as a loop; a plain one is white."""
-    recurrent = isinstance(layer, ConvLSTM)
-    box(ax, centre, size, text, RECURRENT if recurrent else PLAIN)
+def draw_layer(
+    ax: Axes, layer: nn.Module | None, centre: tuple[float, float], size: tuple[float, float], text: str
+) -> None:
+    """An inner layer: a recurrent one is filled and keeps a state, drawn as a loop; a plain one is white. Other parts
+    are grey."""
+    recurrent, plain = isinstance(layer, ConvLSTM), isinstance(layer, PlainLayer | ResidualLayer)
+    box(ax, centre, size, text, RECURRENT if recurrent else PLAIN if plain else STATIC)
     if recurrent:
         loop(ax, centre[0] + size[0] / 2, centre[1])
 
 
 def kind(layer: nn.Module) -> str:
     """What an inner layer is, in a word."""
-    return "ConvLSTM" if isinstance(layer, ConvLSTM) else "plain"
+    if isinstance(layer, ConvLSTM):
+        return "ConvLSTM"
+    return "residual" if isinstance(layer, ResidualLayer) else "plain"
 
 
 def _text(shape: Shape) -> str:
@@ -217,21 +249,19 @@ def _configuration(ax: Axes, x: float, generator: Generator) -> None:
         x, 4.5, generator.config.layers, ha="center", va="center", fontsize=15, weight="bold", family="DejaVu Sans Mono"
     )
     note(ax, x, 4.22, f"{_count(generator)} parameters", ha="center")
-    boxes = [
-        ("A, B", 0.36),
-        ("", 1.0),
-        ("", 1.6),
-        ("C.2: upsampling", 2.14),
-        ("", 2.68),
-        ("", 3.28),
-        ("D: convolution", 3.84),
-    ]
+    paper = generator.config.base == "paper"
+    texts = ["A, B", *[""] * LAYERS, "D: convolution" if paper else "D: sub-pixel conv."]
+    if paper:
+        texts.insert(1 + UPSAMPLED, "C.2: upsampling")
+    heights = [0.36 + i * 3.48 / (len(texts) - 1) for i in range(len(texts))]
+    boxes = list(zip(texts, heights, strict=True))
     for (_, low), (_, high) in itertools.pairwise(boxes):
         arrow(ax, (x, low), (x, high - 0.18))
     arrow(ax, (x - 1.18, 0.84), (x - 1.18, 3.44), style.GREY)
     for text, y in boxes:
         if text:
             box(ax, (x, y), (1.5, 0.32), text)
-    for layer, letter, y in zip(generator.layers, generator.config.layers, (1.0, 1.6, 2.68, 3.28), strict=True):
+    free = [y for text, y in boxes if not text]
+    for layer, letter, y in zip(generator.layers, generator.config.layers, free, strict=True):
         draw_layer(ax, layer, (x, y), (1.5, 0.4), "recurrent" if letter == "r" else "non-recurrent")
         ax.text(x - 0.98, y, letter, ha="center", va="center", family="DejaVu Sans Mono", weight="bold", fontsize=14)

@@ -69,9 +69,6 @@ agm.engine = (() => {
     });
   }
 
-  /** Gets a network that is ready to the point where it runs at full speed, unless something else is to be done. */
-  const warm = name => worker.postMessage({ type: "warm", name });
-
   const stop = () => worker?.postMessage({ type: "stop" });
 
   const answers = {
@@ -88,5 +85,5 @@ agm.engine = (() => {
     },
   };
 
-  return { part, prepare, warm, run, stop };
+  return { part, prepare, run, stop };
 })();

@@ -10,6 +10,7 @@
   let source; // { name, side, pixels }: the square that was chosen
   let picture; // what is made of it in the chosen size
   let stopped = false; // whether Stop was pressed in this run
+  let untouched = true; // whether the reader has not done anything yet
 
   /** What this browser lacks, in words; empty if nothing. */
   function lacking() {
@@ -31,11 +32,18 @@
     } catch (error) {
       return refuse(`This page is incomplete: ${error.message}.`);
     }
-    if (!navigator.connection?.saveData) preload(chosen().name);
+    if (!navigator.connection?.saveData) preload();
   }
 
-  /** So that Run has nothing to wait for; if it fails, Run will say so. */
-  const preload = name => engine.prepare(name).then(() => engine.warm(name)).catch(() => {});
+  /** The first picture comes by itself, unless the reader has begun to do something; if it fails, Run will say so. */
+  async function preload() {
+    try {
+      await engine.prepare(chosen().name);
+    } catch {
+      return;
+    }
+    if (untouched) alone(run);
+  }
 
   function refuse(text) {
     view.get("app").hidden = true;
@@ -61,28 +69,18 @@
   }
 
   function offerNetworks() {
-    const kinds = new Map(models.map(({ layers, width }) => [`${layers}-${width}`, `${layers}, width ${width}`]));
-    for (const [value, text] of kinds) choices.network.add(new Option(text, value));
-    choices.network.onchange = offerSchedules;
-    choices.schedule.onchange = tellNotation;
-    offerSchedules();
+    for (const { name, title } of models) choices.network.add(new Option(title, name));
+    choices.network.onchange = tell;
+    tell();
   }
 
-  /** The schedules under which the chosen network was trained. */
-  function offerSchedules() {
-    const before = choices.schedule.value;
-    const offered = models.filter(({ layers, width }) => `${layers}-${width}` === choices.network.value);
-    choices.schedule.replaceChildren(
-      ...offered.map(({ name, schedule }) => {
-        const title = schedule === "NOAEL" ? schedule : `Config. ${schedule}`;
-        return new Option(title, name, false, before.includes(`-${schedule}-`));
-      }),
-    );
-    tellNotation();
+  /** The chosen network's schedule, and as many places as it makes images. */
+  function tell() {
+    view.get("notation").textContent = chosen().schedule;
+    view.clear(masksOf(chosen().schedule).length);
   }
 
-  const tellNotation = () => (view.get("notation").textContent = chosen().notation);
-  const chosen = () => models.find(({ name }) => name === choices.schedule.value);
+  const chosen = () => models.find(({ name }) => name === choices.network.value);
 
   /** A picture becomes the present one. Raises an Error that says so if it is none. */
   async function choose(name, blob) {
@@ -108,7 +106,7 @@
     picture.values = { psnr: metrics.psnr(bicubic, picture.high), ssim: metrics.ssim(bicubic, picture.high) };
     earlier.length = 0;
     view.picture(picture, size);
-    view.clear();
+    tell();
     draw([]);
   }
 
@@ -130,11 +128,11 @@
 
   async function run() {
     const model = chosen();
-    const masks = masksOf(model.notation);
-    const present = { title: `${model.layers} ${model.schedule}`, points: [] };
+    const masks = masksOf(model.schedule);
+    const present = { title: model.title, points: [] };
     const limit = deadline();
     stopped = false;
-    view.clear();
+    view.clear(masks.length);
     view.status("Loading the network.");
     await engine.prepare(model.name);
     if (stopped) return view.status("Stopped before the first iteration.");
@@ -154,10 +152,12 @@
 
   /** While something runs, nothing else can be chosen. */
   async function alone(work) {
+    untouched = false;
     const [run, stop] = [form.querySelector("[type=submit]"), view.get("stop")];
+    const pressed = form.contains(document.activeElement);
     view.get("choices").disabled = true;
-    stop.hidden = false;
-    stop.focus({ preventScroll: true });
+    stop.disabled = false;
+    if (pressed) stop.focus({ preventScroll: true });
     try {
       await work();
     } catch (error) {
@@ -165,11 +165,12 @@
     }
     view.get("choices").disabled = false;
     if (document.activeElement === stop) run.focus({ preventScroll: true });
-    stop.hidden = true;
+    stop.disabled = true;
   }
 
   async function own(file) {
     if (!file) return;
+    untouched = false;
     try {
       await choose(file.name, file);
       form.querySelectorAll("[name=picture]").forEach(radio => (radio.checked = false));
@@ -178,6 +179,7 @@
     }
   }
 
+  form.oninput = form.onchange = () => (untouched = false);
   form.onsubmit = event => {
     event.preventDefault();
     alone(run);

@@ -7,14 +7,14 @@ agm.view = (() => {
   const db = value => `${value.toFixed(2)} dB`;
   const ms = value => (value < 9.95 ? value.toFixed(1) : Math.round(value).toString());
 
-  /** One of the four large pictures: `values` is { psnr, ssim }, or nothing for what has none. */
+  /** One of the four pictures: `values` is { psnr, ssim }, or nothing for what has none. */
   function figure(name, planes, title, values) {
     const canvas = get(name);
     if (planes) agm.images.draw(canvas, planes);
     canvas.hidden = !planes;
     const told = values ? `${db(values.psnr)}, SSIM ${values.ssim.toFixed(3)}` : "";
     canvas.setAttribute("aria-label", [title, told].filter(Boolean).join(": "));
-    canvas.closest("figure").querySelector("figcaption").innerHTML = `<b>${title}</b><br>${told || "&nbsp;"}`;
+    get(`${name}-caption`).innerHTML = `<b>${title}</b><br>${told || "&nbsp;"}`;
   }
 
   function picture({ high, low, bicubic, values }, size) {
@@ -23,18 +23,24 @@ agm.view = (() => {
     figure("bicubic", bicubic, "Bicubic", values);
   }
 
-  function clear() {
+  /** Nothing has been made yet; there will be so many images. */
+  function clear(count) {
     figure("network", null, "Network");
-    get("strip").replaceChildren();
+    const place = '<span class="try-place"></span>';
+    get("strip").innerHTML = place.repeat(count);
     get("rows").replaceChildren();
-    get("table").hidden = true;
   }
+
+  /** What is left of the slider's handle is bicubic's, what is right of it the network's. */
+  const slide = () => get("frame").style.setProperty("--at", `${get("slider").value}%`);
 
   /** The image of an iteration becomes the large one. */
   function show(points, number) {
     const point = points[number - 1];
     figure("network", point.image, `Network, iteration ${number}`, point);
-    [...get("strip").children].forEach((button, i) => button.setAttribute("aria-pressed", i + 1 === number));
+    [...get("strip").children].forEach((button, i) => {
+      if (i < points.length) button.setAttribute("aria-pressed", i + 1 === number);
+    });
   }
 
   function addToStrip(points) {
@@ -46,10 +52,10 @@ agm.view = (() => {
     const canvas = document.createElement("canvas");
     agm.images.draw(canvas, point.image);
     const caption = document.createElement("span");
-    caption.textContent = `${number} · ${point.psnr.toFixed(1)}`;
+    caption.textContent = point.psnr.toFixed(2);
     button.append(canvas, caption);
     button.onclick = () => show(points, number);
-    get("strip").append(button);
+    get("strip").children[number - 1].replaceWith(button);
   }
 
   function addToTable({ psnr, ssim, ms: taken, elapsed }, number, active, bicubic) {
@@ -58,7 +64,6 @@ agm.view = (() => {
     const row = document.createElement("tr");
     row.innerHTML = `<th scope="row">${number}</th>${cells.map(cell => `<td>${cell}</td>`).join("")}`;
     get("rows").append(row);
-    get("table").hidden = false;
   }
 
   const signed = value => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`;
@@ -96,6 +101,9 @@ agm.view = (() => {
     const where = points.indexOf(best) + 1;
     return where === points.length ? told : `${told} The best was iteration ${where}, with ${db(best.psnr)}.`;
   }
+
+  get("slider").oninput = slide;
+  slide(); // browsers remember where it was
 
   return { get, picture, clear, show, add, status, verdict };
 })();

@@ -8,12 +8,10 @@ const models = new Map();
 let ort;
 let stopped = false;
 let last = Promise.resolve();
-let asked = 0; // jobs that are not done
 
 onmessage = ({ data }) => {
   if (data.type === "stop") stopped = true;
-  else last = last.then(() => jobs[data.type](data)).catch(error => fail(data, error)).finally(() => asked--);
-  if (data.type !== "stop") asked++;
+  else last = last.then(() => jobs[data.type](data)).catch(error => fail(data, error));
 };
 
 const jobs = {
@@ -33,14 +31,9 @@ const jobs = {
     let at = 0;
     for (const [file, { bytes: size }] of Object.entries(chain.files)) contents[file] = bytes.slice(at, (at += size));
     const weights = [{ path: "weights.bin", data: contents["weights.bin"] }];
-    const load = part => ort.InferenceSession.create(contents[part.file], { externalData: weights });
-    models.set(name, { chain, load, start: await load(chain.start), steps: new Map() });
+    const load = part => ort.InferenceSession.create(contents[chain.parts[part].file], { externalData: weights });
+    models.set(name, { chain, load, sessions: new Map() });
     postMessage({ type: "ready", name });
-  },
-
-  /** Get a network ready for its whole schedule, as long as nothing else is asked for. */
-  async warm({ name }) {
-    await warmUp(name, () => asked > 1);
   },
 
   /**
@@ -50,21 +43,22 @@ const jobs = {
   async run({ name, low, side, deadline, spent }) {
     const model = models.get(name);
     stopped = false;
-    if (deadline !== null) await warmUp(name, () => stopped);
-    const held = {};
+    if (deadline !== null) await warmUp(name);
+    const { iterations, margin } = model.chain;
+    const held = { x: mirrored(low, side, margin) };
+    const pixels = (side + 2 * margin) ** 2;
     let begun = performance.now() - spent;
-    for (const [t, { step, t: row }] of model.chain.iterations.entries()) {
-      begun += await prepare(model, step);
+    for (const t of iterations.keys()) {
+      begun += await prepare(model, t);
       await pause(); // so that a wish to stop gets through
-      const task = taskName(name, step, t);
-      const expected = times.predict(task, side * side);
+      const task = taskName(name, model, t);
+      const expected = times.predict(task, pixels);
       const late = deadline !== null && performance.now() - begun + expected > deadline;
       if (late || stopped) return postMessage({ type: "done", why: stopped ? "stopped" : "deadline", expected });
       const from = performance.now();
-      if (t === 0) Object.assign(held, await start(model, low, side));
-      const image = Float32Array.from(await iterate(model, step, held, row, side)); // the other is fed back
+      const image = inside(await iterate(model, t, held), margin);
       const now = performance.now();
-      times.observe(task, side * side, now - from);
+      times.observe(task, pixels, now - from);
       postMessage({ type: "iteration", t: t + 1, image, ms: now - from, elapsed: now - begun }, [image.buffer]);
     }
     postMessage({ type: "done", why: "end", expected: 0 });
@@ -75,28 +69,34 @@ function fail({ type, name }, error) {
   postMessage({ type: "failed", job: type, name, message: String(error?.message ?? error) });
 }
 
-/** Loads a step if it was not yet; returns the ms that took, which count for nobody. */
-async function prepare({ chain, load, steps }, step) {
+/** The parts that an iteration runs; part A, which runs once, comes with the first. */
+function partsOf({ chain }, t) {
+  return [...(t ? [] : ["a"]), ...chain.iterations[t].parts];
+}
+
+/** Loads what an iteration needs and is not there yet; returns the ms that took, which count for nobody. */
+async function prepare(model, t) {
   const from = performance.now();
-  if (!steps.has(step)) steps.set(step, await load(chain.steps[step]));
+  for (const part of partsOf(model, t)) {
+    if (!model.sessions.has(part)) model.sessions.set(part, await model.load(part));
+  }
   return performance.now() - from;
 }
 
-/** x -> what stays the same over all iterations. */
-function start(model, low, side) {
-  return model.start.run({ x: new ort.Tensor("float32", low, [1, 3, side, side]) });
-}
-
-/** One iteration: what is held -> its image, (3, 2S, 2S), not clamped. What has not been made yet is zero. */
-async function iterate({ chain, steps }, step, held, row, side) {
-  const given = { t: new ort.Tensor("int64", BigInt64Array.of(BigInt(row)), []) };
-  for (const [name, shape] of Object.entries(chain.steps[step].inputs)) {
-    if (name !== "t") given[name] = held[name] ?? zeros(shape, side);
+/** One iteration: what is held, x and what was made of it -> its image, a tensor. What was never made is zero. */
+async function iterate(model, t, held) {
+  const { parts, iterations, feedback } = model.chain;
+  const side = held.x.dims[2];
+  held.t = new ort.Tensor("int64", BigInt64Array.of(BigInt(iterations[t].t)), []);
+  for (const part of partsOf(model, t)) {
+    const given = {};
+    for (const [name, shape] of Object.entries(parts[part].inputs)) given[name] = held[name] ??= zeros(shape, side);
+    const made = await model.sessions.get(part).run(given);
+    for (const [name, tensor] of Object.entries(made)) held[name.replace("_next", "")] = tensor;
+    if (part === "a" && feedback.first !== "zeros") held.previous = held[feedback.first];
   }
-  const { image, ...states } = await steps.get(step).run(given);
-  for (const [name, tensor] of Object.entries(states)) held[name.replace("_next", "")] = tensor;
-  held.previous = image;
-  return image.data;
+  held.previous = held[feedback.later];
+  return held.image;
 }
 
 function zeros(shape, side) {
@@ -105,27 +105,49 @@ function zeros(shape, side) {
   return new ort.Tensor("float32", new Float32Array(dims.reduce((a, b) => a * b)), dims);
 }
 
-/** Every kind of iteration, twice: the first time is for the browser's compiler. Ends early if `enough` says so. */
-async function warmUp(name, enough) {
+/** (3, S, S), continued on all sides by `margin` pixels as in a mirror; S must be larger than the margin. */
+function mirrored(planes, side, margin) {
+  const size = side + 2 * margin;
+  const from = Array.from({ length: size }, (_, i) => side - 1 - Math.abs(side - 1 - Math.abs(i - margin)));
+  const data = new Float32Array(3 * size * size);
+  let at = 0;
+  for (let c = 0; c < 3; c++) {
+    for (const y of from) for (const x of from) data[at++] = planes[(c * side + y) * side + x];
+  }
+  return new ort.Tensor("float32", data, [1, 3, size, size]);
+}
+
+/** An image without what was made of the margin: (3, 2S, 2S), not clamped. A copy, for the other is fed back. */
+function inside({ data, dims }, margin) {
+  const [size, inner] = [dims[2], dims[2] - 4 * margin];
+  const image = new Float32Array(3 * inner * inner);
+  for (let row = 0; row < 3 * inner; row++) {
+    const from = (Math.floor(row / inner) * size + (row % inner) + 2 * margin) * size + 2 * margin;
+    image.set(data.subarray(from, from + inner), row * inner);
+  }
+  return image;
+}
+
+/** Every kind of iteration, twice: the first time is for the browser's compiler. Ends early if stopped. */
+async function warmUp(name) {
   const model = models.get(name);
-  const low = new Float32Array(3 * WARM_UP * WARM_UP).fill(0.5);
-  for (const [t, { step, t: row }] of model.chain.iterations.entries()) {
-    const task = taskName(name, step, t);
-    await prepare(model, step);
+  const x = mirrored(new Float32Array(3 * WARM_UP * WARM_UP).fill(0.5), WARM_UP, 0);
+  for (const t of model.chain.iterations.keys()) {
+    const task = taskName(name, model, t);
+    await prepare(model, t);
     for (let round = 0; round < 2 && !times.table[task]; round++) {
       await pause();
-      if (enough()) return;
+      if (stopped) return;
       const from = performance.now();
-      const held = t === 0 ? { ...(await start(model, low, WARM_UP)) } : {};
-      await iterate(model, step, held, row, WARM_UP);
+      await iterate(model, t, { x });
       if (round) times.observe(task, WARM_UP ** 2, performance.now() - from);
     }
   }
 }
 
-/** What is timed: the first iteration comes with part A. */
-function taskName(model, step, t) {
-  return `${model} ${t ? "" : "first "}${step}`;
+/** What is timed. */
+function taskName(name, model, t) {
+  return [name, ...partsOf(model, t)].join(" ");
 }
 
 /** Lets waiting messages be handled. */
