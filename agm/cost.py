@@ -31,6 +31,7 @@ from agm.paths import results_folder
 from agm.profiles import Profile
 from agm.runs import Run, all_runs
 from agm.schedule import Mask, Schedule
+from agm.train import TIMED_SECONDS
 
 OFFICIAL = {"cars": 16185, "faces": 10205, "geo": 16000}
 """Images of the paper's data sets, for planning before they are there (the cards in `data/`)."""
@@ -41,8 +42,8 @@ DEAREST, CHEAPEST = "rrrr", "nnnn"
 TRAINED, EVALUATED = 3, len(STATISTICS)
 """Passes through the generator of an image: forward and backward; validation with each kind of batch statistics."""
 
-TIMED_ROUNDS, TIMED_SECONDS = 21, 5.0
-"""After training a run times its own iterations: so many rounds, or so long."""
+TIMED_ROUNDS = 21 * 4
+"""After training a run times its own schedule and three others: so often, or `TIMED_SECONDS` long."""
 
 ROW_BYTES, TEXT_BYTES = 110, 8192
 """A row of metrics.csv; config.json and summary.json together."""
@@ -195,7 +196,7 @@ def cost(config: RunConfig, images: Images, rates: Rates, found: np.ndarray | No
         return EVALUATED * (-(-count // BATCH) * single + count * max(0.0, image - single / BATCH))
 
     seconds = config.training.epochs * (steps * between(rates.step) + evaluating(images.validation))
-    timing = min(TIMED_ROUNDS * single, TIMED_SECONDS + single)
+    timing = min(TIMED_ROUNDS * single, TIMED_SECONDS + 4 * single)
     memory = resident + working_bytes(config, images)
     return Cost(seconds, evaluating(images.test) + timing, memory, stored_bytes(config, images.test))
 
@@ -219,10 +220,13 @@ def bytes_of(*modules: nn.Module) -> int:
 
 
 def stored_bytes(config: RunConfig, test_images: int) -> int:
-    """What a finished run's folder holds: weights, MSE of every test image, metrics, texts."""
-    rows = config.training.epochs * len(STATISTICS) * config.generator.iterations
-    errors = 4 * test_images * config.generator.iterations
-    return bytes_of(networks(config)[0]) + errors + ROW_BYTES * rows + TEXT_BYTES
+    """What a finished run's folder holds: weights in half precision, MSE of every test image, metrics, texts."""
+    kinds, generator = len(config.generator.readings), networks(config)[0]
+    rows = config.training.epochs * kinds * config.generator.iterations
+    errors = 4 * test_images * kinds * config.generator.iterations
+    halved = sum(2 * parameter.numel() for parameter in generator.parameters() if parameter.dim() == 4)
+    averages = bytes_of(generator) - sum(4 * parameter.numel() for parameter in generator.parameters())
+    return bytes_of(generator) - halved + averages + errors + ROW_BYTES * rows + TEXT_BYTES
 
 
 def checkpoint_bytes(config: RunConfig) -> int:
