@@ -80,7 +80,7 @@ def readings(runs: Iterable[Run]) -> tuple[Statistics, ...]:
 
 
 def validated(runs: Iterable[Run]) -> tuple[Statistics, ...]:
-    """The kinds with which all that were validated at all were: runs to which precise tests were added later lack it."""
+    """The kinds with which all runs that have a curve were validated: precise tests may have been added later."""
     curves = [run for run in runs if len(run.metrics)]
     return tuple(kind for kind in STATISTICS if all(len(run.curve("mse", kind)) for run in curves))
 

@@ -87,7 +87,9 @@ class IterationNorm(nn.Module):
         row = shared if statistics == "shared" else min(t, shared - 1)
         if statistics == "precise":
             if self.precise is None:
-                raise AgmError("these weights are older than precise statistics and hold none; choose iteration or shared")
+                raise AgmError(
+                    "the weights are older than precise statistics, and hold none; choose iteration or shared"
+                )
             return self.precise[0, row], self.precise[1, row]
         return self.running_mean[row], self.running_var[row]
 

@@ -356,8 +356,10 @@ def _scores(generator: Generator, part: Part, config: RunConfig) -> dict[str, di
 
 @torch.no_grad()
 def halve(generator: Generator) -> None:
-    """Round convolutions to half precision, which changed no PSNR of the default network by a thousandth of a decibel. Norms and their
-    statistics are small and need their range; so does what has grown too large."""
+    """Round convolutions to half precision, which changed no PSNR of the default network by a thousandth of a decibel.
+
+    Norms and their statistics are small and need their range; so does what has grown too large.
+    """
     for parameter in generator.parameters():
         if parameter.dim() == 4 and parameter.half().isfinite().all():
             parameter.copy_(parameter.half())

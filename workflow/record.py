@@ -4,8 +4,8 @@ Needs neither network nor jupyter. Run it again to go on where it stopped; finis
 times to train several runs side by side: on a CPU, one per core with OMP_NUM_THREADS=1 is fastest for narrow networks.
     python workflow/record.py --profile reduced --experiment table1 --experiment fig8 --time-budget 9m --pack packed
 `--pack DIR` writes one tar per run: configuration, metrics, summary, and for few the weights, in half precision.
-`--unpack DIR` takes such tars into `results/PROFILE`. `--precise DIR` tests the runs in a folder whose weights are there
-under those kinds of batch statistics for which they keep no error of each image yet; it needs their data sets.
+`--unpack DIR` takes such tars into `results/PROFILE`. `--precise DIR` tests the runs of a folder that have their
+weights, with those kinds of batch statistics for which they keep no error of each image yet; it needs their data sets.
 """
 
 from __future__ import annotations

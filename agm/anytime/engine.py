@@ -60,7 +60,7 @@ class Engine:
                 return native.NativeFiltering(weight, gates)
             return TorchFiltering(weight, gates, scratch)
 
-        steps = range(generator.config.iterations if statistics == "iteration" else 1)
+        steps = range(1 if statistics == "shared" else generator.config.iterations)
         with torch.no_grad():
             self.a = _folded(generator.a.conv.weight, generator.a.norm, statistics, 0)
             self.b = [_folded(generator.b.conv.weight, generator.b.norm, statistics, t) for t in steps]

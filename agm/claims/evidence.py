@@ -150,7 +150,7 @@ def curve(run: Run, statistics: Statistics | None) -> pd.Series[float]:
     """Validation MSE by epoch. Raises UndecidableError if there is none."""
     found = run.curve("mse", statistics)
     if not len(found):
-        raise UndecidableError(f"run {run.config.id} has no {statistics or "finite"} validation")
+        raise UndecidableError(f"run {run.config.id} has no {run.kind(statistics)} validation")
     return found
 
 
