@@ -67,6 +67,18 @@ def diverged(run: Run) -> bool:
     return bool(run.summary["status"] == "diverged")
 
 
+def readings(runs: Iterable[Run]) -> tuple[Statistics, ...]:
+    """The kinds of batch statistics with which all of these runs were tested."""
+    held = [run.readings for run in runs]
+    return tuple(kind for kind in STATISTICS if all(kind in one for one in held))
+
+
+def validated(runs: Iterable[Run]) -> tuple[Statistics, ...]:
+    """The kinds with which all runs that have a curve were validated: precise tests may have been added later."""
+    curves = [run for run in runs if len(run.metrics)]
+    return tuple(kind for kind in STATISTICS if all(len(run.curve("mse", kind)) for run in curves))
+
+
 def over_seeds(runs: Sequence[Run], measure: Callable[[Run], float]) -> float:
     """A number averaged over runs that differ in their seed; NaN if one of them diverged, or there is none."""
     return float(np.mean([np.nan if diverged(run) else measure(run) for run in runs] or [np.nan]))
@@ -78,8 +90,13 @@ def score(runs: Sequence[Run], metric: str = "mse", statistics: Statistics | Non
 
 
 def last(runs: Sequence[Run], statistics: Statistics | None = None) -> float:
-    """Validation MSE after the last epoch, averaged over the iterations and the seeds."""
-    return over_seeds(runs, lambda run: float(run.curve("mse", statistics).iloc[-1]))
+    """Validation MSE after the last epoch, averaged over the iterations and the seeds; NaN without such a reading."""
+
+    def measure(run: Run) -> float:
+        curve = run.curve("mse", statistics)
+        return float(curve.iloc[-1]) if len(curve) else float("nan")
+
+    return over_seeds(runs, measure)
 
 
 def bicubic(runs: Sequence[Run], metric: str = "mse", part: str = "test") -> float:
@@ -186,7 +203,7 @@ def mse_by_statistics(runs: Sequence[Run]) -> pd.DataFrame:
     """Test MSE of each model (rows), evaluated with each kind of batch statistics (columns)."""
     groups = by(runs, "layers")
     return pd.DataFrame(
-        {kind: {layers: score(group, "mse", kind) for layers, group in groups.items()} for kind in STATISTICS}
+        {kind: {layers: score(group, "mse", kind) for layers, group in groups.items()} for kind in readings(runs)}
     )
 
 
@@ -205,7 +222,7 @@ def statistics_table(runs: Sequence[Run]) -> pd.DataFrame:
     """Per model and kind of batch statistics (rows): last validation MSE, test MSE, spikiness."""
     rows = {}
     for layers, group in by(runs, "layers").items():
-        for kind in STATISTICS:
+        for kind in readings(runs):
             measures = {"validation_mse": last(group, kind), "test_mse": score(group, "mse", kind)}
             rows[layers, kind] = measures | {"spikiness": spikiness_of(group, kind)}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["layers", "statistics"])

@@ -1,4 +1,4 @@
-"""Batch-norm statistics for a schedule the network was not trained with, or not alone."""
+"""Precise batch-norm statistics: averages over training images, made after training for one schedule."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import copy
 
 import torch
 
+from agm import data
+from agm.config import RunConfig
 from agm.data import to_tensor
 from agm.data.images import Pixels
 from agm.evaluate import BATCH
@@ -15,33 +17,36 @@ from agm.schedule import Schedule
 
 
 @torch.no_grad()
-def calibrated(generator: Generator, low: Pixels, schedule: Schedule) -> Generator:
-    """A copy whose running statistics are those of this schedule: exact averages over these images, as in Yu and
-    Huang, Universally Slimmable Networks (2019). What the schedule leaves out keeps its statistics.
+def precise(generator: Generator, low: Pixels, schedule: Schedule, precision: str = "32") -> Generator:
+    """A copy in evaluation mode with the precise statistics of this schedule: at each iteration the plain mean over
+    batches of their means and variances, as in Yu and Huang, Universally Slimmable Networks (2019). What the schedule
+    leaves out gets the running statistics of its iteration.
 
-    low: (N, H, W, 3) uint8, best the training images; the schedule is at most as long as the network's own.
+    low: (N, H, W, 3) uint8, best the training images. Running statistics lag behind the weights, these do not.
     """
-    result = copy.deepcopy(generator).train()
+    result = copy.deepcopy(generator).eval()
     device = next(result.parameters()).device
     norms = [module for module in result.modules() if isinstance(module, IterationNorm)]
     for norm in norms:
-        norm.running_var.fill_(-1.0)  # until the first batch: zero is a variance, that of the first feedback's zeros
-    for start in range(0, len(low), BATCH):
+        norm.precise = torch.stack([norm.running_mean[:-1], norm.running_var[:-1]])
+    for start in range(0, len(low) if norms else 0, BATCH):
         batch = to_tensor(low[start : start + BATCH]).to(device)
         for norm in norms:
-            norm.momentum = len(batch) / (start + len(batch))  # turns the moving average into the plain one
-        for _ in result.iterate(batch, schedule):
-            pass
-    old = [module for module in generator.modules() if isinstance(module, IterationNorm)]
-    for norm, before in zip(norms, old, strict=True):
-        _fill(norm, before)
-    return result.eval()
+            norm.share = len(batch) / (start + len(batch))  # turns the moving average into the plain one
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            for _ in result.iterate(batch, schedule, "batch"):
+                pass
+    for norm in norms:
+        norm.share = 0.0
+    return result
 
 
-def _fill(norm: IterationNorm, before: IterationNorm) -> None:
-    """Shared statistics from those of the iterations that ran; the others as they were."""
-    del norm.momentum
-    ran = norm.running_var[:-1].amin(dim=1) >= 0
-    for now, then in ((norm.running_mean, before.running_mean), (norm.running_var, before.running_var)):
-        now[-1] = now[:-1][ran].mean(dim=0) if ran.any() else then[-1]
-        now[:-1][~ran] = then[:-1][~ran]
+def fitting(generator: Generator, config: RunConfig, schedule: Schedule) -> Generator:
+    """A trained network with precise statistics of a schedule: those that it holds, if they are of this one, or else
+    new ones, of its training images. `config`: of its run.
+    """
+    norms = [module for module in generator.modules() if isinstance(module, IterationNorm)]
+    own = schedule == Schedule.parse(config.training.schedule) and all(norm.precise is not None for norm in norms)
+    if own or not norms:
+        return generator
+    return precise(generator, data.splits(config.data).train.low, schedule, config.training.precision)

@@ -216,6 +216,7 @@ def evaluate(
         raise AgmError("name the weights, a generator.safetensors or a run folder; or a standard set with --images")
 
     from agm import data
+    from agm.calibrate import fitting
     from agm.evaluate import METRICS, bicubic_baseline
     from agm.evaluate import evaluate as measure
     from agm.runs import load_trained
@@ -227,6 +228,8 @@ def evaluate(
         raise unknown("statistics", statistics, STATISTICS)
     part = data.splits(dataclasses.replace(config.data, dataset=dataset or config.data.dataset)).test
     plan = Schedule.parse(schedule or config.training.schedule)
+    if (statistics or config.generator.statistics) == "precise":
+        generator = fitting(generator, config, plan)
     quality = measure(generator, part, plan, typing.cast(Any, statistics)).per_iteration()
     baseline = bicubic_baseline(part)
     if as_json:

@@ -27,7 +27,7 @@ ScheduleText = Annotated[
         "[default: the one the model was trained with; auto if it was trained with any]"
     ),
 ]
-StatisticsName = Annotated[str, typer.Option(help="Batch-norm statistics: iteration or shared.")]
+StatisticsName = Annotated[str, typer.Option(help="Batch-norm statistics: iteration, precise or shared.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads. [default: torch's choice]")]
 DeviceName = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu or cuda.")]
 

@@ -32,8 +32,8 @@ def claims(
     """The paper's claims: supported, contradicted or inconclusive by a profile's finished runs.
 
     Each with the number it is judged by, its 95 % interval and what is to be said of it; --json has all comparisons and
-    the runs behind them. Values of single test images are kept for one kind of statistics, so there are few intervals
-    for another.
+    the runs behind them. Older runs keep values of single test images for one kind of statistics, so there are few
+    intervals for another, and have no precise ones at all.
     """
     chosen = profiles.load(profile)
     if statistics is not None and statistics not in STATISTICS:

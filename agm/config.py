@@ -21,8 +21,8 @@ from typing import Any, Literal, TypeVar
 from agm.errors import AgmError, unknown
 from agm.schedule import LAYERS, Schedule
 
-Statistics = Literal["shared", "iteration", "batch"]
-STATISTICS: tuple[Statistics, ...] = ("shared", "iteration", "batch")
+Statistics = Literal["shared", "iteration", "batch", "precise"]
+STATISTICS: tuple[Statistics, ...] = ("shared", "iteration", "batch", "precise")
 
 NATURAL = "natural"
 """The data set of photographs of anything, on which the default network is trained."""
@@ -44,7 +44,8 @@ class GeneratorConfig:
     `width`: channels of A and B; the inner layers have twice as many. 64 gives the counts of Table I.
     `iterations`: T, the length of a full run.
     `statistics`: which batch-norm statistics evaluation uses: one running pair for all iterations (shared), one
-    pair per iteration, or those of the batch at hand. Training is the same for all three.
+    pair per iteration, those of the batch at hand, or averages per iteration over training images, made after training
+    (precise, see `agm.calibrate`). Training is the same for all four.
     `feedback`: what an iteration sees of the one before it: its image, which is black (zeros) or bicubic upsampling
     before iteration 1, or, with the light base, the features that its image was made from. There zeros means features,
     since these begin as zeros.
@@ -73,6 +74,11 @@ class GeneratorConfig:
         if self.layers not in ORL_CONFIGURATIONS:
             raise AgmError(f"layers={self.layers!r}: expected four letters r or n, such as 'nnnr'")
         _check_positive(self, "width", "iterations")
+
+    @property
+    def readings(self) -> tuple[Statistics, ...]:
+        """The kinds of statistics that can give different results: without batch norm just the configured one."""
+        return STATISTICS if self.base == "paper" else (self.statistics,)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from agm import analysis, experiments, profiles, runs
 from agm.analysis import Numbers, bicubic, by, extremes, last, median, score, select, spikiness_of
-from agm.config import STATISTICS, GeneratorConfig, Statistics
+from agm.config import GeneratorConfig, Statistics
 from agm.counting import fewer, parameters
 from agm.errors import AgmError
 from agm.paths import results_folder
@@ -166,7 +166,7 @@ def statistics_numbers(finished: Sequence[Run]) -> Numbers:
     """Medians over the models whose last layer is r or n, and the numbers of every single model."""
     table = analysis.statistics_table(finished)
     numbers: Numbers = {"bicubic_validation_mse": bicubic(finished, "mse", "validation")}
-    for kind in STATISTICS:
+    for kind in analysis.readings(finished):
         rows = table.xs(kind, level="statistics")
         for end in "rn":
             for measure in table.columns:
@@ -185,7 +185,7 @@ def ranking_numbers(finished: Sequence[Run]) -> Numbers:
     """
     mse = analysis.mse_by_statistics(finished)
     numbers: Numbers = {"models": len(mse)}
-    for kind in STATISTICS:
+    for kind in analysis.readings(finished):
         scores = {str(layers): float(value) for layers, value in mse[kind].items()}
         numbers[f"{kind}_best"], numbers[f"{kind}_worst"] = extremes(scores)
         numbers[f"{kind}_beat_bicubic"] = int((mse[kind] < bicubic(finished)).sum())

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from agm.config import Statistics
+from agm.errors import AgmError
 
 # Some virtual machines offer AMX and then kill a process that uses it; oneDNN asks once, at its first convolution.
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
@@ -32,10 +34,15 @@ class IterationNorm(nn.Module):
     While training it normalises with the batch's own statistics, like any batch norm, and updates two sets of running
     statistics: those of iteration t (row t) and those shared by all iterations (last row, exactly what
     `torch.nn.BatchNorm2d` would hold). `statistics` chooses among them in evaluation; training does not depend on it.
+
+    `precise`: mean and variance per iteration as `agm.calibrate` makes them, (2, T, C); None where it did not.
+    `share`: of the batch at hand in `precise`, where evaluation with the batch's own statistics is to average them.
     """
 
     momentum = 0.1
     epsilon = 1e-5
+    share = 0.0
+    precise: Tensor | None
     running_mean: Tensor
     running_var: Tensor
 
@@ -45,6 +52,7 @@ class IterationNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
         self.register_buffer("running_mean", torch.zeros(iterations + 1, channels))  # (T + 1, C)
         self.register_buffer("running_var", torch.ones(iterations + 1, channels))
+        self.register_buffer("precise", None)
         self.training_norm: Norm = F.batch_norm
 
     def forward(self, x: Tensor, t: int, statistics: Statistics) -> Tensor:
@@ -60,15 +68,29 @@ class IterationNorm(nn.Module):
                     self.running_var[i].lerp_(var, self.momentum)
             return y
         if statistics == "batch":
-            return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, self.epsilon)
+            averaged = self.share and self.precise is not None and t < self.precise.shape[1]
+            mean, var = self.running(t, "precise") if averaged else (None, None)
+            return F.batch_norm(x, mean, var, self.weight, self.bias, True, self.share, self.epsilon)
         mean, var = self.running(t, statistics)
         return F.batch_norm(x, mean, var, self.weight, self.bias, False, 0.0, self.epsilon)
 
     def running(self, t: int, statistics: Statistics) -> tuple[Tensor, Tensor]:
-        """Mean and variance, (C,) each, that evaluation uses at iteration t."""
+        """Mean and variance, (C,) each, that evaluation uses at iteration t. Raises AgmError if there are none."""
         shared = self.running_mean.shape[0] - 1
         row = shared if statistics == "shared" else min(t, shared - 1)
+        if statistics == "precise":
+            if self.precise is None:
+                raise AgmError(
+                    "the weights are older than precise statistics, and hold none; choose iteration or shared"
+                )
+            return self.precise[0, row], self.precise[1, row]
         return self.running_mean[row], self.running_var[row]
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *arguments: Any) -> None:
+        """torch's, for weights with and without precise statistics."""
+        held = f"{prefix}precise" in state_dict
+        self.precise = self.running_mean.new_empty(2, *self.running_mean[1:].shape) if held else None
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
 
 
 class ConvNormAct(nn.Module):

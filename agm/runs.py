@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from agm import files
-from agm.config import RunConfig, Statistics
+from agm.config import STATISTICS, RunConfig, Statistics
 from agm.errors import AgmError
 from agm.paths import results_folder, runs_folder
 
@@ -62,6 +62,17 @@ class Run:
         """The sha256 of the images it was made on; empty if it was not noted."""
         return str((self.summary.get("data") or {}).get("fingerprint") or "")
 
+    def kind(self, statistics: Statistics | None) -> Statistics:
+        """Where to look for a kind of statistics: None is the configured one, and without batch norm all are."""
+        generator = self.config.generator
+        return statistics if statistics in generator.readings else generator.statistics
+
+    @property
+    def readings(self) -> tuple[Statistics, ...]:
+        """The kinds of statistics with which it was tested: older runs have no precise ones."""
+        tests = self.summary.get("test")
+        return tuple(kind for kind in STATISTICS if isinstance(tests, dict) and self.kind(kind) in tests)
+
     def _intact(self, name: str) -> Path:
         """The path of one of the run's files. Raises AgmError if its checksum is not the one in the summary."""
         path, sha256 = self.folder / name, (self.summary.get("files") or {}).get(name)
@@ -79,16 +90,22 @@ class Run:
             raise AgmError(f"{path}: damaged, or cannot be read ({error}); {RESTORE}") from None
 
     def curve(self, metric: str = "mse", statistics: Statistics | None = None) -> pd.Series[float]:
-        """A validation metric averaged over the iterations, by epoch (Section III-A2); NaN if one is not finite."""
-        statistics = statistics or self.config.generator.statistics
+        """A validation metric averaged over the iterations, by epoch (Section III-A2); NaN if one is not finite.
+
+        Empty for a kind of statistics with which the run was not validated.
+        """
+        statistics = self.kind(statistics)
         records = self.metrics[self.metrics["statistics"] == statistics]
         epochs, which = np.unique(records["epoch"], return_inverse=True)
         means = np.bincount(which, records[metric], len(epochs)) / np.bincount(which, minlength=len(epochs))
         return pd.Series(np.where(np.isfinite(means), means, np.nan), index=pd.Index(epochs, name="epoch"))
 
     def test(self, metric: str = "mse", statistics: Statistics | None = None) -> np.ndarray:
-        """A test metric of each iteration: (T,). NaN where it was not finite."""
-        return self._numbers(1, "test", statistics or self.config.generator.statistics, metric)
+        """A test metric of each iteration: (T,). NaN where it was not finite, or there is no such reading."""
+        kind = self.kind(statistics)
+        if kind != self.config.generator.statistics and kind not in self.readings:
+            return np.full(self.config.generator.iterations, np.nan)
+        return self._numbers(1, "test", kind, metric)
 
     def bicubic(self, metric: str = "mse", part: str = "test") -> float:
         """The same metric of bicubic upsampling on the same images."""
@@ -108,18 +125,25 @@ class Run:
         return numbers
 
     @cached_property
-    def test_images(self) -> np.ndarray | None:
-        """Test MSE by iteration and image, with the configured kind of statistics: (T, N). None if it was not kept.
+    def test_images(self) -> dict[Statistics, np.ndarray]:
+        """Test MSE by iteration and image, (T, N), for each kind of statistics for which it was kept.
 
         Raises AgmError if the file is damaged or another run's.
         """
         path = self._intact("test.safetensors")
         if not path.exists():
-            return None
+            return {}
         tensors, meta = files.read_tensors(path)
-        if meta.get("id") != self.config.id or "mse" not in tensors or tensors["mse"].dim() != 2:
+        configured = self.config.generator.statistics
+        if "mse" in tensors:  # older runs kept one kind, under this name
+            tensors[configured] = tensors.pop("mse")
+        if meta.get("id") != self.config.id or configured not in tensors or any(t.dim() != 2 for t in tensors.values()):
             raise AgmError(f"{path}: belongs to another run; delete the folder")
-        return tensors["mse"].double().numpy()
+        return {kind: tensors[kind].double().numpy() for kind in STATISTICS if kind in tensors}
+
+    def errors(self, statistics: Statistics | None = None) -> np.ndarray | None:
+        """`test_images` of one kind, the configured one by default; None if it was not kept."""
+        return self.test_images.get(self.kind(statistics))
 
     @property
     def has_weights(self) -> bool:

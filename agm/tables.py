@@ -11,7 +11,7 @@ from pandas.io.formats.style import Styler
 
 from agm import analysis, runs
 from agm.analysis import bicubic, by, last, score, select, spikiness_of
-from agm.config import STATISTICS, GeneratorConfig
+from agm.config import GeneratorConfig
 from agm.counting import parameters
 from agm.findings import PAPER_TABLE_1, curve_numbers, fig5_numbers, fig7_numbers, last_psnr, recorded
 from agm.profiles import Profile
@@ -158,9 +158,10 @@ def twins_table(finished: Sequence[Run]) -> pd.DataFrame:
     """A row per model, each beside its twin with the other last layer; columns (measure, kind of statistics)."""
     table = analysis.statistics_table(finished).rename(columns={"validation_mse": "validation MSE"})
     wide = table.pivot_table(index="layers", columns="statistics", values=["validation MSE", "spikiness"], dropna=False)
-    wide = wide.reindex(columns=list(STATISTICS), level=1).sort_index(ascending=False)
+    kinds = list(analysis.readings(finished))
+    wide = wide.reindex(columns=kinds, level=1).sort_index(ascending=False)
     level = bicubic(finished, "mse", "validation")
-    wide.loc["bicubic"] = pd.Series({("validation MSE", kind): level for kind in STATISTICS})
+    wide.loc["bicubic"] = pd.Series({("validation MSE", kind): level for kind in kinds})
     return wide
 
 

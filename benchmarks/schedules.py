@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 from agm import data, files, machine, profiles
-from agm.calibrate import calibrated
-from agm.config import RunConfig
+from agm.calibrate import precise
+from agm.config import RunConfig, Statistics
 from agm.evaluate import METRICS, evaluate
 from agm.generator import Generator
 from agm.paths import runs_folder
@@ -91,13 +91,15 @@ def rows(run: Run) -> list[dict[str, Any]]:
     parts, generator = data.splits(run.config.data), run.generator()
     found = []
     for schedule in candidates(run.config.generator.iterations):
-        for origin, network in (("mixed", generator), ("calibrated", calibrated(generator, parts.train.low, schedule))):
-            found += measured(network, parts.test, schedule, origin)
+        found += measured(generator, parts.test, schedule, "mixed", "iteration")
+        found += measured(precise(generator, parts.train.low, schedule), parts.test, schedule, "calibrated", "precise")
     return found
 
 
-def measured(network: Generator, part: data.Part, schedule: Schedule, origin: str) -> list[dict[str, Any]]:
-    quality = evaluate(network, part, schedule, "iteration").per_iteration()
+def measured(
+    network: Generator, part: data.Part, schedule: Schedule, origin: str, kind: Statistics
+) -> list[dict[str, Any]]:
+    quality = evaluate(network, part, schedule, kind).per_iteration()
     about = {"schedule": str(schedule), "statistics": origin}
     return [about | {"iteration": t + 1} | {name: quality[name][t] for name in METRICS} for t in range(len(schedule))]
 

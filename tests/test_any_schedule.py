@@ -17,7 +17,7 @@ from support.runs import one_step_at_a_time, tiny
 
 from agm import calibrate, data
 from agm import train as training
-from agm.config import GeneratorConfig
+from agm.config import STATISTICS, GeneratorConfig
 from agm.data import to_tensor
 from agm.generator import Generator
 from agm.layers import IterationNorm
@@ -148,14 +148,14 @@ def test_stopping_at_every_step_gives_the_same_bytes(tmp_path: Path) -> None:
         assert (tmp_path / "steps" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-def test_calibrated_statistics_are_averages_over_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_precise_statistics_are_averages_over_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seven images in batches of four and three, through a network with a norm in each part and layer."""
     monkeypatch.setattr(calibrate, "BATCH", 4)
     generator = shake(Generator(GeneratorConfig("nnrn", width=4, iterations=3)))
     before = {name: value.clone() for name, value in generator.state_dict().items()}
     low = np.random.default_rng(0).integers(0, 256, (7, 6, 8, 3), dtype=np.uint8)
-    schedule = Schedule.parse("---x (1) - x--x (2)")
-    result = calibrate.calibrated(generator, low, schedule)
+    schedule = Schedule.parse("---x (1) - x--x (3)")  # longer than there are rows
+    result = calibrate.precise(generator, low, schedule)
     torch.testing.assert_close(generator.state_dict(), before, rtol=0, atol=0)
     assert not result.training
 
@@ -166,7 +166,7 @@ def test_calibrated_statistics_are_averages_over_batches(monkeypatch: pytest.Mon
             module.register_forward_hook(
                 lambda _, arguments, __, name=name: inputs[name][arguments[1]].append(arguments[0])
             )
-            inputs[name] = [[], [], []]
+            inputs[name] = [[], [], [], []]
     for part in (low[:4], low[4:]):
         twin(to_tensor(part), schedule)
     ran = {
@@ -177,17 +177,28 @@ def test_calibrated_statistics_are_averages_over_batches(monkeypatch: pytest.Mon
         "layers.3.norm2": {0, 1, 2},
     }
     for name, iterations in ran.items():
-        norm, old = result.get_submodule(name), twin.get_submodule(name)
-        means, variances = before[f"{name}.running_mean"].clone(), before[f"{name}.running_var"].clone()
+        means, variances = (before[f"{name}.running_{moment}"][:-1].clone() for moment in ("mean", "var"))
         for t in iterations:
             both = [x.transpose(0, 1).flatten(1) for x in inputs[name][t]]
             means[t] = (4 * both[0].mean(1) + 3 * both[1].mean(1)) / 7
             variances[t] = (4 * both[0].var(1) + 3 * both[1].var(1)) / 7
-        if iterations:
-            means[-1], variances[-1] = (x[sorted(iterations)].mean(0) for x in (means, variances))
-        torch.testing.assert_close(norm.running_mean, means, rtol=1e-4, atol=1e-6)
-        torch.testing.assert_close(norm.running_var, variances, rtol=1e-4, atol=1e-6)
-        assert norm.momentum == old.momentum == 0.1
+        held = result.get_submodule(name).precise
+        torch.testing.assert_close(held, torch.stack([means, variances]), rtol=1e-4, atol=1e-6)
+    frozen = {name: value.clone() for name, value in result.state_dict().items()}
+    for kind in STATISTICS:
+        result(to_tensor(low), schedule, kind)
+    torch.testing.assert_close(result.state_dict(), frozen, rtol=0, atol=0)
+
+
+def test_weights_without_precise_statistics_say_so() -> None:
+    generator = Generator(GeneratorConfig("nnrn", width=2, iterations=3)).eval()
+    with pytest.raises(AgmError, match="older than precise statistics, and hold none"):
+        generator(torch.rand(1, 3, 6, 6), statistics="precise")
+    held = calibrate.precise(generator, np.zeros((2, 6, 6, 3), np.uint8), Schedule.parse("xxxx (3)"))
+    generator.load_state_dict(held.state_dict())
+    generator(torch.rand(1, 3, 6, 6), statistics="precise")
+    generator.load_state_dict(Generator(generator.config).state_dict())
+    assert generator.b.norm.precise is None
 
 
 def test_validation_scores_of_every_candidate_are_kept(tmp_path: Path) -> None:
@@ -195,7 +206,7 @@ def test_validation_scores_of_every_candidate_are_kept(tmp_path: Path) -> None:
     train(config, tmp_path, QUIET)
     run = Run.read(tmp_path)
     part, generator = data.splits(config.data).validation, run.generator()
-    assert set(run.summary["schedules"]) == {"shared", "iteration", "batch"}
+    assert set(run.summary["schedules"]) == set(STATISTICS)
     for kind, rows in run.summary["schedules"].items():
         assert set(rows) == set(map(str, candidates(3)))
         for text, psnr in rows.items():

@@ -214,7 +214,7 @@ def test_how_fast_the_machine_was_when_a_run_was_timed_does_not_matter(key: str)
 def test_without_values_of_each_image_one_seed_has_no_interval() -> None:
     runs = made.runs(as_the_paper_says, seeds=[0])
     for run in runs:
-        run.__dict__["test_images"] = None
+        run.__dict__["test_images"] = {}
     finding = judged("table-nnnr-best", runs)
     assert (finding.verdict, finding.outcome.interval, finding.reason) == (
         "inconclusive",
@@ -231,7 +231,7 @@ def test_other_test_images_cannot_be_paired() -> None:
     runs = made.runs(as_the_paper_says, seeds=[0])
     for run in runs:
         if run.config.generator.layers == "nnnr":
-            run.__dict__["test_images"] = run.test_images[:, 1:]  # type: ignore[index]
+            run.__dict__["test_images"] = {"shared": run.test_images["shared"][:, 1:]}
     assert judged("table-nnnr-best", runs).reason == "tested on different images"
 
 

@@ -165,7 +165,7 @@ def test_train_then_everything_else(agm_command: Agm, home: Path) -> None:
     assert measured["images"] == 4
     assert measured["iterations"]["psnr"] == pytest.approx(run.test("psnr").tolist())
     assert measured["bicubic"] == run.summary["bicubic"]["test"]
-    shown = agm_command("evaluate", folder / "generator.safetensors", "--schedule", "A", "--statistics", "batch")
+    shown = agm_command("evaluate", folder / "generator.safetensors", "--schedule", "A", "--statistics", "precise")
     assert str(Schedule.parse("A")) in shown.out
     assert len(shown.out.splitlines()) == 2 + 10 + 1
     other = json.loads(agm_command("evaluate", folder, "--dataset", "instruments", "--json").out)

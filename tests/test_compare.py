@@ -93,8 +93,7 @@ def test_real_runs_agree_with_themselves(home: Path) -> None:
     (pair,) = compare(home / "a", home / "b").pairs
     assert (pair.ratio, pair.interval) == (1, (1, 1))
     kept = Run.read(home / "a" / config.id)
-    assert kept.test_images is not None
-    assert kept.test_images.mean(axis=1) == pytest.approx(kept.test(), rel=1e-5)
+    assert kept.test_images["shared"].mean(axis=1) == pytest.approx(kept.test(), rel=1e-5)
 
 
 def test_mistakes_become_one_line(agm_command: AGM, home: Path) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from agm.config import (
     ORL_CONFIGURATIONS,
+    STATISTICS,
     DataConfig,
     GeneratorConfig,
     RunConfig,
@@ -29,7 +30,7 @@ run_configs = st.builds(
         GeneratorConfig,
         layers=st.sampled_from(ORL_CONFIGURATIONS),
         width=st.integers(1, 512),
-        statistics=st.sampled_from(["shared", "iteration", "batch"]),
+        statistics=st.sampled_from(STATISTICS),
         feedback=st.sampled_from(["zeros", "bicubic"]),
         upsampling=st.sampled_from(["nearest", "bilinear"]),
         residual=st.booleans(),

@@ -30,6 +30,8 @@ def used(seed: int = 0, **fields: Any) -> Generator:
             torch.nn.init.normal_(module.bias)
             module.running_mean.normal_()
             module.running_var.uniform_(0.3, 3.0)
+            precise = torch.randn_like(module.running_mean[1:]), 0.3 + torch.rand_like(module.running_var[1:])
+            module.precise = torch.stack(precise)
     for parameter in generator.parameters():
         if parameter.dim() == 1 or parameter.dim() == 3:
             parameter.data += 0.1 * torch.randn_like(parameter)
@@ -59,7 +61,7 @@ def test_every_network_under_every_schedule(layers: str, schedule: str, base: st
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("statistics", ["shared", "iteration"])
+@pytest.mark.parametrize("statistics", ["shared", "iteration", "precise"])
 @pytest.mark.parametrize(
     "fields",
     [

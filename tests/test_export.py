@@ -27,6 +27,7 @@ from agm.anytime.export import OnnxStepper, export
 from agm.anytime.plain import Plain
 from agm.anytime.times import Times
 from agm.anytime.upscaler import AnytimeUpscaler
+from agm.calibrate import precise
 from agm.config import ORL_CONFIGURATIONS, Statistics
 from agm.errors import AgmError
 from agm.light import ResidualLayer
@@ -127,10 +128,11 @@ def test_every_network_under_every_schedule(base: str, layers: str, tmp_path: Pa
     ],
     ids=lambda fields: "-".join(fields),
 )
-@pytest.mark.parametrize("statistics", ["iteration", "shared"])
+@pytest.mark.parametrize("statistics", ["iteration", "shared", "precise"])
 def test_every_option(fields: dict[str, Any], statistics: Statistics, tmp_path: Path) -> None:
     for layers in ("rnrn", "nrnr"):
-        generator = shaken(layers=layers, **fields)
+        pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
+        generator = precise(shaken(layers=layers, **fields), pixels, Schedule.parse("B"))
         export(generator, tmp_path / layers, Schedule.parse("B"), statistics)
         stepper = OnnxStepper(tmp_path / layers)
         for height, width in ((6, 9), (1, 1), (1, 3), (2, 1)):

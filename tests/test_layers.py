@@ -14,6 +14,7 @@ from torch import nn
 from agm.layers import ConvLSTM, ConvNormAct, IterationNorm, PlainLayer, lstm_update
 
 STATISTICS: Any = ("shared", "iteration", "batch")
+"""Those that need nothing but training."""
 
 
 def random_input(*shape: int) -> torch.Tensor:

@@ -10,7 +10,6 @@ import pytest
 from support.runs import tiny
 
 from agm import files, runs
-from agm.config import RunConfig
 from agm.errors import AgmError
 from agm.paths import results_folder, runs_folder
 from agm.step import Execution
@@ -49,7 +48,7 @@ def test_packed_runs_are_found_where_they_were_unpacked(recorded: Path, monkeypa
                 assert taken.metrics[name] == pytest.approx(own.metrics[name], rel=1e-6)
     weights = taken.generator().state_dict()
     for name, tensor in own.generator().state_dict().items():
-        assert weights[name].numpy() == pytest.approx(tensor.numpy(), rel=1e-3, abs=1e-6)
+        assert weights[name].numpy() == pytest.approx(tensor.numpy(), rel=0)
 
 
 def test_a_run_that_diverged_in_its_first_epoch_is_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,19 +60,6 @@ def test_a_run_that_diverged_in_its_first_epoch_is_packed(tmp_path: Path, monkey
     record.pack(config, tmp_path / "packed", with_weights=False)
     assert record.unpack(tmp_path / "packed", results_folder() / "smoke") == 0
     assert len(runs.Run.read(results_folder() / "smoke" / config.id).metrics) == 0
-
-
-def test_weights_are_half_the_size(recorded: Path) -> None:
-    tensors, meta = files.read_tensors(recorded / "build" / "runs" / PLANNED[1].id / "generator.safetensors")
-    with tarfile.open(recorded / "packed" / f"{PLANNED[1].id}.tar") as archive:
-        member = archive.extractfile(f"{PLANNED[1].id}/generator.safetensors")
-        assert member is not None
-        (recorded / "half.safetensors").write_bytes(member.read())
-    halved, same = files.read_tensors(recorded / "half.safetensors")
-    assert same == meta
-    assert RunConfig.from_dict(same["config"]) == PLANNED[1]
-    for name, tensor in tensors.items():
-        assert halved[name].element_size() == (2 if tensor.dim() == 4 else tensor.element_size())
 
 
 @pytest.mark.parametrize("name", ["../evil.json", "other/config.json", "{id}/evil.sh", "{id}/../config.json"])

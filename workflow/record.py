@@ -4,7 +4,8 @@ Needs neither network nor jupyter. Run it again to go on where it stopped; finis
 times to train several runs side by side: on a CPU, one per core with OMP_NUM_THREADS=1 is fastest for narrow networks.
     python workflow/record.py --profile reduced --experiment table1 --experiment fig8 --time-budget 9m --pack packed
 `--pack DIR` writes one tar per run: configuration, metrics, summary, and for few the weights, in half precision.
-`--unpack DIR` takes such tars into `results/PROFILE`.
+`--unpack DIR` takes such tars into `results/PROFILE`. `--precise DIR` tests the runs of a folder that have their
+weights, with those kinds of batch statistics for which they keep no error of each image yet; it needs their data sets.
 """
 
 from __future__ import annotations
@@ -19,14 +20,24 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from agm import experiments, files, profiles
+from agm import data, experiments, files, profiles
 from agm.cli import UNFINISHED, parse_duration
 from agm.config import RunConfig
 from agm.errors import AgmError
 from agm.paths import results_folder, runs_folder
-from agm.runs import Run
+from agm.runs import Run, all_runs
 from agm.step import Execution
-from agm.train import CONFIG, METRICS_FILE, SUMMARY, TEST_FILE, WEIGHTS, train
+from agm.train import (
+    CHECKED,
+    CONFIG,
+    METRICS_FILE,
+    SUMMARY,
+    TEST_FILE,
+    WEIGHTS,
+    readings,
+    save_weights,
+    train,
+)
 
 KEPT = (CONFIG, METRICS_FILE, SUMMARY, TEST_FILE, WEIGHTS)
 
@@ -41,7 +52,12 @@ def main() -> int:
         "--weights", nargs="*", default=["nnnr"], help="ORL configurations, or run ids, whose weights are packed too"
     )
     parser.add_argument("--unpack", type=Path, help="only take packed runs from this folder into results/PROFILE")
+    parser.add_argument("--precise", type=Path, help="only test the runs in this folder anew, as results/cpu")
     arguments = parser.parse_args()
+    if arguments.precise:
+        for run in all_runs(arguments.precise):
+            test_anew(run)
+        return 0
     if arguments.unpack:
         return unpack(arguments.unpack, results_folder() / arguments.profile)
     profile = profiles.load(arguments.profile)
@@ -85,8 +101,7 @@ def pack(config: RunConfig, out: Path, with_weights: bool) -> None:
     if len(run.metrics):  # there are none if it diverged in its first epoch
         contents[METRICS_FILE] = pd.DataFrame(run.metrics).to_csv(index=False, float_format="%.7g").encode()
     if with_weights:
-        tensors, meta = files.read_tensors(folder / WEIGHTS)
-        contents[WEIGHTS] = files.encode_tensors({key: _half(tensor) for key, tensor in tensors.items()}, meta)
+        contents[WEIGHTS] = (folder / WEIGHTS).read_bytes()
     checksums = {name: files.sha256(content) for name, content in contents.items() if name != SUMMARY}
     contents[SUMMARY] = files.encode_json(files.seal(run.summary | {"files": checksums}))
     buffer = io.BytesIO()
@@ -98,9 +113,25 @@ def pack(config: RunConfig, out: Path, with_weights: bool) -> None:
     files.write_bytes(out / f"{config.id}.tar", buffer.getvalue())
 
 
-def _half(tensor: torch.Tensor) -> torch.Tensor:
-    """Convolution weights only: norms and their statistics are small and need their range."""
-    return tensor.half() if tensor.dim() == 4 and tensor.is_floating_point() else tensor
+def test_anew(run: Run) -> None:
+    """Add the readings that a run lacks, and the precise statistics to its weights. What it has stays as it is."""
+    kept, config = run.test_images, run.config
+    if not run.has_weights or set(kept) >= set(config.generator.readings):
+        return
+    if data.load(config.data.dataset, config.data.image_size).fingerprint != run.fingerprint:
+        raise AgmError(f"{run.folder}: was made on other images of the name {config.data.dataset!r}")
+    parts = data.splits(config.data)
+    plain = config.replace(precision="32")  # 16-bit numbers are slow on many a processor
+    generator, tests = readings(run.generator(), parts.test, plain, parts.train.low, kept)
+    errors = {kind: torch.from_numpy(own).float() for kind, own in kept.items()}
+    errors |= {kind: quality.mse for kind, quality in tests.items()}
+    files.write_tensors(run.folder / TEST_FILE, errors, {"id": config.id})
+    save_weights(run.folder / WEIGHTS, generator, config)
+    means = {kind: quality.per_iteration() for kind, quality in tests.items()} | run.summary["test"]
+    checksums = {name: files.sha256((run.folder / name).read_bytes()) for name in CHECKED}
+    summary = run.summary | {"test": means, "files": checksums}
+    files.write_json(run.folder / SUMMARY, files.seal(files.finite(summary)))
+    print(f"{run.folder}: {', '.join(tests)}", flush=True)
 
 
 def unpack(source: Path, results: Path) -> int:

@@ -54,7 +54,7 @@ class Engine:
                 return native.NativeFiltering(weight, bias, gates)
             return TorchFiltering(weight, bias, gates, scratch)
 
-        steps = range(generator.config.iterations if statistics == "iteration" else 1)
+        steps = range(1 if statistics == "shared" else generator.config.iterations)
         means = Means(filtering, statistics, steps)
         self._last_step = steps[-1]
         self._upsampled = UPSAMPLED if self.config.base == "paper" else LAYERS  # C.2 comes before this layer

@@ -152,7 +152,7 @@ def _active(mask: Mask) -> set[int]:
 
 def _row(config: GeneratorConfig, statistics: str, t: int) -> int:
     """Of the tables of statistics; past the last iteration, the last iteration's."""
-    return min(t, config.iterations - 1) if statistics == "iteration" else 0
+    return 0 if statistics == "shared" else min(t, config.iterations - 1)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from agm.errors import AgmError, unknown
 from agm.generator import SCALE, Context, Generator, Memory
 from agm.schedule import Mask, Schedule
 
-STATISTICS: tuple[Statistics, ...] = ("iteration", "shared")
+STATISTICS: tuple[Statistics, ...] = ("iteration", "shared", "precise")
 """Those that do not depend on what else is in the batch."""
 
 
@@ -101,7 +101,7 @@ class Mirrored:
 
 def check_statistics(statistics: str) -> None:
     if statistics == "batch":
-        raise AgmError("statistics 'batch' are those of many images at once; choose iteration or shared")
+        raise AgmError("statistics 'batch' are those of many images at once; choose iteration, precise or shared")
     if statistics not in STATISTICS:
         raise unknown("statistics", statistics, STATISTICS)
 

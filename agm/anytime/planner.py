@@ -32,10 +32,10 @@ class Planner:
         its own schedule. Raises AgmError if it has none."""
         try:
             if run.config.training.sampling == "any":
-                stored = run.summary["schedules"][statistics]
+                stored = run.summary["schedules"][run.kind(statistics)]
                 scores = {Schedule.parse(text): [_number(score) for score in row] for text, row in stored.items()}
             else:
-                rows = run.metrics[run.metrics["statistics"] == statistics]
+                rows = run.metrics[run.metrics["statistics"] == run.kind(statistics)]
                 last = np.sort(rows[rows["epoch"] == rows["epoch"].max()], order="iteration")["psnr"]
                 scores = {
                     Schedule.parse(run.config.training.schedule): np.where(np.isnan(last), -np.inf, last).tolist()

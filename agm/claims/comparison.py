@@ -110,13 +110,14 @@ def _note(a: Run, b: Run) -> str:
         return "diverged"
     if a.summary["data"]["fingerprint"] != b.summary["data"]["fingerprint"]:
         return "other images: the data sets differ"
-    if a.test_images is None or b.test_images is None:
+    images = a.errors(), b.errors()
+    if images[0] is None or images[1] is None:
         return "no values of single images"
-    return "" if a.test_images.shape == b.test_images.shape else "another number of test images"
+    return "" if images[0].shape == images[1].shape else "another number of test images"
 
 
 def _interval(a: Run, b: Run) -> Interval | None:
-    images = [run.test_images for run in (a, b)]
+    images = [run.errors() for run in (a, b)]
     return bootstrap.interval(np.stack([x.mean(axis=0) for x in images if x is not None])[:, None], bootstrap.ratio)
 
 

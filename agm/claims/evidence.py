@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from agm import analysis
 from agm.analysis import PAPER_NAMES, diverged, schedule_name, value
@@ -91,6 +92,8 @@ class Evidence:
             if layers.count("r") == count:
                 runs = self.find(replace(group, layers=layers))
                 scores[layers] = analysis.last(list(runs.values()), self.statistics)
+        if not np.isfinite(list(scores.values())).any():
+            raise UndecidableError(f"no {self.statistics or 'finite'} validation to choose by")
         return replace(group, layers=analysis.extremes(scores)[which])
 
     def stack(self, quantities: Iterable[Quantity]) -> Stack:
@@ -137,14 +140,23 @@ Measure = Callable[[Run, Run, Statistics | None], Array]
 
 def errors(run: Run, statistics: Statistics | None) -> Array:
     """MSE by iteration and test image, (T, N); only the means, (T, 1), where the values of each image were not kept."""
-    kept = statistics in (None, run.config.generator.statistics)
-    images = run.test_images if kept else None
+    if run.kind(statistics) not in run.readings:
+        raise UndecidableError(f"run {run.config.id} has no {statistics} reading")
+    images = run.errors(statistics)
     return run.test("mse", statistics)[:, None] if images is None else images
+
+
+def curve(run: Run, statistics: Statistics | None) -> pd.Series[float]:
+    """Validation MSE by epoch. Raises UndecidableError if there is none."""
+    found = run.curve("mse", statistics)
+    if not len(found):
+        raise UndecidableError(f"run {run.config.id} has no {run.kind(statistics)} validation")
+    return found
 
 
 def spikes(run: Run, _: Run, statistics: Statistics | None) -> Array:
     """Spikiness of the validation curve; a curve with no spike at all counts as 1e-9."""
-    return np.maximum([analysis.spikiness(run.curve("mse", statistics))], 1e-9)
+    return np.maximum([analysis.spikiness(curve(run, statistics))], 1e-9)
 
 
 def epochs_until(curve: Iterable[float], level: float) -> int:
@@ -155,14 +167,14 @@ def epochs_until(curve: Iterable[float], level: float) -> int:
 
 def epochs_to_reference(run: Run, reference: Run, statistics: Statistics | None) -> Array:
     """Epochs until the validation MSE is where the reference ended."""
-    ended = float(reference.curve("mse", statistics).iloc[-1])
-    return np.array([epochs_until(run.curve("mse", statistics), ended)])
+    ended = float(curve(reference, statistics).iloc[-1])
+    return np.array([epochs_until(curve(run, statistics), ended)])
 
 
 def epochs_to_own(run: Run, _: Run, statistics: Statistics | None) -> Array:
     """Epochs until the validation MSE is within a tenth of where the run itself ended."""
-    curve = run.curve("mse", statistics)
-    return np.array([epochs_until(curve, NEAR * float(curve.iloc[-1]))])
+    own = curve(run, statistics)
+    return np.array([epochs_until(own, NEAR * float(own.iloc[-1]))])
 
 
 def seconds(run: Run) -> Array:

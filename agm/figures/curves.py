@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from agm import analysis
 from agm.analysis import PAPER_NAMES
-from agm.config import STATISTICS, Statistics
+from agm.config import Statistics
 from agm.experiments import LAST_PLAIN, LAST_RECURRENT, with_recurrent
 from agm.figures import style
 from agm.profiles import Profile
@@ -85,11 +85,12 @@ def best_and_rrrr(runs: Sequence[Run]) -> tuple[str, ...]:
 
 def statistics(runs: Sequence[Run], profile: Profile) -> Figure:
     """A row per kind of batch statistics; left the models whose last layer is r, right those whose last layer is n."""
+    kinds = analysis.validated(runs)
     with style.context():
-        fig = style.figure(9.2)
-        axes = fig.subplots(len(STATISTICS), 2, sharey=True, sharex=True, squeeze=False)
-        letters = iter("abcdef")
-        for row, kind in zip(axes, STATISTICS, strict=True):
+        fig = style.figure(0.8 + 2.8 * len(kinds))
+        axes = fig.subplots(len(kinds), 2, sharey=True, sharex=True, squeeze=False)
+        letters = iter("abcdefgh")
+        for row, kind in zip(axes, kinds, strict=True):
             for ax, models, last in zip(row, (LAST_RECURRENT, LAST_PLAIN), "rn", strict=True):
                 draw(ax, _of(runs, models), kind)
                 style.title(ax, next(letters), f"{STATISTICS_NAMES[kind]}, last layer {last}")
@@ -109,7 +110,12 @@ def one(runs: Sequence[Run], profile: Profile, statistics: Statistics | None = N
 
 
 FRACTION_NAMES = {1.0: "all training images", 0.25: "a quarter of them"}
-STATISTICS_NAMES: dict[Statistics, str] = {"shared": "shared", "iteration": "per iteration", "batch": "of the batch"}
+STATISTICS_NAMES: dict[Statistics, str] = {
+    "shared": "shared",
+    "iteration": "per iteration",
+    "batch": "of the batch",
+    "precise": "precise",
+}
 MONOSPACE: dict[str, Any] = {"family": "DejaVu Sans Mono", "size": style.SMALL}
 
 

@@ -110,7 +110,9 @@ def make(config: RunConfig, facts: Facts, noise: float = 0.0) -> Run:
     rows = [{"epoch": e, "iteration": 1, "mse": x} for e, x in enumerate(np.exp(facts.log_curve), 1)]
     run = Run(config, Path("nowhere"), summary)
     metrics = pd.concat([pd.DataFrame(rows).assign(statistics=kind) for kind in STATISTICS])
-    run.__dict__.update(metrics=metrics.to_records(index=False), test_images=mse)  # what would be read from files
+    run.__dict__.update(
+        metrics=metrics.to_records(index=False), test_images={"shared": mse}
+    )  # what would be read from files
     return run
 
 

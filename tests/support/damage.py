@@ -87,7 +87,7 @@ def _run(folder: Path, config: RunConfig) -> Path:
 
 def _read_run(folder: Path) -> bytes:
     run = Run.read(folder)
-    images, generator = run.test_images, run.generator()
+    images, generator = run.errors("precise"), run.generator()
     assert images is not None
     read = [json.dumps(run.config.to_dict()), json.dumps(run.summary, sort_keys=True), str(run.metrics.tolist())]
     return "".join(read).encode() + images.tobytes() + _bytes(generator.state_dict())

@@ -88,7 +88,7 @@ def use_run(folder: Path, found: dict[str, bytes]) -> None:
     run = runs.Run.read(folder)
     runs.table([run]).to_string()
     run.curve("psnr")
-    assert run.test_images is None or isinstance(run.test_images, np.ndarray)
+    assert all(isinstance(errors, np.ndarray) for errors in run.test_images.values())
     planner.Planner.of(run, "shared")
 
 
