@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -58,3 +59,19 @@ def test_the_code_hash_follows_the_training_code_and_nothing_else(
 def test_every_part_of_the_training_code_exists() -> None:
     for pattern in code.TRAINING_CODE:
         assert list(code.CODE.glob(f"{pattern}.py")), pattern
+
+
+@pytest.mark.parametrize(
+    ("flags", "program", "hidden"),
+    [("fpu amx_bf16", "import os; os.abort()", True), ("fpu amx_bf16", "", False), ("fpu", "import os; os.abort()", False)],
+)
+def test_amx_is_hidden_only_where_it_kills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str, program: str, hidden: bool
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
+    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(machine, "AMX", program)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "")
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
+    machine.hide_broken_amx()
+    assert ("ONEDNN_MAX_CPU_ISA" in os.environ) == hidden
