@@ -258,13 +258,12 @@ class Expanded(nn.Module):
     @torch.no_grad()
     def merged(self) -> nn.Conv2d:
         """The same as one convolution."""
-        one = conv(self.skip.in_channels, self.skip.out_channels)
+        one = conv(self.skip.in_channels, self.skip.out_channels).to(self.skip.weight)
         enter, leave = self.enter.weight[:, :, 0, 0], self.leave.weight[:, :, 0, 0]
         one.weight.copy_(torch.einsum("om,mnhw,ni->oihw", leave, self.middle.weight, enter))
         one.weight[:, :, 1, 1] += self.skip.weight[:, :, 0, 0]
         assert one.bias is not None
-        one.bias.zero_()
-        one.bias.copy_(self(torch.zeros(1, len(self.enter.weight[0]), 3, 3))[0, :, 1, 1])
+        one.bias.copy_(self(one.weight.new_zeros(1, self.skip.in_channels, 1, 1))[0, :, 0, 0])
         return one
 
 

@@ -14,7 +14,8 @@ Quality is `agm.standard`'s: PSNR of the luma, dB. Times are of Set5's own pictu
 same ones: plain torch in 32 bits, batch 1, networks in turns. Ours sees its image continued as in a mirror, as in `agm
 upscale`; the others see zeros outside, as published.
 
-The JSON: `settings`; `timing`: machine, rounds by picture, load average at the start; `command`; `networks`, each with
+The JSON: `settings`; `machine`; `rounds` and `load`, by picture: how often it was timed, and the load average as that
+began; `command`; `networks`, each with
 - name, ours (or a rival), run (id of the recorded one), parameters in the form that infers
 - macs: multiply-adds of the convolutions until each iteration's image, per pixel of the input
 - minutes: of training; steps; learning_rate; validation: dB of the sweep by learning rate (None: not trained here)
@@ -258,7 +259,7 @@ def inputs(folder: Path) -> Iterator[tuple[str, Tensor]]:
     for path in image_files(folder):
         pixels = np.asarray(read_image(path, str(path)))
         height, width = (side // 2 * 2 for side in pixels.shape[:2])
-        yield path.name, to_tensor(halved(pixels[:height, :width])[None])
+        yield path.name, to_tensor(halved(pixels[:height, :width])[None].copy())
 
 
 def _measured(arguments: argparse.Namespace, name: str) -> Path:
@@ -276,11 +277,11 @@ def join(arguments: argparse.Namespace) -> None:
     }
     networks = [describe(name, times, arguments) for name in ("bicubic", *TRAINED, OURS)]
     settings = {name: getattr(arguments, name) for name in ("minutes", "sweep_minutes", "rates")}
-    timing = next(iter(times.values())) | {"rounds": {picture: found["rounds"] for picture, found in times.items()}}
-    timing.pop("seconds")
     options = f"--minutes {arguments.minutes:g} --sweep-minutes {arguments.sweep_minutes:g}"
     command = " && ".join(f"python -m benchmarks.frontier {step} {options}" for step in STEPS)
-    result = {"settings": settings, "timing": timing, "command": f"{command} --out build/benchmarks/frontier.json"}
+    result: dict[str, Any] = {"settings": settings, "command": f"{command} --out build/benchmarks/frontier.json"}
+    result["machine"] = next(iter(times.values()))["machine"]
+    result |= {key: {picture: found[key] for picture, found in times.items()} for key in ("rounds", "load")}
     if arguments.out:
         files.write_json(arguments.out, files.finite(result | {"networks": networks}))
     for network in networks:
