@@ -235,7 +235,7 @@ def _alone(network: Network) -> AnytimeUpscaler:
 
 def measure_all(arguments: argparse.Namespace) -> None:
     """Quality by network and set, time by picture: a file each."""
-    torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(1)
     upscalers = {name: upscaler(name, arguments) for name in ("bicubic", *TRAINED, OURS)}
     for name, one in upscalers.items():
         for folder in SETS:
@@ -243,6 +243,7 @@ def measure_all(arguments: argparse.Namespace) -> None:
                 rows = standard.measure(one, arguments.sets / folder)
                 found = rows[rows.iteration > 0].groupby("image", sort=False).psnr_luma.apply(list)
                 files.write_json(path, found.to_dict())
+    torch.set_num_threads(arguments.threads)
     models = {name: partial(iterate, one.stepper, one.schedule) for name, one in upscalers.items()}
     for picture, x in inputs(arguments.sets / SETS[0]):
         if not (path := _measured(arguments, f"times-{picture}")).exists():
