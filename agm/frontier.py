@@ -100,8 +100,8 @@ def table(measured: Measured) -> pd.DataFrame:
     """A row per network: what it is, its last image, when that is there, and its score. The best score comes first."""
     last = points(measured).groupby("name", sort=False).last()
     found = last.join(scores(measured)).sort_values("anytime", ascending=False)
-    names = {"minutes": "trained, min", "macs": "multiply-adds per pixel", "iteration": "images"}
-    names |= {"set5": "Set5, dB", "set14": "Set14, dB", "ms": "ms", "anytime": "anytime, dB"}
+    names = {"minutes": "trained, minutes", "macs": "multiply-adds per pixel", "iteration": "images"}
+    names |= {"set5": "PSNR, Set5", "set14": "PSNR, Set14", "ms": "there after, ms", "anytime": "PSNR over deadlines"}
     return found[["parameters", *names]].rename(columns=names)
 
 

@@ -279,6 +279,7 @@ def join(arguments: argparse.Namespace) -> None:
     networks = [describe(name, times, arguments) for name in ("bicubic", *TRAINED, OURS)]
     settings = {name: getattr(arguments, name) for name in ("minutes", "sweep_minutes", "rates")}
     options = f"--minutes {arguments.minutes:g} --sweep-minutes {arguments.sweep_minutes:g}"
+    options += f" --model {recorded(arguments).config.id}"
     command = " && ".join(f"python -m benchmarks.frontier {step} {options}" for step in STEPS)
     result: dict[str, Any] = {"settings": settings, "command": f"{command} --out build/benchmarks/frontier.json"}
     result["machine"] = next(iter(times.values()))["machine"]

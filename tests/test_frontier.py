@@ -72,7 +72,7 @@ def test_numbers_and_table() -> None:
     assert numbers["stamp"] == "Some processor, 2 threads · torch 2.0 · code abc"
     table = frontier.table(FOUND)
     assert table.index[0] == "ours"
-    assert table.loc["ours", ["images", "Set5, dB", "ms"]].tolist() == [2, 38, 200]
+    assert table.loc["ours", ["images", "PSNR, Set5", "there after, ms"]].tolist() == [2, 38, 200]
 
 
 def test_the_verdict_says_where_ours_loses() -> None:

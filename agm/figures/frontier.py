@@ -35,7 +35,7 @@ def draw(found: Measured | None) -> Figure:
         _images(axes[0], found)
         style.title(axes[0], "a", "PSNR on Set5, dB")
         _scores(axes[1], found)
-        style.title(axes[1], "b", "the same averaged over deadlines from 1 ms to 1 s, dB")
+        style.title(axes[1], "b", "averaged over deadlines, dB")
         handles, labels = axes[0].get_legend_handles_labels()
         fig.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=style.SMALL)
         style.write_stamp(fig, measured.stamp(found))
@@ -57,4 +57,4 @@ def _scores(ax: Axes, found: Measured) -> None:
     scores = frontier.scores(found)[::-1]
     colours = [LOOKS.get(str(name), {"color": style.GREY})["color"] for name in scores.index]
     ax.barh(scores.index, scores, color=colours)
-    ax.set_xlim(left=scores.min() - 0.1)
+    ax.set_xlim(scores.min() - 0.1, scores.max() + 0.1)
