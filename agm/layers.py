@@ -5,7 +5,6 @@ Every layer takes `t`, the iteration from 0, and `statistics`, because batch nor
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -15,9 +14,9 @@ from torch import Tensor, nn
 
 from agm.config import Statistics
 from agm.errors import AgmError
+from agm.machine import hide_broken_amx
 
-# Some virtual machines offer AMX and then kill a process that uses it; oneDNN asks once, at its first convolution.
-os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
+hide_broken_amx()  # here, since oneDNN asks once, at a process's first convolution
 
 LEAK = 0.2  # slope of LeakyReLU, as in DCGAN, the base structure the paper names [20]
 

@@ -1,12 +1,15 @@
 """What a user would pick instead: small networks for x2 super-resolution, written from their papers.
 
 All take RGB images x of (N, 3, H, W) in [0, 1] and give (N, 3, 2H, 2W), not clamped, one image per iteration; all but
-the feedback network have one iteration. The papers' own training (hundreds of epochs on DIV2K or 91 images, L1 loss)
-is not repeated here, see `frontier.py`. Where a paper treats luminance alone, `channels` is 1 for it and 3 here.
+the feedback network have one iteration. Each corrects bicubic upsampling, as ours does and as none of the papers has
+it, since after a short training all are better for it (SRFBN corrects bilinear upsampling by itself). The papers' own
+training (hundreds of epochs on DIV2K or 91 images) is not repeated here, see `frontier.py`. Where a paper treats
+luminance alone, `channels` is 1 for it and 3 here.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -20,43 +23,27 @@ from agm.generator import SCALE, bicubic
 SLOPE = 0.2
 """Where the slopes of SRFBN's PReLU start."""
 
-MID_GREY = 0.5
-"""Where the last layers start, as our own: networks that start from black spend a short training on getting there."""
+MEAN = (0.4488, 0.4371, 0.4040)
+"""DIV2K's mean colour."""
 
 
 class Network(nn.Module):
-    """A network with one image per iteration."""
-
-    last: nn.Conv2d | nn.ConvTranspose2d
+    """A network with one image per iteration; `forward` is what it adds to bicubic upsampling."""
 
     def iterate(self, x: Tensor) -> Iterator[Tensor]:
         """x: (N, 3, H, W) in [0, 1] -> the image of each iteration, (N, 3, 2H, 2W)."""
-        yield self(x)
+        yield bicubic(x) + self(x)
 
-    def start_from(self, value: float) -> None:
-        assert self.last.bias is not None
-        nn.init.constant_(self.last.bias, value)
+    def for_inference(self) -> Network:
+        """The same function in its fastest form."""
+        return self.eval()
 
 
 class Bicubic(Network):
     """Bicubic upsampling: the project's own, no parameters."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return bicubic(x)
-
-
-class OverBicubic(Network):
-    """A network that predicts a correction to bicubic upsampling, as ours does with `residual`. Not in the papers."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-        network.start_from(0.0)
-
     def iterate(self, x: Tensor) -> Iterator[Tensor]:
-        base = bicubic(x)
-        for image in self.network.iterate(x):
-            yield image + base
+        yield bicubic(x)
 
 
 class ESPCN(Network):
@@ -70,7 +57,6 @@ class ESPCN(Network):
         super().__init__()
         self.features = nn.Sequential(conv(channels, 64, 5), nn.Tanh(), conv(64, 32), nn.Tanh())
         self.last = conv(32, channels * SCALE**2)
-        self.start_from(MID_GREY)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.pixel_shuffle(self.last(self.features(x)), SCALE)
@@ -91,7 +77,6 @@ class FSRCNN(Network):
         self.features = nn.Sequential(*(m for layer in layers for m in (layer, nn.PReLU(layer.out_channels))))
         self.last = nn.ConvTranspose2d(d, channels, 9, stride=SCALE, padding=4, output_padding=SCALE - 1)
         nn.init.normal_(self.last.weight, std=0.001)
-        self.start_from(MID_GREY)
 
     def forward(self, x: Tensor) -> Tensor:
         image: Tensor = self.last(self.features(x))
@@ -111,7 +96,6 @@ class IMDN(Network):
         self.blocks = nn.ModuleList(Distillation(width) for _ in range(blocks))
         self.gather = nn.Sequential(conv(blocks * width, width, 1), nn.LeakyReLU(0.05), conv(width, width))
         self.last = conv(width, 3 * SCALE**2)
-        self.start_from(MID_GREY)
 
     def forward(self, x: Tensor) -> Tensor:
         first = z = self.first(x)
@@ -164,7 +148,7 @@ class SRFBN(Network):
     def __init__(self, m: int = 32, groups: int = 3, iterations: int = 4) -> None:
         super().__init__()
         self.iterations = iterations
-        self.register_buffer("mean", torch.tensor([0.4488, 0.4371, 0.4040])[:, None, None])
+        self.register_buffer("mean", torch.tensor(MEAN)[:, None, None])
         self.first = nn.Sequential(prelu(conv(3, 4 * m)), prelu(conv(4 * m, m, 1)))
         self.feedback = Feedback(m, groups)
         self.up = up_projection(m)
@@ -200,6 +184,89 @@ class Feedback(nn.Module):
         return left
 
 
+class SPAN(Network):
+    """Wan et al. 2024, Section 3: six blocks whose attention has no parameters, features of four depths joined.
+
+    28 features, as in the NTIRE 2024 challenge on efficient super-resolution, which it won. Following the authors'
+    code, the convolutions have biases, the network works on [-255, 255], and of the last block what is joined is its
+    first convolution's output before the activation.
+    """
+
+    mean: Tensor
+
+    def __init__(self, width: int = 28, scale: int = SCALE) -> None:
+        super().__init__()
+        self.scale = scale
+        self.register_buffer("mean", torch.tensor(MEAN)[:, None, None])
+        self.first = Expanded(3, width)
+        self.blocks = nn.ModuleList(Swift(width) for _ in range(6))
+        self.after = Expanded(width, width)
+        self.gather = conv(4 * width, width, 1)
+        self.last = conv(width, 3 * scale**2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = z = self.first(255 * (x - self.mean))
+        outputs = []
+        for block in self.blocks:
+            z, inner = block(z)
+            outputs.append(z)
+        joined = torch.cat([first, self.after(z), outputs[0], inner], 1)
+        return F.pixel_shuffle(self.last(self.gather(joined)), self.scale) / 255
+
+    def for_inference(self) -> Network:
+        """A copy in which each expanded convolution is one of 3x3."""
+        fast = copy.deepcopy(self).eval()
+        for name, module in self.named_modules():
+            if isinstance(module, Expanded):
+                parent, _, own = name.rpartition(".")
+                setattr(fast.get_submodule(parent), own, module.merged())
+        return fast
+
+
+class Swift(nn.Module):
+    """The block SPAB, Section 3.2: three convolutions; their output o, shifted to be odd, weighs o plus the input."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(Expanded(width, width) for _ in range(3))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, width, H, W) -> the same shape, and the first convolution's output."""
+        inner = self.convs[0](x)
+        o = self.convs[2](F.silu(self.convs[1](F.silu(inner))))
+        return (o + x) * (torch.sigmoid(o) - 0.5), inner
+
+
+class Expanded(nn.Module):
+    """SPAN's re-parametrised convolution: 1x1 to twice the channels, 3x3, 1x1 back, and a 1x1 one beside them.
+
+    All are linear, so together they are one 3x3 convolution. The zeros around the image are laid before the first 1x1,
+    or its bias would not reach the border.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.skip = conv(inputs, outputs, 1)
+        self.enter, self.leave = conv(inputs, 2 * inputs, 1), conv(2 * outputs, outputs, 1)
+        self.middle = nn.Conv2d(2 * inputs, 2 * outputs, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) -> (N, outputs, H, W)."""
+        z: Tensor = self.leave(self.middle(self.enter(F.pad(x, (1, 1, 1, 1))))) + self.skip(x)
+        return z
+
+    @torch.no_grad()
+    def merged(self) -> nn.Conv2d:
+        """The same as one convolution."""
+        one = conv(self.skip.in_channels, self.skip.out_channels).to(self.skip.weight)
+        enter, leave = self.enter.weight[:, :, 0, 0], self.leave.weight[:, :, 0, 0]
+        one.weight.copy_(torch.einsum("om,mnhw,ni->oihw", leave, self.middle.weight, enter))
+        one.weight[:, :, 1, 1] += self.skip.weight[:, :, 0, 0]
+        assert one.bias is not None
+        one.bias.copy_(self(one.weight.new_zeros(1, self.skip.in_channels, 1, 1))[0, :, 0, 0])
+        return one
+
+
 def conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
 
@@ -225,9 +292,6 @@ RIVALS: dict[str, Callable[[], Network]] = {
     "imdn-small": partial(IMDN, width=32, blocks=3),
     "imdn": IMDN,
     "srfbn-s": SRFBN,
-    "espcn-residual": lambda: OverBicubic(ESPCN()),
-    "fsrcnn-residual": lambda: OverBicubic(FSRCNN()),
-    "imdn-small-residual": lambda: OverBicubic(IMDN(width=32, blocks=3)),
-    "imdn-residual": lambda: OverBicubic(IMDN()),
+    "span": SPAN,
 }
-"""By name. `residual`: over bicubic, as ours can be; SRFBN-S is over bilinear upsampling by itself."""
+"""By name. IMDN-small is IMDN of half the width with half the blocks: the authors have no such one."""

@@ -11,7 +11,6 @@ from tqdm import tqdm
 from agm import evaluate
 from agm.data import Part
 from agm.evaluate import Iterate
-from agm.generator import SCALE
 
 LIMIT = 120.0
 """Seconds for the timing of one size: no further round begins after them."""
@@ -32,11 +31,11 @@ def take_turns(models: Mapping[str, Iterate], size: int, rounds: int) -> tuple[d
 
 @torch.inference_mode()
 def macs_per_pixel(iterate: Iterate, size: int) -> list[float]:
-    """Of the convolutions until each iteration's image, for an input of size x size."""
+    """Multiply-adds of the convolutions until each iteration's image, per pixel of an input of size x size."""
     found = []
     with FlopCounterMode(display=False) as counter:
         for _ in iterate(torch.rand(1, 3, size, size)):
-            found.append(counter.get_total_flops() / 2 / (SCALE * size) ** 2)
+            found.append(counter.get_total_flops() / 2 / size**2)
     return found
 
 

@@ -1,7 +1,8 @@
-"""Quality against time, from what was measured: who is unbeaten, and by how much who is ahead."""
+"""Quality against time, from what was measured: the anytime score, the cascade, who is unbeaten and who loses."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -13,69 +14,81 @@ from agm.figures import style
 MACHINE = {"device": "Some processor", "threads": 2, "versions": {"torch": "2.0"}, "code": "abc"}
 
 
-def row(name: str, ours: bool, seed: int, iteration: int, psnr: float, ms: float | None) -> dict[str, Any]:
-    about = {"name": name, "ours": ours, "seed": seed, "iteration": iteration, "parameters": 10 * len(name)}
-    return about | {"psnr": psnr, "ssim": psnr / 40, "ms": {"16": 1.0, "64": ms}}
+def network(name: str, psnr: list[float], ms: list[float]) -> dict[str, Any]:
+    about = {"name": name, "ours": name.startswith("ours"), "parameters": 10, "minutes": 1.0, "macs": [9.0] * len(ms)}
+    pictures = {"a.png": psnr, "b.png": [value + 2 for value in psnr]}
+    return about | {"psnr": {"Set5": pictures, "Set14": pictures}, "ms": {"a.png": ms, "b.png": ms}}
 
 
 FOUND: dict[str, Any] = {
-    "timing": {"16": {"machine": MACHINE}, "64": {"machine": MACHINE}},
-    "rows": [
-        row("bicubic", False, 0, 1, 22.0, 1),
-        row("espcn", False, 0, 1, 23.0, 2),
-        row("espcn", False, 1, 1, 24.0, 2),
-        row("imdn-residual", False, 0, 1, 26.0, 30),
-        row("nnnr-16-NOAEL", True, 0, 1, 21.0, 10),
-        row("nnnr-16-NOAEL", True, 0, 2, 25.0, 20),
-        row("rrrr-8-A-residual", True, 0, 1, 23.4, 3),
-        row("rrrr-8-A-residual", True, 0, 2, 24.0, 6),
-        row("never-8-timed", True, 0, 1, 99.0, None),
+    "settings": {"minutes": 20},
+    "machine": MACHINE,
+    "networks": [
+        network("bicubic", [32.0], [0.5]),
+        network("espcn", [34.0], [10.0]),
+        network("imdn", [36.0], [90.0]),
+        network("fsrcnn", [33.0], [30.0]),
+        network("ours-same-time", [33.0, 34.5], [20.0, 100.0]),
+        network("ours", [34.0, 37.0], [5.0, 200.0]),
     ],
 }
 
 
+def test_quality_averaged_over_deadlines_by_hand() -> None:
+    # A third of log(1 ms ... 1 s) each below 10 ms, from 10 to 100, and beyond
+    assert frontier.anytime([10, 100], [33, 36], 30) == pytest.approx((30 + 33 + 36) / 3)
+    assert frontier.anytime([0.2], [31], 30) == pytest.approx(31)  # there before the first deadline
+    assert frontier.anytime([5000], [40], 30) == pytest.approx(30)  # after the last one
+    late = math.log(1000 / 500) / math.log(1000)
+    assert frontier.anytime([500, 2000], [40, 50], 30) == pytest.approx(30 + 10 * late)
+
+
+def test_scores() -> None:
+    scores = frontier.scores(FOUND)
+    assert scores["espcn"] == pytest.approx(33 + 2 * 2 / 3)  # the mean of both pictures
+    assert scores["bicubic"] == pytest.approx(33)
+    assert scores.is_monotonic_decreasing
+
+
+def test_the_cascade_is_the_best_selection_and_takes_the_sum_of_the_times() -> None:
+    names, score = frontier.cascade(FOUND)
+    assert names == ["espcn", "imdn"]  # fsrcnn would come later and be worse
+    assert score == pytest.approx(1 + (32 + 34 + 36) / 3)  # imdn is there after 10 + 90 ms
+    assert frontier.scores(FOUND)["cascade"] == score
+
+
 def test_unbeaten_images() -> None:
-    points = frontier.points(FOUND, 64).set_index(["name", "iteration"])
-    assert points.loc[("espcn", 1), "psnr"] == 23.5  # averaged over seeds
-    assert points.unbeaten.to_dict() == {
-        ("bicubic", 1): True,
-        ("espcn", 1): True,
-        ("imdn-residual", 1): True,
-        ("nnnr-16-NOAEL", 1): False,
-        ("nnnr-16-NOAEL", 2): True,
-        ("rrrr-8-A-residual", 1): False,
-        ("rrrr-8-A-residual", 2): True,
-    }
+    found = frontier.points(FOUND).set_index(["name", "iteration"])
+    assert found.loc[("espcn", 1), "set5"] == 35
+    assert found.index[found.unbeaten].tolist() == [("bicubic", 1), ("imdn", 1), ("ours", 1), ("ours", 2)]
+    same = FOUND | {"networks": [network("espcn", [22.0], [1]), network("ours", [23.0], [1])]}
+    assert frontier.points(same).unbeaten.tolist() == [False, True]
 
 
-def test_of_images_at_the_same_time_the_better_one_is_unbeaten() -> None:
-    same = {"timing": {}, "rows": [row("a", False, 0, 1, 22.0, 1), row("b", True, 0, 1, 23.0, 1)]}
-    assert frontier.points(same, 64).unbeaten.tolist() == [False, True]
-
-
-def test_table() -> None:
-    table = frontier.table(FOUND, 64)
-    assert table.index.tolist() == ["imdn-residual", "nnnr-16-NOAEL", "rrrr-8-A-residual", "espcn", "bicubic"]
-    best = table.loc["nnnr-16-NOAEL"]
-    assert (best["best image"], best["PSNR"], best["there after, ms"], best["unbeaten"]) == (2, 25.0, 20.0, 1)
-
-
-def test_numbers() -> None:
-    numbers = frontier.numbers(FOUND, 64)
-    assert (numbers["unbeaten"], numbers["ours_unbeaten"]) == (5, 2)
-    assert (numbers["ours"], numbers["rival"], numbers["quick"]) == ("nnnr-16-NOAEL", "imdn-residual", "espcn")
-    assert numbers["behind"] == 1.0
-    assert numbers["behind_quick"] == -1.5
-    assert numbers["bicubic_psnr"] == 22.0
+def test_numbers_and_table() -> None:
+    numbers = frontier.numbers(FOUND)
+    assert (numbers["unbeaten"], numbers["ours_unbeaten"], numbers["minutes"]) == (4, 2, 20)
+    assert (numbers["rival"], numbers["cascade"]) == ("imdn", "espcn, then imdn")
     assert numbers["stamp"] == "Some processor, 2 threads · torch 2.0 · code abc"
+    table = frontier.table(FOUND)
+    assert table.index[0] == "ours"
+    assert table.loc["ours", ["images", "PSNR, Set5", "there after, ms"]].tolist() == [2, 38, 200]
+
+
+def test_the_verdict_says_where_ours_loses() -> None:
+    ours, same_time = frontier.verdict(FOUND).split(" its last. ")
+    assert "Of its 2 pictures 0 lose" in ours
+    assert "imdn's after 90 ms, is 1.00 dB below" in ours
+    # espcn has 34 dB after 10 ms, imdn 36 after 90
+    assert "Of its 2 pictures 2 lose" in same_time
+    assert "is 1.50 dB above its last" in same_time
 
 
 def test_figure() -> None:
-    fig = figures.draw(FOUND, 64)
+    fig = figures.draw(FOUND)
     lines = {str(line.get_label()): line for line in fig.axes[0].lines}
-    assert list(lines["unbeaten"].get_xdata()) == [1, 2, 6, 20, 30]
-    assert lines["imdn-residual"].get_markerfacecolor() == "white"
-    assert lines["espcn"].get_markerfacecolor() != "white"
-    assert list(lines["rrrr 8 A"].get_ydata()) == [23.4, 24.0]
-    assert lines["rrrr 8 A"].get_linewidth() == pytest.approx(1.1)
+    assert list(lines["unbeaten"].get_xdata()) == [0.5, 5, 90, 200]
+    assert list(lines["ours"].get_ydata()) == [35, 38]
+    assert len(fig.axes[1].patches) == len(FOUND["networks"]) + 1
     assert style.render(fig).startswith(b"<?xml")
+    assert "Not measured yet" in figures.draw(None).axes[0].texts[0].get_text()

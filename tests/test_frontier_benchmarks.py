@@ -1,50 +1,46 @@
-"""The measurement of quality against time: fair training, independent metrics, steps that go on where they stopped."""
+"""The measurement of quality against time: equal training, independent metrics, steps that go on where they stopped."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
+from support.images import made_up
 from torch import Tensor
 
-from agm import data, files, profiles, runs
-from agm.anytime.plain import iterate
+from agm import data, files, profiles
+from agm import frontier as found
+from agm.config import RunConfig
 from agm.data import to_tensor
-from agm.generator import Generator, bicubic
-from agm.schedule import Schedule
+from agm.generator import bicubic
+from agm.step import Execution
+from agm.train import train
 from benchmarks import frontier
 from benchmarks.baselines import ESPCN, IMDN, RIVALS
 from benchmarks.measure import macs_per_pixel, quality
 
-SMOKE = profiles.load("smoke").run("cars")
-SMALL = ["--profile", "smoke", "--rivals", "bicubic", "espcn", "--rates", "1e-3", "1e-2", "--threads", "1"]
-OURS = ["--layers", "nnnr", "--schedules", "A", "--widths", "8", "--residual", "yes"]
-
-
-@pytest.fixture
-def step(home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    def call(name: str, *arguments: str) -> int:
-        monkeypatch.setattr("sys.argv", ["frontier", name, *SMALL, *OURS, *arguments])
-        return frontier.main()
-
-    return call
+TINY = {"base": "light", "layers": "nnnn", "width": 2, "iterations": 3, "schedule": "---x - x--x - xxxx"}
+TINY |= {"image_size": 16, "crops": 8, "batch_size": 4, "epochs": 1, "adversarial_weight": 0.0, "sampling": "prefix"}
+TINY |= {"average": 0.9, "validation_images": 2, "test_images": 2}
+SHORT = ["--minutes", "0.002", "--sweep-minutes", "0.001", "--rates", "1e-3", "1e-2", "--rounds", "5"]
 
 
 def test_operations_per_pixel() -> None:
     # Published for IMDN at x2: 158.8 G for an output of 1280 x 720
     (imdn,) = macs_per_pixel(IMDN().eval().iterate, 16)
-    assert round(imdn * 1280 * 720 / 1e8) == 1588
+    assert round(imdn * 640 * 360 / 1e8) == 1588
     # By hand: per input pixel 5x5x3x64 + 3x3x64x32 + 3x3x32x12
     (espcn,) = macs_per_pixel(ESPCN().eval().iterate, 16)
-    assert espcn == (25 * 3 * 64 + 9 * 64 * 32 + 9 * 32 * 12) / 4
+    assert espcn == 25 * 3 * 64 + 9 * 64 * 32 + 9 * 32 * 12
 
 
 def test_quality_against_scikit_image() -> None:
-    part = data.splits(SMOKE.data).test
+    part = data.splits(profiles.load("smoke").run("cars").data).test
     measured = quality(RIVALS["bicubic"]().iterate, part)
     images = bicubic(to_tensor(part.low)).clamp(0, 1).permute(0, 2, 3, 1).numpy()
     expected = [
@@ -53,70 +49,93 @@ def test_quality_against_scikit_image() -> None:
     assert measured["psnr"] == pytest.approx([np.mean(expected)], abs=1e-3)
 
 
-def test_learning_sees_the_images_of_our_own_runs_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the network is given, against what `agm.train` gives: the batches of (seed, epoch)."""
-    config, seen = SMOKE.replace(seed=3), []
+@pytest.fixture
+def config(home: Path) -> RunConfig:
+    """Of a network like ours, on photographs of its own."""
+    (home / "photographs").mkdir()
+    for i, pixels in enumerate(made_up(12, 40)):
+        Image.fromarray(pixels).save(home / "photographs" / f"{i}.png")
+    return profiles.load("smoke").run("cars").replace(dataset=str(home / "photographs"), **TINY)
+
+
+def test_all_see_the_same_crops_in_the_same_order(config: RunConfig) -> None:
+    """What a rival is given, against what `agm train` gives: the batches of (seed, epoch)."""
+    seen = []
 
     class Watched(ESPCN):
         def iterate(self, x: Tensor) -> Iterator[Tensor]:
             seen.append(x)
             return super().iterate(x)
 
+    _, steps = frontier.learn(Watched(), 0.002, config)
     part = data.splits(config.data).train
-    frontier.learn(Watched(), part, 1e-3, config)
-    low = to_tensor(part.low)
-    expected = []
-    for epoch in range(config.training.epochs):
-        order = np.random.default_rng([3, epoch]).permutation(len(part))
-        expected += [
-            low[order[i : i + config.training.batch_size]] for i in range(0, len(part), config.training.batch_size)
-        ]
-    assert len(seen) == len(expected)
-    assert all(torch.equal(a, b) for a, b in zip(seen, expected, strict=True))
+    assert len(seen) == steps > 2
+    for number, x in enumerate(seen[:4]):
+        epoch, step = divmod(number, 2)
+        order = np.random.default_rng([config.seed, epoch]).permutation(8)[4 * step : 4 * step + 4]
+        assert torch.equal(x, to_tensor(part.epoch(config.seed, epoch)[1][order]))
+
+
+def test_a_training_ends_with_its_time_and_gives_the_average(
+    config: RunConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(100))
+    monkeypatch.setattr(frontier.time, "process_time", lambda: 15.0 * next(clock))  # type: ignore[attr-defined]
+    seen = []
+    monkeypatch.setattr(frontier, "set_rate", lambda adam, rate: seen.append(rate))
+    network = ESPCN()
+    before = [p.detach().clone() for p in network.parameters()]
+    average, steps = frontier.learn(network, 1, config.replace(learning_rate=1e-2, decay="cosine"))
+    assert steps == 3  # it looks before each step, 15 seconds apart: at 15, 30 and 45 of 60
+    assert seen == pytest.approx([1e-2 * (1 + np.cos(np.pi * done)) / 2 for done in (0.25, 0.5, 0.75)])
+    for old, own, new in zip(before, average.parameters(), network.parameters(), strict=True):
+        assert 0 < (own - old).abs().max() < (new - old).abs().max()
 
 
 def test_steps_go_on_where_they_stopped_and_join(
-    step: Callable[..., int], home: Path, capsys: pytest.CaptureFixture[str]
+    config: RunConfig, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert step("rivals") == 0
-    found = sorted((home / "build/frontier/smoke-cars").iterdir())
-    assert len(found) == 2 + 3  # bicubic has nothing to sweep; ESPCN: two learning rates, the better one twice
-    before = [path.stat().st_mtime_ns for path in found]
-    assert step("rivals") == 0
-    assert [path.stat().st_mtime_ns for path in found] == before
+    run = home / "build/runs" / config.id
+    assert train(config, run, Execution(device="cpu", progress=False)) == "finished"
+    for folder in frontier.SETS:
+        (home / "sets" / folder).mkdir(parents=True)
+        Image.fromarray(made_up(1, 41)[0]).save(home / "sets" / folder / "one.png")
+    monkeypatch.setattr(frontier, "TRAINED", ("espcn", "srfbn-s", frontier.SAME_TIME))
+    trained = ["--networks", "espcn", "srfbn-s", frontier.SAME_TIME]
 
-    assert step("ours", "--list") == 0
-    assert "nnnr-8-A-residual seed 0" in capsys.readouterr().out
-    assert step("ours", "--seeds", "0") == 0
-    timed = ["--sizes", "8", "--rounds", "1", "--seeds", "0", "--engine", "plain"]
-    assert step("time", *timed) == 0
-    assert step("join", *timed, "--out", str(home / "joined.json")) == 0
-    rows = files.read_json(home / "joined.json")["rows"]
-    assert [(row["name"], row["iteration"]) for row in rows] == [
-        ("bicubic", 1),
-        ("espcn", 1),
-        *(("nnnr-8-A-residual", t) for t in range(1, 11)),
-    ]
-    ms = [row["ms"]["8"] for row in rows[2:]]
-    assert ms == sorted(ms)
-    assert ms[0] > 0
-    (run,) = runs.all_runs(home / "build/runs")
-    assert [row["psnr"] for row in rows[2:]] == run.test("psnr", "iteration").tolist()
+    def step(name: str, *more: str) -> int:
+        arguments = [name, *SHORT, "--model", str(run), "--sets", str(home / "sets"), "--threads", "1", *more]
+        monkeypatch.setattr("sys.argv", ["frontier", *arguments])
+        return frontier.main()
+
+    for name, count in (("train", 9), ("measure", 9 + 4 * 2 + 2 + 1)):
+        assert step(name, *trained) == 0
+        before = {path: path.stat().st_mtime_ns for path in (home / "build/frontier").rglob("*.*")}
+        assert step(name, *trained) == 0
+        assert {path: path.stat().st_mtime_ns for path in (home / "build/frontier").rglob("*.*")} == before
+        assert len([path for path in before if path.is_file()]) == count
+    assert step("join", "--out", str(home / "joined.json")) == 0
+    joined = files.read_json(home / "joined.json")
+    networks = {network["name"]: network for network in joined["networks"]}
+    assert {name: len(network["ms"]["one.png"]) for name, network in networks.items()} == {
+        "bicubic": 1,
+        "espcn": 1,
+        "srfbn-s": 4,
+        "ours-same-time": 3,
+        "ours": 3,
+    }
+    for network in networks.values():
+        assert network["ms"]["one.png"][0] > 0
+        assert network["ms"]["one.png"] == sorted(network["ms"]["one.png"])
+        assert len(network["psnr"]["Set14"]["one.png"]) == len(network["macs"])
+    assert networks["ours"]["run"] == config.id
+    assert found.verdict(joined)
 
 
-def test_the_better_learning_rate_is_the_one_with_more_validation_psnr(home: Path) -> None:
+def test_the_better_learning_rate_is_the_one_with_more_validation_psnr(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for rate, psnr in ((1e-3, 20.0), (3e-3, 22.0), (1e-2, None)):
-        meta = {"learning_rate": rate, "validation": {"psnr": [19.0, psnr]}}
-        files.write_tensors(home / f"espcn-{rate:g}-0.safetensors", {}, meta)
-    assert frontier.best_rate("espcn", 0, home) == 3e-3
-
-
-@pytest.mark.parametrize("engine", frontier.STEPPERS)
-def test_a_stepped_network_is_our_network(engine: str) -> None:
-    config, x = SMOKE.generator, torch.rand(1, 3, 8, 8)
-    network, schedule = Generator(config).eval(), Schedule.parse(SMOKE.training.schedule)
-    with torch.inference_mode():
-        expected = list(network.iterate(x, schedule, "iteration"))
-    images = iterate(frontier.STEPPERS[engine](network), schedule, x)
-    for image, wanted in zip(images, expected, strict=True):
-        torch.testing.assert_close(image, wanted, atol=1e-5, rtol=1e-4)
+        files.write_tensors(frontier.weights("espcn", rate, 2), {}, {"validation": [19.0, psnr]})
+    arguments = frontier.argparse.Namespace(rates=[1e-3, 3e-3, 1e-2], sweep_minutes=2)  # type: ignore[attr-defined]
+    assert frontier.best_rate("espcn", arguments) == 3e-3

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from pathlib import Path
 
+import pytest
 import torch
 
 from agm import machine
@@ -19,3 +22,23 @@ def test_description_can_be_recorded() -> None:
     assert told["versions"]["torch"] == torch.__version__
     assert re.fullmatch("[0-9a-f]{12}", told["code"])
     assert re.fullmatch(r"([0-9a-f]{12}\+?)?", told["commit"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "program", "hidden"),
+    [
+        ("fpu amx_bf16", "exit(1)", True),
+        ("fpu amx_bf16", "", False),
+        ("fpu", "exit(1)", False),
+    ],
+)
+def test_amx_is_hidden_only_where_it_kills(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: str, program: str, hidden: bool
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"flags : {flags}\n")
+    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(machine, "AMX", program)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "")
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
+    machine.hide_broken_amx()
+    assert ("ONEDNN_MAX_CPU_ISA" in os.environ) == hidden

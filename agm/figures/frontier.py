@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -12,59 +11,50 @@ from agm import frontier, measured
 from agm.figures import style
 from agm.measured import Measured
 
-RIVALS: dict[str, dict[str, Any]] = {
+LOOKS: dict[str, dict[str, Any]] = {
     "bicubic": {"color": style.GREY, "marker": "o"},
     "espcn": {"color": style.BLACK, "marker": "s"},
     "fsrcnn": {"color": style.GREEN, "marker": "^"},
     "imdn-small": {"color": style.PURPLE, "marker": "v"},
     "imdn": {"color": style.ORANGE, "marker": "P"},
     "srfbn-s": {"color": style.SKY, "marker": "X"},
+    "span": {"color": style.BLACK, "marker": "D", "markerfacecolor": "white"},
+    frontier.OURS: {"color": style.VERMILLION, "marker": ".", "linestyle": "-"},
+    frontier.SAME_TIME: {"color": style.BLUE, "marker": ".", "linestyle": "--"},
 }
-"""How a rival is drawn; over bicubic upsampling it has the same look, hollow."""
-
-OURS = (style.BLUE, style.VERMILLION)
-"""Under NOAEL and under another schedule."""
-
-RESIDUAL = "-residual"
 
 
-def draw(found: Measured, size: int, metrics: tuple[str, ...] = ("psnr", "ssim")) -> Figure:
-    """A panel per metric: the image's quality over the milliseconds until it is there."""
-    points = frontier.points(found, size)
+def draw(found: Measured | None) -> Figure:
+    """Two panels: the images' PSNR over the milliseconds until each is there; and quality averaged over deadlines."""
     with style.context():
-        fig = style.figure(4.2 * len(metrics))
-        axes = fig.subplots(len(metrics), 1, sharex=True, squeeze=False)[:, 0]
-        for ax, letter, metric in zip(axes, "ab", metrics, strict=False):
-            panel(ax, points, metric)
-            style.title(ax, letter, {"psnr": "PSNR, dB", "ssim": "SSIM"}[metric])
-        axes[-1].set_xlabel(f"milliseconds until the image is there, input {size} x {size}")
+        fig = style.figure(6.4)
+        axes = fig.subplots(2, 1, height_ratios=(3, 2))
+        if found is None:
+            axes[0].text(0.5, 0.5, frontier.NOT_YET.replace("`", ""), ha="center")
+            return fig
+        _images(axes[0], found)
+        style.title(axes[0], "a", "PSNR on Set5, dB")
+        _scores(axes[1], found)
+        style.title(axes[1], "b", "averaged over deadlines, dB")
         handles, labels = axes[0].get_legend_handles_labels()
-        fig.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=style.SMALL)
-        style.write_stamp(fig, measured.stamp(found["timing"][str(size)]))
+        fig.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=style.SMALL)
+        style.write_stamp(fig, measured.stamp(found))
     return fig
 
 
-def panel(ax: Axes, points: pd.DataFrame, metric: str) -> None:
+def _images(ax: Axes, found: Measured) -> None:
+    points = frontier.points(found)
     for name, group in points.groupby("name", sort=False):
-        if group.ours.all():
-            _ours(ax, str(name), group, metric)
-        else:
-            _rival(ax, str(name), group, metric)
+        look: dict[str, Any] = {"linestyle": "", "markersize": 7} | LOOKS[str(name)]
+        ax.plot(group.ms, group.set5, label=str(name), zorder=4, **look)
     unbeaten = points[points.unbeaten].sort_values("ms")
-    if metric == "psnr":
-        ax.step(unbeaten.ms, unbeaten[metric], where="post", color=style.FAINT, linewidth=1, zorder=1, label="unbeaten")
+    ax.step(unbeaten.ms, unbeaten.set5, where="post", color=style.FAINT, linewidth=1, zorder=1, label="unbeaten")
     ax.set_xscale("log")
+    ax.set_xlabel("milliseconds until the image is there")
 
 
-def _rival(ax: Axes, name: str, group: pd.DataFrame, metric: str) -> None:
-    hollow: dict[str, Any] = {"markerfacecolor": "white"} if name.endswith(RESIDUAL) else {}
-    look = RIVALS[name.removesuffix(RESIDUAL)] | hollow
-    ax.plot(group.ms, group[metric], linestyle="", markersize=7, label=name, zorder=4, **look)
-
-
-def _ours(ax: Axes, name: str, group: pd.DataFrame, metric: str) -> None:
-    """Wider networks have thicker lines."""
-    layers, width, schedule, *residual = name.split("-")
-    look: dict[str, Any] = {"color": OURS[schedule != "NOAEL"], "linestyle": "-" if residual else ":"}
-    look |= {"linewidth": 0.6 + int(width) / 16, "label": f"{layers} {width} {schedule}"}
-    ax.plot(group.ms, group[metric], marker=".", markersize=5, zorder=3, **look)
+def _scores(ax: Axes, found: Measured) -> None:
+    scores = frontier.scores(found)[::-1]
+    colours = [LOOKS.get(str(name), {"color": style.GREY})["color"] for name in scores.index]
+    ax.barh(scores.index, scores, color=colours)
+    ax.set_xlim(scores.min() - 0.1, scores.max() + 0.1)
