@@ -19,6 +19,7 @@ from agm import calibrate, data
 from agm import train as training
 from agm.config import STATISTICS, GeneratorConfig
 from agm.data import to_tensor
+from agm.errors import AgmError
 from agm.generator import Generator
 from agm.layers import IterationNorm
 from agm.runs import Run

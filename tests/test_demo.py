@@ -51,6 +51,7 @@ def page() -> str:
     raw = re.search(r"```{raw} html\n(.*?)```", (ROOT / "book" / "try.md").read_text(), re.DOTALL)
     assert raw is not None
     head = '<meta charset="utf-8"><title>Try it</title><link rel="icon" href="data:,">'
+    head += '<link rel="stylesheet" href="_static/try/try.css"><style>* { box-sizing: border-box; }</style>'
     return f'<!doctype html><html lang="en"><head>{head}</head><body><main>{raw[1]}</main></body></html>'
 
 
@@ -468,12 +469,12 @@ def test_what_cannot_be_loaded_is_named(browser: Any, http: str) -> None:
 
 
 def test_what_fails_in_the_worker_is_said(browser: Any, http: str) -> None:
-    """An input that is no tensor; the next run has a new worker."""
+    """A network that the worker does not have; the next run has a new worker."""
     visit(browser, http)
     choose(browser, size="64", network=SMALLEST)
     browser.execute_script("""
         globalThis.real = agm.engine.run;
-        agm.engine.run = (request, onImage) => real({ ...request, low: 1 }, onImage);
+        agm.engine.run = (request, onImage) => real({ ...request, name: "none" }, onImage);
     """)
     assert run(browser).startswith("That did not work: ")
     browser.execute_script("agm.engine.run = real")

@@ -15,9 +15,11 @@ from PIL import Image
 from torch import Tensor
 
 from agm import Schedule
+from agm.anytime.upscaler import AnytimeUpscaler
 from agm.figures import animation, style
 from agm.figures import films as figures
 from agm.films import Film
+from workflow import animation as maker
 
 STATIC = Path(__file__).parents[1] / "book" / "_static"
 WHOLE = (0, 0, 16, 16)
@@ -119,19 +121,24 @@ def test_film_figures_fit_a_telephone_bear_their_stamp_and_are_the_same_each_tim
         assert "data" in re.findall(r"<!-- (.*?) -->", style.render(fig).decode())
 
 
-def race() -> dict[str, animation.Row]:
-    return {"NOAEL": (film(seed=1), [40.0, 80.0, 120.0]), "AEL": (film(seed=2), [10.0, 20.0, 60.0])}
-
-
 def test_an_animation_goes_from_nothing_to_the_last_image() -> None:
-    pictures = animation.frames(race(), 4)  # at 0, 40, 80 and 120 ms
+    pictures = animation.frames((film(), [10.0, 20.0, 60.0]), 4)  # at 0, 21, 42 and 63 ms
     width, height = (round(side * animation.DOTS) for side in animation.SIZE)
     assert {picture.size for picture in pictures} == {(width, height)}
     half = width // 2
-    boxes = {"NOAEL": (20, 60, half - 20, 400), "AEL": (half + 20, 60, width - 20, 400)}
+    boxes = {"bicubic": (20, 60, half - 20, 400), "network": (half + 20, 60, width - 20, 400)}
     seen = {name: [picture.crop(box).tobytes() for picture in pictures] for name, box in boxes.items()}
-    assert len(set(seen["NOAEL"])) == 4
-    assert [a == b for a, b in zip(seen["AEL"], seen["AEL"][1:], strict=False)] == [False, False, True]
+    assert len(set(seen["bicubic"])) == 1
+    assert [a == b for a, b in zip(seen["network"], seen["network"][1:], strict=False)] == [False, True, False]
+
+
+def test_the_animated_network_is_the_default_one_and_every_picture_better() -> None:
+    upscaler = AnytimeUpscaler.load(timed=False)
+    made, milliseconds = maker.row(upscaler)
+    qualities = [made.psnr(t) for t in range(len(made.images) + 1)]
+    assert qualities == sorted(qualities)
+    assert qualities[1] > qualities[0] + 1
+    assert milliseconds == sorted(milliseconds)
 
 
 def test_an_animation_rests_on_its_last_picture_and_begins_again() -> None:

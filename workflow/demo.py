@@ -61,7 +61,7 @@ class Model(NamedTuple):
 
 
 def models() -> list[Model]:
-    """What `agm upscale` uses by default; and three on the paper's base: in its full width, and without and with AEL."""
+    """The default of `agm upscale`; and three on the paper's base: in its full width, and without and with AEL."""
     default = Run.read(model.weights().parent)
     title = f"default: {default.config.generator.layers}, width {default.config.generator.width}"
     found = [Model("default", title, default.folder / model.WEIGHTS, default.config)]

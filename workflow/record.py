@@ -123,7 +123,7 @@ def test_anew(run: Run) -> None:
     parts = data.splits(config.data)
     plain = config.replace(precision="32")  # 16-bit numbers are slow on many a processor
     generator, tests = readings(run.generator(), parts.test, plain, parts.train.low, kept)
-    errors = {kind: torch.from_numpy(own).float() for kind, own in kept.items()}
+    errors: dict[str, torch.Tensor] = {kind: torch.from_numpy(own).float() for kind, own in kept.items()}
     errors |= {kind: quality.mse for kind, quality in tests.items()}
     files.write_tensors(run.folder / TEST_FILE, errors, {"id": config.id})
     save_weights(run.folder / WEIGHTS, generator, config)

@@ -148,14 +148,17 @@ def recurrent(graph: Graph, number: str, layer: ConvLSTM, zero: bool) -> None:
     """
     name, h, c = f"layer{number}", f"h{number}", f"c{number}"
     gates, channels = layer.gates, layer.gates.out_channels // 4
-    x, hidden = _forget_first(gates.weight).split([layer.inputs, channels], dim=1)
-    operands = [graph.weight(f"{name}.x", x), graph.small(f"{name}.bias", _forget_first(gates.bias))]
+    weight = _forget_first(gates.weight)
+    operands = [
+        graph.weight(f"{name}.x", weight[:, : layer.inputs]),
+        graph.small(f"{name}.bias", _forget_first(gates.bias)),
+    ]
     if zero:
         begin, end = graph.constant("begin", [channels]), graph.constant("end", [4 * channels])
         operands = [graph("Slice", operand, begin, end) for operand in operands]
     y = graph("Conv", "z", *operands, pads=[1] * 4)
     if not zero:
-        y = graph("Add", y, graph("Conv", h, graph.weight(f"{name}.h", hidden), pads=[1] * 4))
+        y = graph("Add", y, graph("Conv", h, graph.weight(f"{name}.h", weight[:, layer.inputs :]), pads=[1] * 4))
     *f, i, g, o = graph.split(y, 3 if zero else 4)
     peephole = () if layer.peephole is None else zip("ifo", layer.peephole, strict=True)
     w = {gate: graph.small(f"{name}.w_{gate}", part) for gate, part in peephole}
