@@ -19,7 +19,6 @@ from PIL import Image, ImageCms
 
 from agm import files
 from agm.config import RunConfig
-from agm.data.official.journal import Journal
 from agm.generator import Generator
 from support import official
 from support.images import made_up, write_prepared
@@ -154,17 +153,6 @@ def prepared() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         path = write_prepared(Path(folder, "set"), made_up(2))
         return official.contents(path) | {"card.yml": CARD}
-
-
-@cache
-def journal() -> bytes:
-    """What is done of a set of two images."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "journal")
-        with Journal(path, "key") as written:
-            for number in range(2):
-                written.add(number, {"width": 9, "height": 9, "sha256": "0" * 64}, b"pixels" * 9)
-        return path.read_bytes()
 
 
 def small() -> RunConfig:
