@@ -10,12 +10,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import scipy.io
 
 BYTES = 12 * 2**30
 """Of memory, at most; SAT-4 takes some 3e9."""
+
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+"""How version 7.3 begins, after 512 bytes of MATLAB's own or without them."""
 
 
 def limit_memory() -> None:
@@ -27,11 +30,15 @@ def limit_memory() -> None:
 
 
 def variables(path: str, names: list[str]) -> dict[str, Any]:
-    if not h5py.is_hdf5(path):
+    with Path(path).open("rb") as file:
+        start = file.read(512 + len(HDF5))
+    if HDF5 not in (start[: len(HDF5)], start[512:]):
         found: dict[str, Any] = scipy.io.loadmat(path, variable_names=names)
         return found
-    with h5py.File(path) as file:  # HDF5 has MATLAB's axes reversed
-        return {name: file[name][()].T for name in names if isinstance(file.get(name), h5py.Dataset)}
+    import h5py  # only where it is needed: most copies are of version 5
+
+    with h5py.File(path) as whole:  # HDF5 has MATLAB's axes reversed
+        return {name: whole[name][()].T for name in names if isinstance(whole.get(name), h5py.Dataset)}
 
 
 def plain(value: np.ndarray) -> int | str | None:

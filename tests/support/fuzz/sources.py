@@ -83,20 +83,17 @@ def use_patches(folder: Path, value: tuple[str, bytes]) -> None:
 
 
 @st.composite
-def car_sources(draw: st.DrawFn) -> tuple[str, dict[str, bytes]]:
+def face_sources(draw: st.DrawFn) -> dict[str, bytes]:
     """A whole source: each file may be damaged."""
-    jpegs = {f"cars_train/{n:05d}.jpg": official.encoded(official.photograph(n), quality=90) for n in (1, 2)}
-    kit = {"devkit/cars_train_annos.mat": draw(st.sampled_from(samples.annotations()))}
-    sound = jpegs | kit
+    sound = {f"{n % 3}/{n:05d}.jpg": official.encoded(official.photograph(n), quality=90) for n in range(4)}
     name = draw(st.sampled_from(sorted(sound)))
-    return draw(st.sampled_from(["cars", "faces"])), sound | {name: draw(damaged([sound[name]]))}
+    return sound | {name: draw(damaged([sound[name]]))}
 
 
-def use_source(folder: Path, value: tuple[str, dict[str, bytes]]) -> None:
+def use_source(folder: Path, value: dict[str, bytes]) -> None:
     """As `agm data prepare` does it, with an archive."""
-    name, found = value
-    path = official.write(folder / "x.zip", samples.zipped(list(found.items())))
-    prepare(name, path, folder / "out")
+    path = official.write(folder / "x.zip", samples.zipped(list(value.items())))
+    prepare("faces", path, folder / "out")
 
 
 cells = st.sampled_from(["0", "1", "-1", "", "a.jpg", "../x", "f" * 64, '"', "\0", "é", "\n", ",", "9" * 5000])
@@ -117,12 +114,11 @@ def use_prepared(folder: Path, value: tuple[str, bytes]) -> None:
 
 
 outputs = st.sampled_from(sorted(pictures.FORMATS))
-tables = {name: found for name, found in samples.patches().items() if name.endswith(".csv")}
 TARGETS = {
     "images": Target(spoilt_files(samples.pictures()), use_image),
     "pictures": Target(st.tuples(spoilt_files(samples.pictures()), outputs), use_picture),
     "archives": Target(spoilt_files(samples.archives()) | made_archives, use_archive),
-    "patches (.csv)": Target(spoilt_files(tables), use_patches),
-    "sources": Target(car_sources(), use_source),
+    "patches (.csv)": Target(spoilt_files(samples.patches()), use_patches),
+    "sources": Target(face_sources(), use_source),
     "prepared sets": Target(prepared_sets, use_prepared),
 }
