@@ -312,7 +312,7 @@ def data_prepare(
     out: Annotated[Path | None, typer.Option(help="Folder of the prepared set. [default: data/NAME]")] = None,
     force: Annotated[bool, typer.Option(help="Replace another prepared set that is there.")] = False,
 ) -> None:
-    """Make a prepared set from the official files. After a kill, the same command goes on."""
+    """Make a prepared set from the official files."""
     from agm.data.official.prepare import prepare
     from agm.paths import data_folder
 

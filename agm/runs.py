@@ -169,7 +169,7 @@ def _records(text: str) -> np.ndarray:
     """The text of metrics.csv -> (rows,) of RECORD. Raises ValueError."""
     if not text.strip():
         return np.empty(0, RECORD)
-    frame = pd.read_csv(io.StringIO(text), float_precision="round_trip")
+    frame = pd.read_csv(io.StringIO(text))
     if missing := [name for name in NEEDED if name not in frame]:
         raise ValueError(f"it has no column {missing[0]}")
     frame = frame.reindex(columns=list(RECORD.names or ())).astype({"epoch": int, "iteration": int})

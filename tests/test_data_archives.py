@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import shutil
 import stat
 import tarfile
@@ -12,8 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 from support.images import made_up, write_archive, write_prepared
 from support.official import KINDS, pack, write
 
@@ -32,7 +29,7 @@ def tree(root: Path, content: dict[str, bytes] = CONTENT) -> Path:
 
 
 def everything(source: Source) -> dict[str, bytes]:
-    return {member.name: content for member, content in source.stream(source.members)}
+    return {member.name: source.read(member) for member in source.members}
 
 
 def read_or_refusal(path: Path) -> tuple[dict[str, bytes], str]:
@@ -75,20 +72,14 @@ def test_one_plain_file_is_a_source(tmp_path: Path) -> None:
     assert everything(Source(write(tmp_path / "x.mat", b"abc"))) == {"x.mat": b"abc"}
 
 
-@pytest.mark.parametrize("ending", [".tgz", ".zip", ""])
-def test_only_what_is_asked_for_is_read(tmp_path: Path, ending: str) -> None:
-    folder = tree(tmp_path / "folder")
-    source = Source(pack(folder, tmp_path / f"x{ending}") if ending else folder)
-    wanted = [member for member in source.members if member.name.startswith("a")]
-    assert [member for member, _ in source.stream(wanted[::-1])] == wanted
-    (third,) = (member for member in wanted if member.file == "third.bin")
-    assert source.read(third) == NOISE
-    assert third.folders == ("a.b",)
-    with source.open(third) as file:
-        file.seek(1000)
-        assert file.read(10) == NOISE[1000:1010]
-        file.seek(0)
-        assert file.read() == NOISE
+def test_what_is_unpacked_goes_with_the_source(tmp_path: Path) -> None:
+    source = Source(pack(tree(tmp_path / "folder"), tmp_path / "x.zip"))
+    (member,) = (member for member in source.members if member.file == "third.bin")
+    assert (member.folders, source.read(member)) == (("a.b",), NOISE)
+    scratch = source.scratch.path
+    assert member.path.is_relative_to(scratch)
+    del source, member
+    assert not scratch.exists()
 
 
 def test_hidden_files_and_prepared_sets_are_no_source(tmp_path: Path) -> None:
@@ -120,31 +111,6 @@ def test_names_that_lead_out_or_cannot_be_printed_are_refused(tmp_path: Path, ki
     assert "\x1b" not in str(refused.value)
 
 
-@given(st.lists(st.text(st.sampled_from("ab./\\:\0\n\u00e9 "), min_size=1, max_size=8), max_size=4), st.booleans())
-@example(["..", "a"], False)
-@example(["a/./b//c"], True)
-def test_whatever_the_names_they_stay_inside(
-    tmp_path_factory: pytest.TempPathFactory, names: list[str], zipped: bool
-) -> None:
-    path = tmp_path_factory.mktemp("names") / ("x.zip" if zipped else "x.tar")
-    if zipped:
-        with zipfile.ZipFile(path, "w") as archive:
-            for name in dict.fromkeys(names):
-                info = zipfile.ZipInfo("x")
-                info.filename = name
-                archive.writestr(info, b"content")
-    else:
-        write_archive(path, {name.replace("\0", ""): b"content" for name in names})
-    found, refusal = read_or_refusal(path)
-    if refusal:
-        assert refusal.isprintable()
-        assert any(".." in name or not name.isprintable() or re.match(r"[/\\]|[A-Za-z]:", name) for name in names)
-    for name in found:
-        assert ".." not in name.split("/")
-        assert not name.startswith("/")
-        assert name.isprintable()
-
-
 def test_links_and_devices_are_ignored_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     secret = write(tmp_path / "secret.jpg", b"secret")
     special = [
@@ -164,35 +130,15 @@ def test_links_and_devices_are_ignored_and_counted(tmp_path: Path, caplog: pytes
 
 
 @pytest.mark.parametrize("ending", KINDS)
-def test_an_archive_that_is_cut_short_is_refused_wherever_it_is_cut(tmp_path: Path, ending: str) -> None:
+def test_an_archive_that_is_cut_short_is_refused(tmp_path: Path, ending: str) -> None:
     path = pack(tree(tmp_path / "folder"), tmp_path / f"x{ending}")
     whole = path.read_bytes()
-    cuts = sorted({*range(0, len(whole), 512), *range(1, len(whole), 397), len(whole) - 1})
-    refused = 0
-    for cut in cuts:
+    for cut in (0, 1, 600, len(whole) // 2, 1024 if ending == ".tar" else len(whole) - 1):
         path.write_bytes(whole[:cut])
         found, refusal = read_or_refusal(path)
-        if refusal:
-            refused += 1
-            assert refusal.startswith(str(path))
-            assert "\n" not in refusal
-        else:
-            assert found == CONTENT  # only the padding behind the end is missing
-    assert refused == len(cuts) if ending != ".tar" else refused > len(cuts) / 3
-
-
-@pytest.mark.parametrize("ending", [".tgz", ".tar.bz2", ".tar.xz", ".zip"])
-def test_a_flipped_bit_is_refused_or_does_no_harm(tmp_path: Path, ending: str) -> None:
-    path = pack(tree(tmp_path / "folder"), tmp_path / f"x{ending}")
-    whole = path.read_bytes()
-    refused = 0
-    for place in range(0, len(whole), 41):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 8]) + whole[place + 1 :])
-        found, refusal = read_or_refusal(path)
-        refused += bool(refusal)
+        assert found == {}
+        assert refusal.startswith(str(path))
         assert "\n" not in refusal
-        assert set(found.values()) <= set(CONTENT.values())  # names of a zip have no checksum
-    assert refused
 
 
 def test_a_damaged_header_in_a_tar_is_not_taken_for_its_end(tmp_path: Path) -> None:
@@ -201,7 +147,7 @@ def test_a_damaged_header_in_a_tar_is_not_taken_for_its_end(tmp_path: Path) -> N
     content = bytearray(path.read_bytes())
     content[1024 + 150] ^= 1
     path.write_bytes(content)
-    with pytest.raises(AgmError, match="no end after 1 files"):
+    with pytest.raises(AgmError, match="it has no end"):
         Source(path)
 
 
@@ -215,15 +161,15 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, ending: str) -> None:
 
 
 @pytest.mark.parametrize("ending", [".tgz", ".zip"])
-@pytest.mark.parametrize(("name", "limit"), [("MEMBER_LIMIT", 50_000), ("TOTAL_LIMIT", 150_000), ("COUNT_LIMIT", 2)])
-def test_bombs_are_refused_before_they_are_read(
+@pytest.mark.parametrize(("name", "limit"), [("TOTAL_LIMIT", 150_000), ("COUNT_LIMIT", 2)])
+def test_what_is_too_large_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, name: str, limit: int
 ) -> None:
     path = pack(tree(tmp_path / "x", {f"{i}.jpg": bytes(60_000) for i in range(3)}), tmp_path / f"x{ending}")
     assert path.stat().st_size < 2000
     Source(path)
     monkeypatch.setattr(archives, name, limit)
-    with pytest.raises(AgmError, match="refused as a decompression bomb"):
+    with pytest.raises(AgmError, match="refused as too large"):
         Source(path)
 
 
@@ -234,29 +180,6 @@ def test_a_file_too_large_for_an_image_is_not_read(tmp_path: Path, monkeypatch: 
         everything(source)
 
 
-def test_headers_that_claim_absurd_sizes_are_refused(tmp_path: Path) -> None:
-    """tarfile reads the long name of a member, however long, into memory."""
-    for kind in (tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.REGTYPE):
-        info = info_of("x", 2**40, kind)
-        write(tmp_path / "x.tar", info.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
-        with pytest.raises(AgmError, match=r"a header of 1,099,511,627,776 bytes|decompression bomb"):
-            Source(tmp_path / "x.tar")
-    info = info_of("x", -512)
-    write(tmp_path / "x.tar", info.tobuf(tarfile.GNU_FORMAT) + bytes(2048))
-    with pytest.raises(AgmError, match="negative size"):
-        Source(tmp_path / "x.tar")
-
-
-def test_encrypted_archives_are_refused(tmp_path: Path) -> None:
-    path = pack(tree(tmp_path / "folder"), tmp_path / "x.zip")
-    content = bytearray(path.read_bytes())
-    for found in re.finditer(b"PK\x01\x02", bytes(content)):
-        content[found.start() + 8] |= 1
-    path.write_bytes(content)
-    with pytest.raises(AgmError, match="is encrypted; unpack"):
-        Source(path)
-
-
 def test_a_file_beside_its_archive_counts_once(tmp_path: Path) -> None:
     folder = tree(tmp_path / "root")
     pack(folder, tmp_path / "x.tgz").rename(folder / "x.tgz")
@@ -264,7 +187,7 @@ def test_a_file_beside_its_archive_counts_once(tmp_path: Path) -> None:
     assert len(source.members) == 2 * len(CONTENT)
     found = distinct(source.members, lambda member: member.name)
     assert set(found) == set(CONTENT)
-    assert all(member.place == -1 for member in found.values())
+    assert all(member.archive is None for member in found.values())
     write(folder / "top.txt", b"another")
     with pytest.raises(AgmError, match=r"top\.txt are two files of one name"):
         distinct(Source(folder).members, lambda member: member.name)
@@ -280,13 +203,3 @@ def test_files_of_one_name_and_size_in_two_archives_are_refused(tmp_path: Path) 
         shutil.rmtree(folder)
     with pytest.raises(AgmError, match=r"0\.bmp are two files of one name; leave one of them out"):
         distinct(Source(tmp_path).members, lambda member: member.name.rpartition("/")[2])
-
-
-def test_the_identity_changes_with_the_source(tmp_path: Path) -> None:
-    folder = tree(tmp_path / "folder")
-    first = Source(folder).identity
-    assert Source(folder).identity == first
-    write(folder / "top.txt", b"two")
-    second = Source(folder).identity
-    (folder / "a" / "empty").rename(folder / "a" / "void")
-    assert len({first, second, Source(folder).identity}) == 3

@@ -40,10 +40,6 @@ def test_what_was_written_is_read(folder: Path) -> None:
     assert not images.stand_in
 
 
-def test_the_classes_of_cars_may_be_cut(tmp_path: Path) -> None:
-    assert not prepared.load(write_prepared(tmp_path / "cars", IMAGES)).groups_leak
-
-
 def test_images_without_a_group_are_their_own(folder: Path) -> None:
     rows = [row | {"group": ""} for row in rows_for(IMAGES)]
     write_manifest(folder / "manifest.csv", rows)

@@ -25,9 +25,9 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AGM_HOME", str(home))
-        assert record.train_all(PLANNED, 0.0, QUIET) == record.UNFINISHED
+        assert record.train_all(PLANNED, 0.0) == record.UNFINISHED
         assert not list(runs_folder().glob("*/summary.json"))
-        assert record.train_all(PLANNED, 600.0, QUIET) == 0
+        assert record.train_all(PLANNED, 600.0) == 0
         for config in PLANNED:
             record.pack(config, home / "packed", with_weights=config.seed == 1)
     return home
@@ -54,7 +54,7 @@ def test_packed_runs_are_found_where_they_were_unpacked(recorded: Path, monkeypa
 def test_a_run_that_diverged_in_its_first_epoch_is_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGM_HOME", str(tmp_path))
     config = tiny(learning_rate=1e20, train_images=32, adversarial_weight=0.0)
-    assert record.train_all([config], 600.0, QUIET) == 0
+    assert record.train_all([config], 600.0) == 0
     own = runs.Run.read(runs_folder() / config.id)
     assert (own.summary["status"], len(own.metrics)) == ("diverged", 0)
     record.pack(config, tmp_path / "packed", with_weights=False)
@@ -104,5 +104,5 @@ def test_a_packed_run_that_is_cut_short_is_refused_whole(recorded: Path, tmp_pat
 def test_runs_of_another_process_are_left_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGM_HOME", str(tmp_path))
     with files.locked(runs_folder() / f".{PLANNED[0].id}.lock", 0):
-        assert record.train_all(PLANNED, 600.0, QUIET) == record.UNFINISHED
+        assert record.train_all(PLANNED, 600.0) == record.UNFINISHED
     assert [path.parent.name for path in runs_folder().glob("*/summary.json")] == [PLANNED[1].id]

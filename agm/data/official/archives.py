@@ -1,25 +1,24 @@
-"""Folders and archives as one list of files, which are read in memory: nothing is ever unpacked to disk."""
+"""Folders and archives as one list of files. Archives are unpacked into a temporary folder."""
 
 from __future__ import annotations
 
-import bz2
 import contextlib
-import gzip
-import hashlib
-import io
+import errno
 import logging
 import lzma
 import os
 import re
+import shutil
 import stat
 import tarfile
+import tempfile
+import weakref
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from tqdm import tqdm
 
@@ -34,29 +33,33 @@ ENDINGS = (".tgz", ".tar.gz", ".tar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".
 
 READ_LIMIT = 64 * 2**20
 """Bytes of a file that is read at once: images, annotations."""
-MEMBER_LIMIT = 8 * 2**30
-"""Bytes of one file in an archive; the largest official one, SAT-4's training patches as CSV, has about 5e9."""
 TOTAL_LIMIT = 64 * 2**30
 """Bytes of all files in an archive; SAT-4 and SAT-6 with all their forms are about 2e10."""
 COUNT_LIMIT = 1_000_000
 
-_READERS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+
+class Scratch:
+    """A temporary folder, which is removed when nobody holds this any more."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="agm-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 @dataclass(frozen=True)
 class Member:
     """One file. name: its path below the source, or inside its archive below the folder that holds the archive.
 
-    size: in bytes; container: the file on disk that holds it; place: its number in that archive, -1 for a plain file.
+    path: where it can be read; archive: what it was unpacked from, if it was; scratch: where it lies then.
     """
 
     name: str
-    size: int
-    container: Path
-    place: int = -1
+    path: Path
+    archive: Path | None = None
+    scratch: Scratch | None = None
 
     def __str__(self) -> str:
-        return str(self.container) if self.place < 0 else f"{self.container}: {self.name}"
+        return f"{self.archive}: {self.name}" if self.archive else str(self.path)
 
     @property
     def file(self) -> str:
@@ -70,59 +73,38 @@ class Member:
 class Source:
     """A folder, one archive, a folder with archives in it, or one plain file.
 
-    Raises AgmError if there is no such path, or an archive is damaged, hostile or larger than the limits.
+    Raises AgmError if there is no such path, or an archive is damaged, leads out of its folder or is larger than the
+    limits.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.scratch = Scratch()
         with _one_line(path):
-            if path.is_dir():
-                self.members = tuple(_walk(path))
-            elif path.is_file():
-                self.members = tuple(_members(path, ""))
-            else:
+            if not path.exists():
                 raise AgmError(f"{path}: there is no such file or folder")
-
-    @property
-    def identity(self) -> str:
-        """sha256 over what tells this source from another one or from a later state: names, sizes and times."""
-        digest = hashlib.sha256()
-        for member in self.members:
-            digest.update(repr((member.name, member.size, member.place)).encode())
-        for container in sorted({member.container for member in self.members}):
-            with _one_line(container):
-                state = container.stat()
-            digest.update(repr((container.name, state.st_size, state.st_mtime_ns)).encode())
-        return digest.hexdigest()
+            found = _walk(path) if path.is_dir() else [(path.name, path)]
+            self.members = tuple(member for name, file in found for member in self._members(name, file))
 
     def read(self, member: Member) -> bytes:
         """The content of one small file."""
-        return next(content for _, content in self.stream([member]))
+        with _one_line(member):
+            size = member.path.stat().st_size
+            if size > READ_LIMIT:
+                raise AgmError(f"{member}: {size:,} bytes, refused (more than {READ_LIMIT:,} for one image)")
+            return member.path.read_bytes()
 
-    def stream(self, members: Iterable[Member]) -> Iterator[tuple[Member, bytes]]:
-        """The content of each of `members`, in the order in which they lie: each archive is read once, forwards."""
-        wanted = set(members)
-        for member in wanted:
-            if member.size > READ_LIMIT:
-                raise AgmError(f"{member}: {member.size:,} bytes, refused (more than {READ_LIMIT:,} for one image)")
-        in_order = [member for member in self.members if member in wanted]
-        for container, group in groupby(in_order, key=lambda member: member.container):
-            with _one_line(container), _opened(container, list(group)) as files:
-                for member, file in files:
-                    with _one_line(member), file:
-                        content = file.read()
-                    if len(content) != member.size:
-                        raise AgmError(f"{member}: damaged or cut short; get it again")
-                    yield member, content
-
-    @contextlib.contextmanager
-    def open(self, member: Member) -> Iterator[IO[bytes]]:
-        """One large file, to be read piece by piece. Going backwards in a compressed archive is slow."""
-        with _one_line(member), _opened(member.container, [member]) as files:
-            for _, file in files:
-                with file:
-                    yield file
-                    return
+    def _members(self, name: str, path: Path) -> Iterator[Member]:
+        """The files of an archive, or the file itself."""
+        if not path.name.lower().endswith(ENDINGS):
+            yield Member(name, path)
+            return
+        folder = Path(tempfile.mkdtemp(dir=self.scratch.path))
+        with _one_line(path):
+            (_unzip if path.name.lower().endswith(".zip") else _untar)(path, folder)
+        above = name.rpartition("/")[0]
+        for inside, file in _walk(folder):
+            yield Member(f"{above}/{inside}" if above else inside, file, path, self.scratch)
 
 
 def distinct(members: Iterable[Member], name: Callable[[Member], str]) -> dict[str, Member]:
@@ -131,167 +113,75 @@ def distinct(members: Iterable[Member], name: Callable[[Member], str]) -> dict[s
     Raises AgmError where files of different sizes, or of two archives, claim one name.
     """
     found: dict[str, Member] = {}
-    for member in sorted(members, key=lambda member: member.place >= 0):
+    for member in sorted(members, key=lambda member: member.archive is not None):
         first = found.setdefault(name(member), member)
-        if first.size != member.size or (first is not member and first.place >= 0):
+        same = first.path.stat().st_size == member.path.stat().st_size
+        if not same or (first is not member and first.archive):
             raise AgmError(f"{first} and {member} are two files of one name; leave one of them out")
     return found
 
 
-def is_archive(path: Path) -> bool:
-    return path.name.lower().endswith(ENDINGS)
-
-
-def _walk(root: Path) -> Iterator[Member]:
-    """Every file below `root`, and every file in an archive below it, ordered by path.
-
-    Linked folders and prepared sets are left out.
-    """
+def _walk(root: Path) -> Iterator[tuple[str, Path]]:
+    """Every file below `root` and its path there, ordered; linked folders and prepared sets are left out."""
     walk = [(folder, names) for folder, _, names in os.walk(root, onerror=_raise) if PREPARED - set(names)]
-    files = [Path(folder) / name for folder, names in walk for name in names]
-    for path in sorted(files, key=lambda path: path.relative_to(root).as_posix()):
-        relative = path.relative_to(root)
-        if not _hidden(relative.as_posix()) and path.is_file():
-            folder = relative.parent.as_posix()
-            yield from _members(path, "" if folder == "." else f"{folder}/")
+    paths = [Path(folder) / name for folder, names in walk for name in names]
+    for name, path in sorted((path.relative_to(root).as_posix(), path) for path in paths):
+        if not any(part.startswith(".") or part == "__MACOSX" for part in name.split("/")) and path.is_file():
+            if not name.isprintable():
+                raise AgmError(f"{root}: the file name {name!r} cannot be printed; rename it")
+            yield name, path
 
 
 def _raise(error: OSError) -> None:
     raise error
 
 
-def _members(path: Path, prefix: str) -> Iterator[Member]:
-    """The members of an archive, or the file itself."""
-    if not is_archive(path):
-        yield Member(prefix + _inside(path.name, path), path.stat().st_size, path)
-        return
-    total = special = 0
-    with _one_line(path), _infos(path) as infos:
-        bar = tqdm(infos, desc=f"listing {path.name}", unit="file", disable=None, leave=False)
-        for place, (name, size, kind) in enumerate(bar):
-            total += size
-            if size > MEMBER_LIMIT or total > TOTAL_LIMIT or place >= COUNT_LIMIT:
-                raise AgmError(
-                    f"{path}: {name!r} brings it to {place + 1:,} files and {total:,} bytes, refused as a "
-                    f"decompression bomb (limits: {COUNT_LIMIT:,} files, {MEMBER_LIMIT:,} bytes each)"
-                )
-            special += kind == "special"
-            clean = _inside(name, path)
-            if kind == "file" and clean and not _hidden(clean):
-                yield Member(prefix + clean, size, path, place)
+def _unzip(path: Path, folder: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        infos = [info for info in archive.infolist() if not info.is_dir()]
+        links = [info for info in infos if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG)]
+        for info in _counted(infos, path, lambda info: (info.filename, info.file_size)):
+            if info not in links:
+                archive.extract(info, folder)
+    _tell(path, len(links))
+
+
+def _untar(path: Path, folder: Path) -> None:
+    special = 0
+    with tarfile.open(path) as archive:
+        for info in _counted(archive, path, lambda info: (info.name, info.size)):
+            if info.isreg():
+                archive.extract(info, folder, filter="data")
+            special += not (info.isreg() or info.isdir())
+        # tarfile takes a damaged header for the end of the archive: look whether it is the end.
+        stream: Any = archive.fileobj
+        stream.seek(archive.offset)
+        block = stream.read(tarfile.BLOCKSIZE)
+        if len(block) < tarfile.BLOCKSIZE or any(block):
+            raise tarfile.ReadError("it has no end")
+        while stream.read(2**20):  # so far that gzip compares its checksum
+            pass
+    _tell(path, special)
+
+
+def _counted(infos: Iterable[Any], path: Path, about: Callable[[Any], tuple[str, int]]) -> Iterator[Any]:
+    """The entries of an archive. Raises AgmError where one leads out of it, or they become too many or too large."""
+    total = 0
+    bar = tqdm(infos, desc=f"unpacking {path.name}", unit="file", disable=None, leave=False)
+    for number, info in enumerate(bar, 1):
+        name, size = about(info)
+        total += size
+        if re.match(r"[/\\]|[A-Za-z]:", name) or ".." in re.split(r"[/\\]", name):
+            raise AgmError(f"{path}: {name!r} leads out of the archive; get it from a source that you trust")
+        if size < 0 or total > TOTAL_LIMIT or number > COUNT_LIMIT:
+            limits = f"{COUNT_LIMIT:,} files, {TOTAL_LIMIT:,} bytes"
+            raise AgmError(f"{path}: {number:,} files and {total:,} bytes, refused as too large (limits: {limits})")
+        yield info
+
+
+def _tell(path: Path, special: int) -> None:
     if special:
         logger.warning("%s: ignored %d links and special files", path, special)
-
-
-def _inside(name: str, archive: Path) -> str:
-    """A member's path with single slashes. Raises AgmError if it leads out of the archive or cannot be printed."""
-    path = name.replace("\\", "/")
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    if path.startswith("/") or ".." in parts or re.match("[A-Za-z]:", path):
-        raise AgmError(f"{archive}: {name!r} leads out of the archive; get it from a source that you trust")
-    if not path.isprintable():
-        raise AgmError(f"{archive}: the file name {name!r} cannot be printed; rename it")
-    return "/".join(parts)
-
-
-def _hidden(name: str) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
-
-
-@contextlib.contextmanager
-def _infos(path: Path) -> Iterator[Iterator[tuple[str, int, str]]]:
-    """Name, size and kind (file, folder, special) of every member of an archive."""
-    if path.name.lower().endswith(".zip"):
-        with zipfile.ZipFile(path) as archive:
-            yield ((info.filename, info.file_size, _zip_kind(info, path)) for info in archive.infolist())
-    else:
-        with _tar(path, _Bounded) as tar:
-            yield _tar_infos(tar)
-
-
-def _zip_kind(info: zipfile.ZipInfo, path: Path) -> str:
-    if info.filename.endswith("/"):
-        return "folder"
-    if info.flag_bits & 1:
-        raise AgmError(f"{path}: {info.filename!r} is encrypted; unpack the archive and give the folder")
-    return "file" if stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG) else "special"
-
-
-def _tar_infos(tar: tarfile.TarFile) -> Iterator[tuple[str, int, str]]:
-    for info in tar:
-        if info.size < 0:
-            raise tarfile.ReadError(f"{info.name!r} has a negative size")
-        plain = info.isreg() and not info.issparse()
-        yield info.name, info.size, "file" if plain else "folder" if info.isdir() else "special"
-    # tarfile takes a damaged header for the end of the archive: look whether it is the end.
-    stream: Any = tar.fileobj
-    stream.seek(tar.offset)
-    block = stream.read(tarfile.BLOCKSIZE)
-    if len(block) < tarfile.BLOCKSIZE or any(block):
-        raise tarfile.ReadError(f"no end after {len(tar.getmembers()):,} files")
-    rest = TOTAL_LIMIT
-    while (piece := stream.read(2**20)) and rest > 0:  # so far that gzip compares its checksum
-        rest -= len(piece)
-
-
-@contextlib.contextmanager
-def _opened(container: Path, members: list[Member]) -> Iterator[Iterator[tuple[Member, IO[bytes]]]]:
-    """Each of `members`, all of one container and in its order, with a file to read it from."""
-    if members[0].place < 0:
-        yield ((member, container.open("rb")) for member in members)
-    elif container.name.lower().endswith(".zip"):
-        with zipfile.ZipFile(container) as archive:
-            infos = archive.infolist()
-            yield ((member, archive.open(infos[member.place])) for member in members)
-    else:
-        with _tar(container) as tar:  # no longer bounded: its headers have been read once
-            yield _tar_files(tar, members)
-
-
-def _tar_files(tar: tarfile.TarFile, members: list[Member]) -> Iterator[tuple[Member, IO[bytes]]]:
-    wanted = {member.place: member for member in members}
-    for place, info in enumerate(tar):
-        if place in wanted:
-            file = tar.extractfile(info)
-            assert file is not None  # listed as a plain file
-            yield wanted.pop(place), file
-        if not wanted:
-            return
-
-
-class _Bounded(io.RawIOBase):
-    """A stream that refuses to read much at once: tarfile would read a header of any size into memory."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-
-    def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= READ_LIMIT:
-            raise tarfile.ReadError(f"a header of {size:,} bytes")
-        return self._stream.read(size)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._stream.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._stream.tell()
-
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-
-@contextlib.contextmanager
-def _tar(path: Path, bound: Callable[[IO[bytes]], Any] = lambda stream: stream) -> Iterator[tarfile.TarFile]:
-    with contextlib.ExitStack() as stack:
-        raw: IO[bytes] = stack.enter_context(path.open("rb"))
-        start = raw.read(6)
-        raw.seek(0)
-        reader = next((reader for magic, reader in _READERS.items() if start.startswith(magic)), None)
-        stream = stack.enter_context(reader(raw)) if reader else raw
-        yield stack.enter_context(tarfile.open(fileobj=bound(stream), mode="r:"))
 
 
 @contextlib.contextmanager
@@ -301,5 +191,8 @@ def _one_line(where: Path | Member) -> Iterator[None]:
     try:
         yield
     except (*damage, ValueError, NotImplementedError, RuntimeError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            place = tempfile.gettempdir()
+            raise AgmError(f"{where}: no space to unpack it in {place}; set TMPDIR to a larger disk") from None
         reason = " ".join((str(error) or type(error).__name__).split())
         raise AgmError(f"{where}: cannot be read, damaged or cut short ({reason}); get it again") from None

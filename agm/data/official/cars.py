@@ -145,9 +145,13 @@ def _read(source: Source, member: Member, half: str | None) -> list[Annotation]:
     optional = ("class",) if half is None or member.file != DEVKIT["test"][1] else ()
     fields = (*BOX, *optional, name, *(("test",) if half is None else ()))
     where = str(member)
-    rows = matlab.read_struct(source.read(member), "annotations", fields, where)
+    rows = matlab.read_struct(member.path, "annotations", source.scratch.path, where)
     if not rows:
         raise AgmError(f"{where}: lists no image")
+    missing = [field for field in fields if field not in rows[0]]
+    if missing:
+        raise AgmError(f"{where}: annotations has no field {', '.join(missing)}; this is another annotation file")
+    rows = [{field: row[field] for field in fields} for row in rows]
     return [_annotation(row, name, half, f"{where}: annotations({number})") for number, row in enumerate(rows, 1)]
 
 
@@ -177,8 +181,7 @@ def _match(rows: Sequence[Annotation], images: dict[str, Member], where: str, na
 def _images(
     source: Source, members: Sequence[Member], rows: Sequence[Annotation], numbers: Sequence[int]
 ) -> Iterator[tuple[int, Cut]]:
-    number_of = {members[number]: number for number in numbers}
-    for member, content in source.stream(number_of):
-        number = number_of[member]
+    for number in numbers:
         # As stored, not turned upright: the boxes were drawn by MATLAB, which ignores EXIF.
-        yield number, cut(decode(content, str(member), upright=False), rows[number].box, str(member))
+        image = decode(source.read(members[number]), str(members[number]), upright=False)
+        yield number, cut(image, rows[number].box, str(members[number]))

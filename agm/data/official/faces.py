@@ -93,9 +93,8 @@ def _people(folders: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def _images(source: Source, members: Sequence[Member], numbers: Sequence[int]) -> Iterator[tuple[int, Cut]]:
-    number_of = {members[number]: number for number in numbers}
-    for member, content in source.stream(number_of):
-        yield number_of[member], cut(decode(content, str(member)))
+    for number in numbers:
+        yield number, cut(decode(source.read(members[number]), str(members[number])))
 
 
 def cut(image: Image.Image) -> Cut:

@@ -8,9 +8,9 @@ import numpy as np
 from tqdm import tqdm
 
 from agm.data.images import Pixels, resize
-from agm.data.official import SIZE, About, Cut, Plan, Row, matlab
+from agm.data.official import SIZE, About, Cut, Plan, Row
 from agm.data.official.archives import Member, Source, distinct
-from agm.data.official.patches import HALVES, SIDE, Csv, Mat5, Mat73, Patches, Rows
+from agm.data.official.patches import HALVES, SIDE, Csv, Mat, Patches, Rows
 from agm.errors import AgmError
 
 MAT = "sat-4-full.mat"
@@ -68,13 +68,11 @@ def plan(source: Source) -> Plan:
 def _patches(source: Source) -> tuple[str, Patches]:
     mats = _find(source, MAT)
     if mats:
-        with source.open(mats) as file:
-            version = "7.3" if matlab.is_hdf5(file) else "5"
-        return f"{MAT} (MATLAB {version})", Mat73(source, mats) if version == "7.3" else Mat5(source, mats)
+        return MAT, Mat(source, mats)
     files = {half: found for half in HALVES if (found := _find(source, CSV[half]))}
     if not files:
         raise AgmError(f"{source.path}: no SAT-4; looked for {MAT}, {' and '.join(CSV.values())} in it and below it")
-    return " and ".join(CSV[half] for half in files), Csv(source, files)
+    return " and ".join(CSV[half] for half in files), Csv(files)
 
 
 def _find(source: Source, name: str) -> Member | None:

@@ -1,4 +1,4 @@
-"""An official source -> a prepared set: all or nothing, the same bytes every time, and a kill costs one image."""
+"""An official source -> a prepared set: all or nothing, and the same bytes every time."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL
 import yaml
-from PIL import Image, features
+from PIL import Image
 from tqdm import tqdm
 
 from agm import files
@@ -28,7 +27,6 @@ from agm.data import prepared
 from agm.data.images import Pixels, read_image
 from agm.data.official import Cut, Plan
 from agm.data.official.archives import Source
-from agm.data.official.journal import BusyError, Journal
 from agm.errors import AgmError, unknown
 
 logger = logging.getLogger(__name__)
@@ -36,7 +34,7 @@ logger = logging.getLogger(__name__)
 NAMES = ("cars", "faces", "geo")
 
 VERSION = 1
-"""To be raised with every change of what a source gives: parts that another version left behind are not used."""
+"""To be raised with every change of what a source gives; the card names it."""
 
 WEBP: dict[str, Any] = {"lossless": True, "quality": 80, "method": 2, "exact": True}
 
@@ -53,55 +51,40 @@ class Prepared:
 def prepare(name: str, path: Path, out: Path, force: bool = False) -> Prepared:
     """Read an official source of the data set `name` and write a prepared set to the folder `out`.
 
-    A call that was killed is gone on from. Raises AgmError, and leaves nothing behind, if the source is not what is
-    expected or the disk is full; also if `out` holds something else, unless `force` says to replace a prepared set.
+    Raises AgmError, and leaves nothing behind, if the source is not what is expected or the disk is full; also if `out`
+    holds something else, unless `force` says to replace a prepared set.
     """
     if name not in NAMES:
         raise unknown("data set", name, NAMES)
-    source = Source(path)
-    plan: Plan = importlib.import_module(f"agm.data.official.{name}").plan(source)
-    key = _key(plan, source)
+    plan: Plan = importlib.import_module(f"agm.data.official.{name}").plan(Source(path))
     target = out.expanduser().resolve()  # where a link leads, so that the last rename stays on one disk
     if not target.name:
         raise AgmError(f"{out}: not a place for a data set; name a new folder with --out")
-    partial = target.with_name(f".{target.name}.partial")
-    with _one_line(out):
-        _restore(partial, target)
-        _may_replace(target, plan, force)
-    for warning in plan.warnings:
-        logger.warning("%s: %s", path, warning)
+    partial, lock = target.with_name(f".{target.name}.partial"), target.with_name(f".{target.name}.lock")
     try:
-        with _one_line(out), Journal(partial / "journal", key) as journal:
-            _make(plan, journal)
-            card = _assemble(plan, journal, partial / "set")
-            new = _put(partial, target, force)
-    except BusyError:
-        raise
-    except AgmError:
-        _restore(partial, target)
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    shutil.rmtree(partial, ignore_errors=True)
+        with files.locked(lock, 0), _one_line(out):
+            _restore(partial, target)
+            _may_replace(target, plan, force)
+            for warning in plan.warnings:
+                logger.warning("%s: %s", path, warning)
+            try:
+                card = _assemble(plan, _made(plan), partial / "set")
+                new = _put(partial, target, force)
+            finally:
+                _restore(partial, target)
+                shutil.rmtree(partial, ignore_errors=True)
+                lock.unlink(missing_ok=True)
+    except TimeoutError:
+        raise AgmError(f"{out}: another process is preparing this set; wait until it has finished") from None
     return Prepared(out, card, new)
 
 
-def _key(plan: Plan, source: Source) -> str:
-    """What the bytes of a prepared set depend on, on one line."""
-    libraries = (PIL.__version__, features.version("webp"), features.version("jpg"), np.__version__)
-    parts = (VERSION, plan.about, plan.rows, source.identity, libraries)
-    return files.sha256(repr(parts).encode())
-
-
-def _make(plan: Plan, journal: Journal) -> None:
-    """Every image that the journal does not have yet."""
-    missing = [number for number in range(len(plan.rows)) if number not in journal]
-    if not missing:
-        return
-    total, done, what = len(plan.rows), len(journal), f"preparing {plan.about.name}"
-    with tqdm(total=total, initial=done, desc=what, unit="image", disable=None, leave=False) as bar:
-        for number, cut in plan.images(missing):
-            journal.add(number, _columns(cut), _webp(cut.pixels))
-            bar.update()
+def _made(plan: Plan) -> dict[int, tuple[dict[str, Any], bytes]]:
+    """Every image's columns of the manifest and its content, by number."""
+    numbers = range(len(plan.rows))
+    what = f"preparing {plan.about.name}"
+    bar = tqdm(plan.images(numbers), total=len(numbers), desc=what, unit="image", disable=None, leave=False)
+    return {number: (_columns(cut), _webp(cut.pixels)) for number, cut in bar}
 
 
 def _columns(cut: Cut) -> dict[str, Any]:
@@ -115,10 +98,10 @@ def _webp(pixels: Pixels) -> bytes:
     return buffer.getvalue()
 
 
-def _assemble(plan: Plan, journal: Journal, folder: Path) -> dict[str, Any]:
+def _assemble(plan: Plan, made: dict[int, tuple[dict[str, Any], bytes]], folder: Path) -> dict[str, Any]:
     """Write the three files; every image is decoded once more and compared. Returns the card."""
     shutil.rmtree(folder, ignore_errors=True)  # a killed call may have left some of it
-    folder.mkdir()
+    folder.mkdir(parents=True)
     digest, odd = hashlib.sha256(), 0
     with (
         tarfile.open(folder / prepared.IMAGES, "w", format=tarfile.USTAR_FORMAT) as archive,
@@ -128,10 +111,10 @@ def _assemble(plan: Plan, journal: Journal, folder: Path) -> dict[str, Any]:
         writer.writeheader()
         bar = tqdm(plan.rows, desc=f"writing {plan.about.name}", unit="image", disable=None, leave=False)
         for number, row in enumerate(bar):
-            columns, content = journal.read(number)
+            columns, content = made[number]
             pixels = np.asarray(read_image(io.BytesIO(content), f"image {number}")).tobytes()
             if files.sha256(pixels) != columns["sha256"]:
-                raise AgmError(f"{folder.parent}: image {number} was damaged on the disk; run again")
+                raise AgmError(f"{folder.parent}: image {number} is not what was written; run again")
             digest.update(pixels)
             odd += plan.frame is not None and (columns["width"], columns["height"]) != plan.frame
             member = tarfile.TarInfo(f"{number:05d}.webp")  # time 0, owner 0, mode 644

@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 from PIL import Image, ImageCms
 
 from agm import files
 from agm.config import RunConfig
-from agm.data.official.journal import Journal
 from agm.generator import Generator
 from support import official
 from support.images import made_up, write_prepared
@@ -124,25 +122,12 @@ def archives() -> dict[str, list[bytes]]:
 
 
 @cache
-def annotations() -> tuple[bytes, ...]:
-    """Struct arrays as in the cars' devkit."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "x.mat")
-        rows = official.car_rows(1, 2)
-        return tuple(official.write_struct(path, rows, do_compression=packed).read_bytes() for packed in (False, True))
-
-
-@cache
 def patches() -> dict[str, list[bytes]]:
-    """Name of a file -> what it may hold: SAT-4 in each of its three forms."""
-    train, test = official.patches(4), official.patches(1, 1)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "sat-4-full.mat")
-        mats = [official.write_mat5(path, train, test, do_compression=c).read_bytes() for c in (False, True)]
-        mats.append(official.write_mat73(path, train, test).read_bytes())
-    buffer = io.BytesIO()
-    scipy.io.savemat(buffer, {"train_x": np.zeros((2, 3)), "cells": np.array([[1, "a"]], dtype=object)})
-    return {"sat-4-full.mat": [*mats, buffer.getvalue()], "X_train_sat4.csv": [official.csv_bytes(train)]}
+    """Name of a file -> what it may hold: SAT-4 as CSV."""
+    return {
+        f"X_{half}_sat4.csv": [official.csv_bytes(official.patches(count))]
+        for half, count in (("train", 4), ("test", 1))
+    }
 
 
 CARD = b"name: cars\ngroups_leak: false\nsubstitute: null\ncounts: {train: 2}\n"
@@ -154,17 +139,6 @@ def prepared() -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as folder:
         path = write_prepared(Path(folder, "set"), made_up(2))
         return official.contents(path) | {"card.yml": CARD}
-
-
-@cache
-def journal() -> bytes:
-    """What is done of a set of two images."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "journal")
-        with Journal(path, "key") as written:
-            for number in range(2):
-                written.add(number, {"width": 9, "height": 9, "sha256": "0" * 64}, b"pixels" * 9)
-        return path.read_bytes()
 
 
 def small() -> RunConfig:

@@ -1,0 +1,68 @@
+"""The program of `agm.data.official.matlab`: a MATLAB file's variables, as NumPy and JSON read them.
+
+It imports nothing of agm, to start quickly.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.io
+
+BYTES = 12 * 2**30
+"""Of memory, at most; SAT-4 takes some 3e9."""
+
+
+HDF5 = b"\x89HDF\r\n\x1a\n"
+"""How version 7.3 begins, after 512 bytes of MATLAB's own or without them."""
+
+
+def limit_memory() -> None:
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
+
+
+def variables(path: str, names: list[str]) -> dict[str, Any]:
+    with Path(path).open("rb") as file:
+        start = file.read(512 + len(HDF5))
+    if HDF5 not in (start[: len(HDF5)], start[512:]):
+        found: dict[str, Any] = scipy.io.loadmat(path, variable_names=names)
+        return found
+    import h5py  # only where it is needed: most copies are of version 5
+
+    with h5py.File(path) as whole:  # HDF5 has MATLAB's axes reversed
+        return {name: whole[name][()].T for name in names if isinstance(whole.get(name), h5py.Dataset)}
+
+
+def plain(value: np.ndarray) -> int | str | None:
+    """A 1 x 1 whole number or a row of text; None for anything else."""
+    if value.dtype.kind == "U" and value.size < 2:
+        return str(value.item()) if value.size else ""
+    if value.size == 1 and value.dtype.kind in "iufb" and float(value.item()).is_integer():
+        return int(value.item())
+    return None
+
+
+def main(path: str, folder: str, *names: str) -> None:
+    """Write a struct array as JSON, numbers as NumPy's file. Objects, which would be pickled, are left out."""
+    limit_memory()
+    for name, value in variables(path, list(names)).items():
+        if name in names and value.dtype.names:
+            rows = [{field: plain(element[field]) for field in value.dtype.names} for element in value.ravel("F")]
+            Path(folder, f"{name}.json").write_text(json.dumps(rows))
+        elif name in names and not value.dtype.hasobject:
+            np.save(Path(folder, f"{name}.npy"), value)
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except Exception as error:  # the readers raise almost anything
+        sys.exit(" ".join((str(error) or type(error).__name__).split())[:200])
