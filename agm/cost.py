@@ -19,7 +19,7 @@ from scipy.optimize import nnls
 from torch import nn
 
 from agm import data
-from agm.config import STATISTICS, DataConfig, GeneratorConfig, RunConfig
+from agm.config import DataConfig, GeneratorConfig, RunConfig
 from agm.counting import macs_per_iteration
 from agm.critic import Critic
 from agm.data import prepared
@@ -39,8 +39,9 @@ OFFICIAL = {"cars": 16185, "faces": 10205, "geo": 16000}
 DEAREST, CHEAPEST = "rrrr", "nnnn"
 """The models that are probed, without AEL."""
 
-TRAINED, EVALUATED = 3, len(STATISTICS)
-"""Passes through the generator of an image: forward and backward; validation with each kind of batch statistics."""
+TRAINED, EVALUATED = 3, 3
+"""Passes of an image through the generator in recorded runs: forward and backward; validation with three kinds of batch
+statistics."""
 
 TIMED_ROUNDS = 21 * 4
 """After training a run times its own schedule and three others: so often, or `TIMED_SECONDS` long."""
@@ -191,14 +192,21 @@ def cost(config: RunConfig, images: Images, rates: Rates, found: np.ndarray | No
 
     image, single, steps = between(rates.image), between(rates.single), -(-images.train // config.training.batch_size)
 
-    def evaluating(count: int) -> float:
+    def passing(count: int) -> float:
         """Every batch takes as long as one image alone at least, whatever there is in it."""
-        return EVALUATED * (-(-count // BATCH) * single + count * max(0.0, image - single / BATCH))
+        return -(-count // BATCH) * single + count * max(0.0, image - single / BATCH)
 
-    seconds = config.training.epochs * (steps * between(rates.step) + evaluating(images.validation))
+    def evaluating(count: int, averaged: int) -> float:
+        """With each kind of batch statistics, the precise ones over so many training images."""
+        kinds = len(config.generator.readings)
+        return kinds * passing(count) + (passing(averaged) if kinds > 1 else 0.0)
+
+    seconds = config.training.epochs * (
+        steps * between(rates.step) + evaluating(images.validation, min(images.train, BATCH))
+    )
     timing = min(TIMED_ROUNDS * single, TIMED_SECONDS + 4 * single)
     memory = resident + working_bytes(config, images)
-    return Cost(seconds, evaluating(images.test) + timing, memory, stored_bytes(config, images.test))
+    return Cost(seconds, evaluating(images.test, images.train) + timing, memory, stored_bytes(config, images.test))
 
 
 def side_by_side(seconds: Iterable[float], cores: int) -> float:
