@@ -31,15 +31,15 @@ def frame(row: Row, moment: float, end: float) -> Image.Image:
     """
     film, milliseconds = row
     t = latest(milliseconds, moment)
-    told = f"picture {t} of {len(milliseconds)}, {film.psnr(t):.1f} dB" if t else "nothing yet"
+    told = f"picture {t} of {len(milliseconds)}, {film.psnr(t):.2f} dB" if t else "nothing yet"
     with style.context():
         fig = Figure(figsize=SIZE, dpi=DOTS)
         fig.text(0.97, 0.245, f"{moment:.0f} ms", ha="right", fontsize=22)
         fig.text(0.02, 0.25, "PSNR, dB", fontsize=15)
         places = [fig.add_axes((left, 0.365, 0.47, 0.47 * SIZE[0] / SIZE[1])) for left in (0.02, 0.51)]
-        _picture(places[0], film.bicubic, "bicubic upsampling", f"{film.psnr(0):.1f} dB", style.FAINT)
+        _picture(places[0], film.bicubic, "bicubic upsampling", f"{film.psnr(0):.2f} dB", style.FAINT)
         _picture(places[1], film.shown(t), "the network", told, style.BLUE, pale=not t)
-        _curve(fig.add_axes((0.07, 0.1, 0.9, 0.13)), row, moment, end)
+        _curve(fig.add_axes((0.07, 0.1, 0.88, 0.13)), row, moment, end)
         buffer = io.BytesIO()
         fig.savefig(buffer, format="png", dpi=DOTS)
     return Image.open(buffer).convert("RGB")
