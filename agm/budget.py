@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from agm import cost, data, machine
-from agm.config import STATISTICS, DataConfig, RunConfig
+from agm.config import DataConfig, RunConfig
 from agm.counting import macs_per_iteration
 from agm.data import prepared
 from agm.data.splits import SHARE, TEST_IMAGES
@@ -22,8 +22,8 @@ from agm.step import Execution, GraphedStep, build, stepper
 OFFICIAL = {"cars": 16185, "faces": 10205, "geo": 16000}
 """Images of the paper's data sets, for planning before they are there (the cards in `data/`)."""
 
-TRAINED, EVALUATED = 3, len(STATISTICS)
-"""Passes through the generator of an image: forward and backward; validation with each kind of batch statistics."""
+TRAINED = 3
+"""Passes through the generator of an image: forward and backward."""
 
 SECONDS = 0.5
 """How long training steps are timed."""
@@ -75,7 +75,8 @@ def share_out(total: int, wanted: DataConfig) -> Images:
 
 def seconds(run: RunConfig, images: Images, unit: float) -> float:
     """How long a run trains, is validated and is tested. `unit`: seconds per pass of an image and `cost.per_image`."""
-    passes = run.training.epochs * (TRAINED * images.train + EVALUATED * images.validation) + EVALUATED * images.test
+    evaluated = len(run.generator.readings)
+    passes = run.training.epochs * (TRAINED * images.train + evaluated * images.validation) + evaluated * images.test
     return unit * cost.per_image(run) * passes
 
 

@@ -17,8 +17,8 @@ Agm = Callable[..., Any]
 SMOKE = profiles.load("smoke")
 TABLE = experiments.plan("table1", SMOKE)
 UNIT = 0.001
-PASSES = 2 * (3 * 16 + 3 * 8) + 3 * 8
-"""Of each run: two epochs of 16 images, validated with 8 three times; and three tests of 8."""
+PASSES = 2 * (3 * 16 + 4 * 8) + 4 * 8
+"""Of each run: two epochs of 16 images, validated with 8 four times; and four tests of 8."""
 
 
 @pytest.fixture(autouse=True)
