@@ -62,6 +62,7 @@ lab: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.inference --out build/benchmarks/inference.json
+	$(BIN)/python -m benchmarks.turns --out build/benchmarks/turns.json
 	$(BIN)/python -m benchmarks.deadlines --calls 500 --out build/benchmarks/deadlines.json
 	$(BIN)/python -m benchmarks.runtimes --out build/benchmarks/runtimes.json
 	$(BIN)/python -m benchmarks.scaling --out build/benchmarks/scaling.json

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.polynomial import Polynomial
 from scipy.stats import kendalltau
 
 from agm.config import STATISTICS, Statistics, field_owners
@@ -70,13 +72,23 @@ def diverged(run: Run) -> bool:
 def readings(runs: Iterable[Run]) -> tuple[Statistics, ...]:
     """The kinds of batch statistics with which all of these runs were tested."""
     held = [run.readings for run in runs]
-    return tuple(kind for kind in STATISTICS if all(kind in one for one in held))
+    return tuple(kind for kind in STATISTICS if all(kind in tests for tests in held))
 
 
 def validated(runs: Iterable[Run]) -> tuple[Statistics, ...]:
     """The kinds with which all runs that have a curve were validated: precise tests may have been added later."""
     curves = [run for run in runs if len(run.metrics)]
     return tuple(kind for kind in STATISTICS if all(len(run.curve("mse", kind)) for run in curves))
+
+
+def both(runs: Sequence[Run], curves: bool = False) -> tuple[Statistics, Statistics]:
+    """The two readings that stand side by side: what the networks can do, and what an ordinary implementation shows.
+
+    The first is the one that counts: precise or, where some of the runs lack it, iteration. The second is shared.
+    `curves`: those of learning curves.
+    """
+    precise = [kind for kind in (validated if curves else readings)(runs) if kind in ("iteration", "precise")]
+    return precise[-1] if precise else "iteration", "shared"
 
 
 def over_seeds(runs: Sequence[Run], measure: Callable[[Run], float]) -> float:
@@ -107,6 +119,12 @@ def bicubic(runs: Sequence[Run], metric: str = "mse", part: str = "test") -> flo
 def curves(runs: Sequence[Run], metric: str = "mse", statistics: Statistics | None = None) -> pd.DataFrame:
     """Validation curves, averaged over the iterations: one row per epoch, one column per run."""
     return pd.DataFrame({run.config.id: run.curve(metric, statistics) for run in runs})
+
+
+def critic_losses(run: Run) -> np.ndarray:
+    """The critic's loss at the end of each epoch; positive where it scores made pictures above real ones."""
+    epochs, losses = run.metrics["epoch"], run.metrics["critic_loss"]
+    return np.array([losses[epochs == epoch][0] for epoch in np.unique(epochs)])
 
 
 def spikiness(curve: Iterable[float]) -> float:
@@ -181,21 +199,36 @@ def _listed(runs: Iterable[Run], name: str) -> str:
     return ", ".join(str(value) for value in by(runs, name))
 
 
-def best_by_recurrent(runs: Sequence[Run]) -> dict[int, str]:
+def best_by_recurrent(runs: Sequence[Run], statistics: Statistics | None = None) -> dict[int, str]:
     """Number of recurrent layers (1 to 3) -> the model with the lowest last validation MSE among the runs' models."""
     best = {}
     for count in (1, 2, 3):
-        scores = {layers: last(group) for layers, group in by(runs, "layers").items() if layers.count("r") == count}
+        scores = {
+            layers: last(group, statistics)
+            for layers, group in by(runs, "layers").items()
+            if layers.count("r") == count
+        }
         if scores:
             best[count] = extremes(scores)[0]
     return best
 
 
-def mse_by_schedule(runs: Sequence[Run]) -> pd.DataFrame:
+def chance_of_worst(*counts: int) -> float:
+    """How probably one of many equal models is worse than the best of each of several groups of so many others.
+
+    By chance alone: the integral of the product of 1 - v^k over [0, 1].
+    """
+    product = math.prod((1 - Polynomial.basis(count) for count in counts), start=Polynomial([1.0]))
+    return float(product.integ()(1))
+
+
+def mse_by_schedule(runs: Sequence[Run], statistics: Statistics | None = None) -> pd.DataFrame:
     """Test MSE of each model (rows) under each schedule (columns); `rank()` of it gives the orders of II-D."""
     columns = {}
     for schedule, group in by(runs, "schedule").items():
-        columns[schedule_name(schedule)] = {layers: score(same) for layers, same in by(group, "layers").items()}
+        columns[schedule_name(schedule)] = {
+            layers: score(same, "mse", statistics) for layers, same in by(group, "layers").items()
+        }
     return pd.DataFrame(columns)
 
 

@@ -17,23 +17,22 @@ if TYPE_CHECKING:
     from agm.claims.verdicts import Finding
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-MARKS = {"supported": "+", "contradicted": "x", "inconclusive": "?"}
+MARKS = {"supported": "+", "contradicted": "x", "inconclusive": "?", "untested": "-"}
 ANSWERS = {True: "yes", False: "NO", None: "open"}
 
 
 def claims(
     profile: Annotated[str, typer.Option(help=f"Whose runs: {', '.join(profiles.names())}.")] = "quick",
     statistics: Annotated[
-        str | None, typer.Option(help=f"Batch statistics: {', '.join(STATISTICS)}. [default: as configured, shared]")
+        str | None, typer.Option(help=f"Batch statistics: {', '.join(STATISTICS)}. [default: precise; else iteration]")
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of run folders. [default: build/runs and results]")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """The paper's claims: supported, contradicted or inconclusive by a profile's finished runs.
+    """The paper's claims: supported, contradicted, inconclusive or untested by a profile's finished runs.
 
-    Each with the number it is judged by, its 95 % interval and what is to be said of it; --json has all comparisons and
-    the runs behind them. Older runs keep values of single test images for one kind of statistics, so there are few
-    intervals for another, and have no precise ones at all.
+    Each with the number it is judged by, its 95 % interval over seeds and what it rests on; --json has all comparisons
+    and the runs behind them.
     """
     chosen = profiles.load(profile)
     if statistics is not None and statistics not in STATISTICS:
@@ -45,14 +44,15 @@ def claims(
     findings = evaluate(CLAIMS, evidence)
     counts: dict[str, int] = {verdict: sum(finding.verdict == verdict for finding in findings) for verdict in VERDICTS}
     if as_json:
-        whole: dict[str, Any] = {"profile": profile, "statistics": statistics, "runs": len(evidence.runs)}
+        whole: dict[str, Any] = {"profile": profile, "statistics": evidence.statistics, "runs": len(evidence.runs)}
         whole |= {**counts, "claims": [finding.to_dict() for finding in findings]}
         typer.echo(json.dumps(whole, indent=1))
         return
     for finding in findings:
         typer.echo(_line(finding))
     listed = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    typer.echo(f"{len(findings)} claims, {len(evidence.runs)} runs of profile {profile}: {listed}", err=True)
+    runs = f"{len(evidence.runs)} runs of profile {profile}, {evidence.statistics} statistics"
+    typer.echo(f"{len(findings)} claims, {runs}: {listed}", err=True)
 
 
 def compare(
@@ -105,8 +105,10 @@ def _print_runs(found: Comparison) -> None:
 
 def _line(finding: Finding) -> str:
     outcome, claim = finding.outcome, finding.claim
-    number = "" if outcome.value is None else f"{outcome.value:,.7g}" if not outcome.runs else f"{outcome.value:.3f}"
-    span = "[{:.3f}, {:.3f}]".format(*outcome.interval) if outcome.interval and outcome.runs else ""
+    number = (
+        "" if outcome.value is None else f"{outcome.value:,.7g}" if claim.basis == "count" else f"{outcome.value:.3f}"
+    )
+    span = "[{:.3f}, {:.3f}]".format(*outcome.interval) if outcome.interval else ""
     reason = f"  {finding.reason}" if finding.reason else ""
-    what = f" ({outcome.label})" if outcome.runs else ""
+    what = f" ({outcome.label})" if claim.basis != "count" else ""
     return f"{MARKS[finding.verdict]} {finding.verdict:13}{claim.key:24}{claim.section:8}{number} {span}{what}{reason}"

@@ -100,26 +100,42 @@ def take_turns(
     """Seconds until each iteration's image of x is there, T numbers by name; and after how many rounds.
 
     Every iteration's duration is its median over the rounds, and these are summed up: where other programs want
-    the processor, too, a pause then touches one iteration of one round, not all that follow. The models take turns, so
-    that a change in the machine's speed touches all of them alike. Round 0 is for warming up; it stops early, but not
-    before so many rounds at `least`, when `limit` seconds are over.
+    the processor, too, a pause then touches one iteration of one round, not all that follow.
+    """
+    taken = durations(models, x, rounds, limit, least)
+    count = max(map(len, taken.values()), default=0)
+    return {name: np.median(rows, axis=0).cumsum().tolist() for name, rows in taken.items()}, count
+
+
+def durations(
+    models: Mapping[str, Iterate],
+    x: Tensor,
+    rounds: Iterable[int],
+    limit: float,
+    least: int = 3,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[list[float]]]:
+    """Seconds that each iteration takes for x, in each round, by a clock: (rounds, T) by name.
+
+    The models take turns, so that a change in the machine's speed touches all of them alike. Round 0 is for warming
+    up; it stops early, but not before so many rounds at `least`, when `limit` seconds are over.
     """
     taken: dict[str, list[list[float]]] = {name: [] for name in models}
-    started, round_ = time.perf_counter(), 0
+    started = time.perf_counter()
     for round_ in rounds:
         for name, iterate in models.items():
-            durations = _durations(iterate, x)
+            found = _durations(iterate, x, clock)
             if round_ > 0:
-                taken[name].append(durations)
+                taken[name].append(found)
         if round_ >= least and time.perf_counter() - started > limit:
             break
-    return {name: np.median(rows, axis=0).cumsum().tolist() for name, rows in taken.items()}, round_
+    return taken
 
 
-def _durations(iterate: Iterate, x: Tensor) -> list[float]:
+def _durations(iterate: Iterate, x: Tensor, clock: Callable[[], float]) -> list[float]:
     synchronize(x.device)
-    moments = [time.perf_counter()]
+    moments = [clock()]
     for _ in iterate(x):
         synchronize(x.device)
-        moments.append(time.perf_counter())
+        moments.append(clock())
     return np.diff(moments).tolist()

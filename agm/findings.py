@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.stats import f_oneway
 
 from agm import analysis, experiments, profiles, runs
 from agm.analysis import Numbers, bicubic, by, extremes, last, median, score, select, spikiness_of
@@ -51,40 +52,78 @@ def all_finished(profile: Profile) -> list[Run]:
     return [run for config in planned if (run := runs.find(config)) is not None]
 
 
-def table_1_numbers(finished: Sequence[Run]) -> Numbers:
-    """Table I by name; `nnnr_lowest_mse` and `nnnr_highest_mse` are of single seeds."""
-    numbers: Numbers = {f"bicubic_{metric}": bicubic(finished, metric) for metric in ("mse", "psnr", "ssim")}
-    groups = by(finished, "layers")
-    for layers, group in groups.items():
-        numbers[f"{layers}_parameters"], numbers[f"{layers}_fewer"] = parameters(GeneratorConfig(layers)), fewer(layers)
-        numbers[f"{layers}_run_parameters"] = int(group[0].summary["parameters"])
-        numbers[f"{layers}_paper_parameters"], numbers[f"{layers}_paper_mse"] = PAPER_TABLE_1[layers]
-        numbers |= {f"{layers}_{metric}": score(group, metric) for metric in ("mse", "psnr", "ssim")}
-        alone = [score([run]) for run in group]
-        numbers |= {f"{layers}_lowest_mse": float(np.min(alone)), f"{layers}_highest_mse": float(np.max(alone))}
-    numbers["best"], numbers["worst"] = extremes({layers: score(group) for layers, group in groups.items()})
+Reading = Callable[[Sequence[Run], Statistics], Numbers]
+"""Numbers of runs under one kind of batch statistics."""
+
+
+def twice(finished: Sequence[Run], *measures: Reading, curves: bool = False) -> Numbers:
+    """Numbers under both readings, `precise_best` and `shared_best`; `reading`: which kind stands for precise."""
+    precise, shared = analysis.both(finished, curves)
+    numbers: Numbers = {"reading": precise}
+    for measure in measures:
+        numbers |= analysis.prefixed("precise", measure(finished, precise))
+        numbers |= analysis.prefixed("shared", measure(finished, shared))
     return numbers
 
 
-def curve_numbers(finished: Sequence[Run]) -> Numbers:
+def table_1_numbers(finished: Sequence[Run]) -> Numbers:
+    """Table I's counts by name, then its errors under both readings."""
+    numbers: Numbers = {f"bicubic_{metric}": bicubic(finished, metric) for metric in ("mse", "psnr", "ssim")}
+    numbers["bicubic_summed"] = COLOURS * numbers["bicubic_mse"]
+    for layers, group in by(finished, "layers").items():
+        numbers[f"{layers}_parameters"], numbers[f"{layers}_fewer"] = parameters(GeneratorConfig(layers)), fewer(layers)
+        numbers[f"{layers}_run_parameters"] = int(group[0].summary["parameters"])
+        numbers[f"{layers}_paper_parameters"], numbers[f"{layers}_paper_mse"] = PAPER_TABLE_1[layers]
+    numbers["chance_rrrr_worst"] = analysis.chance_of_worst(4, 6, 4)  # models with one, two and three r
+    return numbers | twice(finished, table_1_errors)
+
+
+COLOURS = 3
+"""The paper's formula of the MSE divides by rows and columns alone: read literally, it sums over the colours."""
+
+
+def table_1_errors(finished: Sequence[Run], statistics: Statistics) -> Numbers:
+    """`nnnr_lowest_mse` and `nnnr_highest_mse` are of single seeds, `nnnr_summed` is summed over the colours.
+
+    `differ_p`: how probably models that do not differ would differ as much over the seeds (analysis of variance).
+    """
+    numbers: Numbers = {}
+    groups = by(finished, "layers")
+    for layers, group in groups.items():
+        numbers |= {f"{layers}_{metric}": score(group, metric, statistics) for metric in ("mse", "psnr", "ssim")}
+        numbers[f"{layers}_summed"] = COLOURS * numbers[f"{layers}_mse"]
+        alone = [score([run], "mse", statistics) for run in group]
+        numbers |= {f"{layers}_lowest_mse": float(np.min(alone)), f"{layers}_highest_mse": float(np.max(alone))}
+    scores = {layers: numbers[f"{layers}_mse"] for layers in groups}
+    numbers["best"], numbers["worst"] = extremes(scores)
+    numbers["order"] = ", ".join(sorted(scores, key=lambda layers: scores[layers]))
+    numbers["beat_bicubic"] = sum(mse < bicubic(finished) for mse in scores.values())
+    logs = [[math.log(score([run], "mse", statistics)) for run in group] for group in groups.values()]
+    several = min(map(len, logs)) > 1 and np.isfinite(logs).all()
+    numbers["differ_p"] = float(f_oneway(*logs).pvalue) if several and len(logs) > 1 else math.nan
+    return numbers
+
+
+def curve_numbers(finished: Sequence[Run], statistics: Statistics | None = None) -> Numbers:
     """The results of one panel of curves, runs of one data set: `nnnr_test_mse`, `bicubic_test_mse`, `best`."""
     numbers: Numbers = {f"bicubic_{part}_mse": bicubic(finished, "mse", part) for part in ("validation", "test")}
     groups = by(finished, "layers")
     for layers, group in groups.items():
-        numbers[f"{layers}_validation_mse"] = last(group)
-        numbers[f"{layers}_test_mse"] = score(group)
-        numbers[f"{layers}_spikiness"] = spikiness_of(group)
-    numbers["best"], numbers["worst"] = extremes({layers: score(group) for layers, group in groups.items()})
+        numbers[f"{layers}_validation_mse"] = last(group, statistics)
+        numbers[f"{layers}_test_mse"] = score(group, "mse", statistics)
+        numbers[f"{layers}_spikiness"] = spikiness_of(group, statistics)
+    numbers["best"], numbers["worst"] = extremes({layers: numbers[f"{layers}_test_mse"] for layers in groups})
     return numbers
 
 
-def fig4_numbers(finished: Sequence[Run]) -> Numbers:
+def fig4_numbers(finished: Sequence[Run], statistics: Statistics | None = None) -> Numbers:
     """What Section III-B1 says of Fig. 4: one n against none, the best single r, the spikiest with at most one n."""
     groups = by(finished, "layers")
-    single_n = {layers: score(group) for layers, group in groups.items() if layers.count("n") == 1}
-    single_r = {layers: score(group) for layers, group in groups.items() if layers.count("r") == 1}
-    whole = score(groups["rrrr"]) if "rrrr" in groups else float("nan")
-    spiky = {layers: spikiness_of(group) for layers, group in groups.items() if layers.count("n") <= 1}
+    scores = {layers: score(group, "mse", statistics) for layers, group in groups.items()}
+    single_n = {layers: mse for layers, mse in scores.items() if layers.count("n") == 1}
+    single_r = {layers: mse for layers, mse in scores.items() if layers.count("r") == 1}
+    whole = scores.get("rrrr", math.nan)
+    spiky = {layers: spikiness_of(group, statistics) for layers, group in groups.items() if layers.count("n") <= 1}
     return {
         "single_n_better": sum(mse < whole for mse in single_n.values()) if math.isfinite(whole) else math.nan,
         "single_r_best": extremes(single_r)[0],
@@ -92,31 +131,27 @@ def fig4_numbers(finished: Sequence[Run]) -> Numbers:
     }
 
 
-def by_role_numbers(
-    finished: Sequence[Run], profile: Profile, *measures: Callable[[Sequence[Run]], Numbers]
-) -> Numbers:
-    """The numbers of each data set's runs, named by its role: `cars_best`."""
+def by_role_numbers(finished: Sequence[Run], profile: Profile, *measures: Reading) -> Numbers:
+    """`twice`, for each data set's runs, named by its role: `cars_precise_best`."""
     numbers: Numbers = {}
     for role, group in analysis.by_role(finished, profile).items():
-        for measure in measures:
-            numbers |= analysis.prefixed(role, measure(group))
+        numbers |= analysis.prefixed(role, twice(group, *measures, curves=True))
     return numbers
 
 
-def fig5_numbers(finished: Sequence[Run]) -> Numbers:
+def fig5_numbers(finished: Sequence[Run], statistics: Statistics | None = None) -> Numbers:
     """How spiky the models are whose last layer is r, and those whose last layer is n: medians."""
-    spiky = {layers: spikiness_of(group) for layers, group in by(finished, "layers").items()}
+    spiky = {layers: spikiness_of(group, statistics) for layers, group in by(finished, "layers").items()}
     return {f"{end}_spikiness": median(spiky[layers] for layers in spiky if layers.endswith(end)) for end in "rn"}
 
 
-def fig6_numbers(finished: Sequence[Run]) -> Numbers:
-    """The numbers of both panels, and what less data costs; `own`: with batch statistics per iteration."""
+def fig6_numbers(finished: Sequence[Run], statistics: Statistics | None = None) -> Numbers:
+    """The numbers of both panels, and what less data costs."""
     numbers: Numbers = {}
     for share, name in ((1.0, "full"), (0.25, "quarter")):
         if group := select(finished, fraction=share):
-            numbers |= analysis.prefixed(name, curve_numbers(group))
-    numbers |= _cost_of_less(finished)
-    return numbers | analysis.prefixed("own", _cost_of_less(finished, "iteration"))
+            numbers |= analysis.prefixed(name, curve_numbers(group, statistics))
+    return numbers | _cost_of_less(finished, statistics)
 
 
 def _cost_of_less(finished: Sequence[Run], statistics: Statistics | None = None) -> Numbers:
@@ -129,20 +164,21 @@ def _cost_of_less(finished: Sequence[Run], statistics: Statistics | None = None)
     return {**ratios, "worse_with_less": sum(ratio > 1 for ratio in ratios.values())}
 
 
-def fig7_numbers(finished: Sequence[Run]) -> Numbers:
+def fig7_numbers(finished: Sequence[Run], statistics: Statistics | None = None) -> Numbers:
     """The models that Fig. 7 compares on one data set, and the place of rrrr among them, 1 is best."""
-    best = analysis.best_by_recurrent(finished)
+    best = analysis.best_by_recurrent(finished, statistics)
     numbers: Numbers = {f"best_{count}": layers for count, layers in best.items()}
-    scores = {layers: score(select(finished, layers=layers)) for layers in (*best.values(), "rrrr")}
+    compared = (*best.values(), "rrrr")
+    scores = {layers: score(select(finished, layers=layers), "mse", statistics) for layers in compared}
     for count, layers in best.items():
         numbers[f"best_{count}_test_mse"] = scores[layers]
     numbers["rrrr_rank"] = float(pd.Series(scores).rank(method="min")["rrrr"])  # NaN if it diverged
     return numbers
 
 
-def order_numbers(finished: Sequence[Run]) -> Numbers:
+def order_numbers(finished: Sequence[Run], statistics: Statistics | None = None) -> Numbers:
     """The results of II-D: each schedule's order, MSE and rank by model, and the agreement of every two orders."""
-    mse = analysis.mse_by_schedule(finished)
+    mse = analysis.mse_by_schedule(finished, statistics)
     numbers: Numbers = {"bicubic_mse": bicubic(finished)}
     for name in mse.columns:
         short = str(name).lower()
@@ -195,29 +231,29 @@ def ranking_numbers(finished: Sequence[Run]) -> Numbers:
     return numbers | _agreement(mse)
 
 
-KINDS: tuple[Statistics, ...] = ("shared", "iteration")
-"""The batch statistics whose results are compared for recorded runs."""
-
-
 def last_psnr(group: Sequence[Run], statistics: Statistics) -> float:
     """PSNR of the last iteration's image in dB, averaged over the seeds."""
     return analysis.over_seeds(group, lambda run: float(run.test("psnr", statistics)[-1]))
 
 
 def recorded_numbers(finished: Sequence[Run]) -> Numbers:
-    """`recorded_table` by name, and which models beat bicubic and the paper's Table I with which statistics."""
+    """`recorded_table` by name, and which models beat bicubic and the paper's Table I in which reading."""
+    kinds = dict(zip(("precise", "shared"), analysis.both(finished), strict=True))
     numbers: Numbers = {"bicubic_mse": bicubic(finished), "bicubic_psnr": bicubic(finished, "psnr")}
     for layers, group in by(finished, "layers").items():
         for text, same in by(group, "schedule").items():
             name = f"{layers}_{analysis.schedule_name(text).lower()}"
-            for kind in KINDS:
-                numbers[f"{name}_{kind}_mse"] = score(same, "mse", kind)
-                numbers[f"{name}_{kind}_last_psnr"] = last_psnr(same, kind)
+            for reading, kind in kinds.items():
+                numbers[f"{name}_{reading}_mse"] = score(same, "mse", kind)
+                numbers[f"{name}_{reading}_last_psnr"] = last_psnr(same, kind)
             numbers[f"{name}_first_ms"] = 1000 * same[0].summary["seconds_until_iteration"][0]
+    critic = [analysis.critic_losses(run) for run in finished]
+    numbers["critic_epochs"] = sum(map(len, critic))
+    numbers["critic_positive"] = sum(int((losses > 0).sum()) for losses in critic)
     whole = select(finished, schedule="NOAEL")
-    for kind in KINDS:
+    for reading, kind in kinds.items():
         scores = {layers: score(group, "mse", kind) for layers, group in by(whole, "layers").items()}
-        numbers[f"{kind}_beat_bicubic"] = sum(mse < numbers["bicubic_mse"] for mse in scores.values())
-        numbers[f"{kind}_beat_paper"] = sum(mse < PAPER_TABLE_1[layers][1] for layers, mse in scores.items())
-        numbers[f"{kind}_order"] = ", ".join(sorted(scores, key=lambda layers: scores[layers]))
+        numbers[f"{reading}_beat_bicubic"] = sum(mse < numbers["bicubic_mse"] for mse in scores.values())
+        numbers[f"{reading}_beat_paper"] = sum(mse < PAPER_TABLE_1[layers][1] for layers, mse in scores.items())
+        numbers[f"{reading}_order"] = ", ".join(sorted(scores, key=lambda layers: scores[layers]))
     return numbers

@@ -95,8 +95,10 @@ def test_recorded_runs_say_so_and_stand_beside_those_made_here(home: Path) -> No
     assert "recorded, a machine" in analysis.describe(recorded, quick)["stamp"]
     here = make(home / "build" / "runs", plan("table1", SMOKE), lambda config: 0.04)
     table = tables.table_1(here, SMOKE)
-    assert table["MSE (quick, recorded)"].tolist() == pytest.approx([0.03] * 4 + [BICUBIC["mse"]])
-    assert table["MSE (smoke)"].tolist() == pytest.approx([0.06] * 4 + [BICUBIC["mse"]])
+    assert table["MSE (quick, recorded, shared)"].tolist() == pytest.approx([0.03] * 4 + [BICUBIC["mse"]])
+    assert table["MSE (smoke, shared)"].tolist() == pytest.approx([0.06] * 4 + [BICUBIC["mse"]])
+    precise = analysis.both(here)[0]
+    assert table[f"MSE, summed (smoke, {precise})"].tolist() == pytest.approx([0.18] * 4 + [3 * BICUBIC["mse"]])
     assert table["MSE (paper)"].tolist()[:4] == [0.0068, 0.0070, 0.0069, 0.0075]
     assert table["parameters"].tolist()[:4] == table["parameters (paper)"].tolist()[:4]
     assert "–" in tables.styled(table).to_html()
@@ -129,23 +131,25 @@ def test_numbers_of_the_figures(home: Path) -> None:
     assert fig4 == {"single_n_better": 4, "single_r_best": "rnnn", "a_spikiest": "none"}
     fig6 = findings.fig6_numbers(make(home, plan("fig6", SMOKE)))
     assert (fig6["nnnr_ratio"], fig6["worse_with_less"], fig6["full_best"]) == (4.0, 4, "nnnr")
-    assert fig6["own_worse_with_less"] == sum(fig6[f"own_{layers}_ratio"] > 1 for layers in TABLE_1) == 4
+    assert fig6["worse_with_less"] == sum(fig6[f"{layers}_ratio"] > 1 for layers in TABLE_1) == 4
     runs = make(home, plan("fig7", SMOKE))
     fig7 = findings.by_role_numbers(runs, SMOKE, findings.fig7_numbers)
-    assert (fig7["geo_best_1"], fig7["geo_best_2"], fig7["geo_best_3"], fig7["geo_rrrr_rank"]) == (
+    assert [fig7[f"geo_shared_{name}"] for name in ("best_1", "best_2", "best_3", "rrrr_rank")] == [
         "nnnr",
         "nnrr",
         "rrnr",
         4,
-    )
+    ]
+    assert fig7["geo_reading"] == analysis.both(runs)[0]
     diverged = make(home / "d", [c for c in plan("fig7", SMOKE) if c.generator.layers == "rrrr"], status="diverged")
     others = [run for run in runs if run.config.generator.layers != "rrrr"]
-    assert math.isnan(findings.by_role_numbers([*others, *diverged], SMOKE, findings.fig7_numbers)["geo_rrrr_rank"])
-    places = findings.by_role_numbers(runs, SMOKE, findings.ranking_numbers)
-    assert places["geo_shared_last_r_mse"] == pytest.approx(
-        np.median([run.test().mean() for run in analysis.select(runs, dataset="instruments")])
+    assert math.isnan(
+        findings.by_role_numbers([*others, *diverged], SMOKE, findings.fig7_numbers)["geo_precise_rrrr_rank"]
     )
-    assert (places["geo_models"], places["geo_shared_best"], places["geo_rrrr_shared_rank"]) == (4, "nnnr", 4)
+    geo = analysis.select(runs, dataset="instruments")
+    places = findings.ranking_numbers(geo)
+    assert places["shared_last_r_mse"] == pytest.approx(np.median([run.test().mean() for run in geo]))
+    assert (places["models"], places["shared_best"], places["rrrr_shared_rank"]) == (4, "nnnr", 4)
     statistics = findings.statistics_numbers(make(home, plan("statistics", SMOKE)))
     assert statistics["shared_n_validation_mse"] == pytest.approx(
         1.5 * 0.01 * 2.5
@@ -155,12 +159,21 @@ def test_numbers_of_the_figures(home: Path) -> None:
     assert len(twins) == 17
 
 
+def test_the_worst_of_four_by_chance() -> None:
+    """One of two, and one of three; rrrr against the best of 4, 6 and 4 by hand."""
+    assert analysis.chance_of_worst(1) == pytest.approx(1 / 2)
+    assert analysis.chance_of_worst(1, 1) == pytest.approx(1 / 3)
+    by_hand = 1 - 2 / 5 + 1 / 9 - 1 / 7 + 2 / 11 - 1 / 15
+    assert analysis.chance_of_worst(4, 6, 4) == pytest.approx(by_hand)
+
+
 def test_how_far_seeds_lie_apart(home: Path) -> None:
     runs = make(home, plan("table1", SMOKE, seeds=[0, 1]), lambda config: 0.1 + config.seed)
     numbers = findings.table_1_numbers(runs)
-    assert numbers["nnnr_lowest_mse"] == pytest.approx(0.1 * 1.5)
-    assert numbers["nnnr_highest_mse"] == pytest.approx(1.1 * 1.5)
-    assert numbers["nnnr_mse"] == pytest.approx(0.6 * 1.5)
+    assert numbers["shared_nnnr_lowest_mse"] == pytest.approx(0.1 * 1.5)
+    assert numbers["shared_nnnr_highest_mse"] == pytest.approx(1.1 * 1.5)
+    assert numbers["precise_nnnr_mse"] == pytest.approx(0.6 * 1.5)
+    assert numbers["precise_nnnr_summed"] == pytest.approx(3 * 0.6 * 1.5)
 
 
 def test_facts() -> None:

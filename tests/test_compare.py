@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from support.runs import tiny
 
 from agm import files, profiles
 from agm.claims.comparison import compare
+from agm.claims.verdicts import VERDICTS
 from agm.config import RunConfig
 from agm.errors import AgmError
 from agm.experiments import plan
@@ -27,9 +28,15 @@ SMOKE = profiles.load("smoke")
 AGM = Callable[..., Any]
 
 
-def folder(root: Path, level: Level = by_recurrent, experiment: str = "order", **changes: Any) -> Path:
+REAL = {"fingerprint": "0", "stand_in": "", "images": {"train": 16, "validation": 8, "test": 8}}
+"""As if the images were the paper's own."""
+
+
+def folder(
+    root: Path, level: Level = by_recurrent, experiment: str = "order", seeds: Sequence[int] = (0,), **changes: Any
+) -> Path:
     """Made-up runs with values of 20 test images; they err alike on the same image, but for a little."""
-    for run in make(root, plan(experiment, SMOKE), level, **changes):
+    for run in make(root, plan(experiment, SMOKE, seeds=list(seeds)), level, **changes):
         own = np.random.default_rng(int(run.config.id, 16)).normal(1, 0.01, size=20)
         images = np.outer(run.test(), own * np.linspace(0.5, 1.5, 20))
         files.write_tensors(run.folder / "test.safetensors", {"mse": torch.tensor(images)}, {"id": run.config.id})
@@ -56,7 +63,8 @@ def test_run_by_run(home: Path) -> None:
 
 
 def test_claim_by_claim(agm_command: AGM, home: Path) -> None:
-    a, b = folder(home / "a"), folder(home / "b", deeper_is_better)
+    fields: dict[str, Any] = {"experiment": "table1", "seeds": range(3), "data": REAL}
+    a, b = folder(home / "a", **fields), folder(home / "b", deeper_is_better, **fields)
     entries = json.loads(agm_command("compare", a, b, "--json").out)["claims"]
     by_key = {entry["key"]: entry for entry in entries}
     best = by_key["table-nnnr-best"]
@@ -65,10 +73,8 @@ def test_claim_by_claim(agm_command: AGM, home: Path) -> None:
     (a / best["a"]["runs"][0] / "summary.json").unlink()  # now B alone can tell
     done = agm_command("compare", a, b)
     assert done.code == 0
-    assert "nnnr A photographs seed 0" in done.out
-    assert ["table-nnnr-best", "inconclusive", "contradicted", "open"] in [
-        line.split() for line in done.out.splitlines()
-    ]
+    assert "nnnr NOAEL photographs seed 2" in done.out
+    assert ["table-nnnr-best", "untested", "contradicted", "open"] in [line.split() for line in done.out.splitlines()]
     assert "11 runs in both, 0 only in A, 1 only in B" in done.err
 
 
@@ -145,17 +151,17 @@ def test_another_runs_values_are_refused(home: Path) -> None:
 
 
 def test_claims_are_printed_and_dumped(agm_command: AGM, home: Path) -> None:
-    folder(home / "build" / "runs")
+    folder(home / "build" / "runs", experiment="table1", seeds=range(3), data=REAL)
     done = agm_command("claims", "--profile", "smoke")
     assert done.code == 0
     assert any(
-        line.startswith("+ supported    table-nnnr-best") and "one seed" in line for line in done.out.splitlines()
+        line.startswith("+ supported    table-nnnr-best") and "3 seeds" in line for line in done.out.splitlines()
     )
     assert "12 runs of profile smoke" in done.err
     whole = json.loads(agm_command("claims", "--profile", "smoke", "--json", "--root", home / "build" / "runs").out)
     assert whole["runs"] == 12
-    assert whole["supported"] + whole["contradicted"] + whole["inconclusive"] == len(whole["claims"])
-    other = json.loads(agm_command("claims", "--profile", "smoke", "--statistics", "iteration", "--json").out)
-    assert next(e for e in other["claims"] if e["key"] == "table-nnnr-best")["verdict"] == "inconclusive"
+    assert sum(whole[verdict] for verdict in VERDICTS) == len(whole["claims"])
+    other = json.loads(agm_command("claims", "--profile", "smoke", "--statistics", "batch", "--json").out)
+    assert other["statistics"] == "batch" != whole["statistics"]
     assert agm_command("claims", "--statistics", "sharde").code == 1
     assert json.loads(agm_command("claims", "--profile", "paper", "--json").out)["runs"] == 0

@@ -48,7 +48,7 @@ def test_one_cell_holds_the_parameters(path: Path) -> None:
 @each
 def test_the_parameters_bear_the_names_of_the_configuration(path: Path) -> None:
     known = papermill.inspect_notebook(str(path))
-    others = {"profile", "seeds", "out", "measure", "folder", "image", "recorded", "own", "size"}
+    others = {"profile", "seeds", "out", "measure", "metric", "folder", "image", "recorded", "own", "size"}
     assert set(known) - field_owners().keys() <= others
     assert known["profile"]["default"] == '"quick"'
 

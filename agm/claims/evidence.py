@@ -1,23 +1,28 @@
-"""What is measured in runs: from finished runs to the arrays that intervals are made of."""
+"""What is measured in runs and timings: from finished runs to one number per quantity and seed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
-import pandas as pd
 
-from agm import analysis
+from agm import analysis, measured
 from agm.analysis import PAPER_NAMES, diverged, schedule_name, value
-from agm.claims.bootstrap import Array
 from agm.config import ORL_CONFIGURATIONS, RunConfig, Statistics
+from agm.errors import AgmError
 from agm.experiments import role_of
 from agm.profiles import Profile
 from agm.runs import Run
 
+Array = np.ndarray
+
 NEAR = 1.1
 """Within a tenth. Table I's largest error is 1.1 times its smallest: what the paper itself counts as a difference."""
+
+SEVERAL = 3
+"""The fewest seeds that a verdict needs: two leave Student's t a single degree of freedom."""
 
 
 class UndecidableError(Exception):
@@ -26,7 +31,7 @@ class UndecidableError(Exception):
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that differ in nothing but their seed. `layers` may be "best 2r" or "worst 2r": see `Evidence.chosen`."""
+    """Runs that differ in nothing but their seed. `layers` may be "best 2r": see `Evidence.chosen`."""
 
     layers: str
     role: str = "cars"
@@ -41,7 +46,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A measure (a name in MEASURES) of a group's runs; some compare with a reference's run of the same seed."""
+    """A measure (a name in MEASURES or TIMES) of a group; some compare with a reference's run of the same seed."""
 
     group: Group
     measure: str = "mse"
@@ -50,19 +55,49 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Stack:
-    """values: (K quantities, S seeds, N images), N = 1 for what is one number a run."""
+    """values: (K quantities, S seeds), or rounds where `runs` is empty: times are replicated by timing."""
 
     values: Array
     seeds: tuple[int, ...]
-    runs: tuple[str, ...]
+    runs: tuple[str, ...] = ()
+
+    @property
+    def short(self) -> str:
+        """Why so few seeds decide nothing; empty if they may."""
+        count = len(self.seeds)
+        if count == 1:
+            return "one seed: these networks only"
+        return f"{count} of {SEVERAL} seeds" if count < SEVERAL else ""
+
+
+Turns = Mapping[tuple[str, str, str], Array]
+"""layers, schedule, implementation -> seconds of each iteration in each round: (rounds, T)."""
+
+
+def turns() -> Turns:
+    """The recorded timing (`benchmarks.turns`); empty if there is none."""
+    try:
+        rows = measured.read("turns")["rows"]
+    except AgmError:
+        return {}
+    return {(r["layers"], r["schedule"], r["implementation"]): np.array(r["seconds"]) for r in rows}
 
 
 class Evidence:
-    """Finished runs of one profile, found by what they are; `statistics` None: those each run was configured with."""
+    """Finished runs of one profile, found by what they are, and a timing.
 
-    def __init__(self, runs: Iterable[Run], profile: Profile, statistics: Statistics | None = None) -> None:
+    `statistics` None: the reading that counts (`analysis.both`); learning curves fall back to iteration where it is not
+    among those of the validation. `timing` None: the recorded one.
+    """
+
+    def __init__(
+        self, runs: Iterable[Run], profile: Profile, statistics: Statistics | None = None, timing: Turns | None = None
+    ) -> None:
         self.runs = tuple(runs)
-        self.statistics = statistics
+        self.statistics = statistics or analysis.both(self.runs)[0]
+        validated = self.statistics in analysis.validated(self.runs)
+        self.curves = self.statistics if validated else analysis.both(self.runs, curves=True)[0]
+        self.timing = turns() if timing is None else timing
         self.groups: dict[Group, dict[int, Run]] = {}
         for run in self.runs:
             schedule = schedule_name(run.config.training.schedule)
@@ -72,7 +107,8 @@ class Evidence:
 
     def find(self, group: Group) -> dict[int, Run]:
         """The runs of a group by seed. Raises UndecidableError if there are none, or one of them diverged."""
-        group = self.chosen(group) if " " in group.layers else group
+        if " " in group.layers:
+            return self.chosen(group)
         found = self.groups.get(group)
         if not found:
             raise UndecidableError(f"{group} is missing")
@@ -81,43 +117,62 @@ class Evidence:
                 raise UndecidableError(f"{group} diverged (seed {seed})")
         return found
 
-    def chosen(self, group: Group) -> Group:
+    def chosen(self, group: Group) -> dict[int, Run]:
         """For "best 2r": of all models with two recurrent layers the one with the lowest last validation MSE.
 
-        For "worst 2r" the one with the highest. Chosen on other images than those it is then judged by.
+        For each seed it is chosen by the other seeds, where there are any: the best of several draws would look better
+        than it is.
         """
-        which, count = group.layers.startswith("worst"), int(group.layers[-2])
-        scores = {}
-        for layers in ORL_CONFIGURATIONS:
-            if layers.count("r") == count:
-                runs = self.find(replace(group, layers=layers))
-                scores[layers] = analysis.last(list(runs.values()), self.statistics)
-        if not np.isfinite(list(scores.values())).any():
-            raise UndecidableError(f"no {self.statistics or 'finite'} validation to choose by")
-        return replace(group, layers=analysis.extremes(scores)[which])
+        models = [layers for layers in ORL_CONFIGURATIONS if layers.count("r") == int(group.layers[-2])]
+        runs = {layers: self.find(replace(group, layers=layers)) for layers in models}
+        seeds = set.intersection(*map(set, runs.values()))
+        found = {}
+        for seed in seeds:
+            by = (seeds - {seed}) or seeds
+            scores = {m: analysis.last([runs[m][other] for other in sorted(by)], self.curves) for m in models}
+            best = analysis.extremes(scores)[0]
+            if best not in runs:
+                raise UndecidableError("no validation to choose by")
+            found[seed] = runs[best][seed]
+        return found
 
-    def stack(self, quantities: Iterable[Quantity]) -> Stack:
+    def stack(self, quantities: Iterable[Quantity], implementation: str = "plain") -> Stack:
         """Measure several quantities for the seeds that they share. Raises UndecidableError if that is impossible."""
-        listed = [(quantity, self.find(quantity.group)) for quantity in quantities]
-        references = [self.find(quantity.reference) if quantity.reference else found for quantity, found in listed]
-        seeds = tuple(sorted(set.intersection(*(set(found) for _, found in listed), *map(set, references))))
+        listed = list(quantities)
+        if all(quantity.measure in TIMES for quantity in listed):
+            return self._timed(listed, implementation)
+        found = [self.find(quantity.group) for quantity in listed]
+        references = [self.find(q.reference) if q.reference else own for q, own in zip(listed, found, strict=True)]
+        seeds = tuple(sorted(set.intersection(*map(set, found), *map(set, references))))
         if not seeds:
             raise UndecidableError("no seed in common")
-        used = {found[seed].config.id: found[seed] for _, found in listed for seed in seeds}
+        used = {own[seed].config.id: own[seed] for own in found for seed in seeds}
         if len({run.fingerprint for run in used.values()}) > 1:
             raise UndecidableError("made on different images of one name")
-        rows = [
-            [MEASURES[quantity.measure](found[seed], reference[seed], self.statistics) for seed in seeds]
-            for (quantity, found), reference in zip(listed, references, strict=True)
-        ]
-        counts = {len(row) for seed_rows in rows for row in seed_rows}
-        if len(counts) > 1:
-            some = "values of each test image are there for some runs only"
-            raise UndecidableError(some if 1 in counts else "tested on different images")
-        values = np.array(rows, dtype=float)
+        if stand_in := next((str(run.summary["data"].get("stand_in") or "") for run in used.values()), ""):
+            raise UndecidableError(f"made on {stand_in}, which only stand in: not counted")
+        values = np.array(
+            [
+                [MEASURES[quantity.measure](own[seed], reference[seed], self._reading(quantity)) for seed in seeds]
+                for quantity, own, reference in zip(listed, found, references, strict=True)
+            ]
+        )
         if not np.isfinite(values).all():
             raise UndecidableError("too few epochs, or not finite")
         return Stack(values, seeds, tuple(used))
+
+    def _reading(self, quantity: Quantity) -> Statistics:
+        return self.statistics if "mse" in quantity.measure else self.curves
+
+    def _timed(self, quantities: list[Quantity], implementation: str) -> Stack:
+        rows = []
+        for quantity in quantities:
+            group = quantity.group
+            found = self.timing.get((group.layers, group.schedule, implementation))
+            if found is None:
+                raise UndecidableError(f"{group} has not been timed; benchmarks.turns times it")
+            rows.append(TIMES[quantity.measure](found))
+        return Stack(np.array(rows), tuple(range(len(rows[0]))))
 
     def below_the_paper(self) -> str:
         """In which of width, picture size and epochs the runs fall short of the paper's; empty if in none."""
@@ -134,29 +189,23 @@ class Evidence:
         return ", ".join(short)
 
 
-Measure = Callable[[Run, Run, Statistics | None], Array]
-"""A run, a reference of the same seed, the kind of batch statistics -> (N,), per image; or (1,)."""
+Measure = Callable[[Run, Run, Statistics], float]
+"""A run, a reference of the same seed, the kind of batch statistics -> a number."""
 
 
-def errors(run: Run, statistics: Statistics | None) -> Array:
-    """MSE by iteration and test image, (T, N); only the means, (T, 1), where the values of each image were not kept."""
-    if run.kind(statistics) not in run.readings:
-        raise UndecidableError(f"run {run.config.id} has no {statistics} reading")
-    images = run.errors(statistics)
-    return run.test("mse", statistics)[:, None] if images is None else images
+def error(iteration: int | None = None) -> Measure:
+    """Test MSE of one iteration, or averaged over all."""
+
+    def measure(run: Run, _: Run, statistics: Statistics) -> float:
+        found = run.test("mse", statistics)
+        return float(found.mean() if iteration is None else found[iteration])
+
+    return measure
 
 
-def curve(run: Run, statistics: Statistics | None) -> pd.Series[float]:
-    """Validation MSE by epoch. Raises UndecidableError if there is none."""
-    found = run.curve("mse", statistics)
-    if not len(found):
-        raise UndecidableError(f"run {run.config.id} has no {run.kind(statistics)} validation")
-    return found
-
-
-def spikes(run: Run, _: Run, statistics: Statistics | None) -> Array:
+def spikes(run: Run, _: Run, statistics: Statistics) -> float:
     """Spikiness of the validation curve; a curve with no spike at all counts as 1e-9."""
-    return np.maximum([analysis.spikiness(curve(run, statistics))], 1e-9)
+    return float(np.maximum(analysis.spikiness(run.curve("mse", statistics)), 1e-9))
 
 
 def epochs_until(curve: Iterable[float], level: float) -> int:
@@ -165,48 +214,31 @@ def epochs_until(curve: Iterable[float], level: float) -> int:
     return next((epoch for epoch, mse in enumerate(values, 1) if mse <= level), len(values) + 1)
 
 
-def epochs_to_reference(run: Run, reference: Run, statistics: Statistics | None) -> Array:
-    """Epochs until the validation MSE is where the reference ended."""
-    ended = float(curve(reference, statistics).iloc[-1])
-    return np.array([epochs_until(curve(run, statistics), ended)])
+def epochs(run: Run, reference: Run, statistics: Statistics, within: float = 1) -> float:
+    """Epochs until the validation MSE is where the reference ended, times `within`.
 
-
-def epochs_to_own(run: Run, _: Run, statistics: Statistics | None) -> Array:
-    """Epochs until the validation MSE is within a tenth of where the run itself ended."""
-    own = curve(run, statistics)
-    return np.array([epochs_until(own, NEAR * float(own.iloc[-1]))])
-
-
-def seconds(run: Run) -> Array:
-    """Duration of each iteration for one image: (T,)."""
-    return np.diff(np.array(run.summary["seconds_until_iteration"], dtype=float), prepend=0.0)
-
-
-def until(run: Run, image: int) -> Array:
-    """Seconds until an image is there over those of the run's last iteration: (1,).
-
-    Under the paper's schedules all layers work in the last one, so this does not depend on how fast the machine was
-    when the run was timed, and runs that were timed at different hours can be compared.
+    Censored: one epoch more than there are means "never so far".
     """
-    own = seconds(run)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a clock that stood still: not finite, which is told
-        return np.asarray(own[:image].sum(keepdims=True) / own[-1:])
+    own, ended = run.curve("mse", statistics), reference.curve("mse", statistics)
+    return epochs_until(own, within * float(ended.iloc[-1])) if len(own) and len(ended) else float("nan")
 
 
 MEASURES: dict[str, Measure] = {
-    "mse": lambda run, _, kind: errors(run, kind).mean(axis=0),
-    "first mse": lambda run, _, kind: errors(run, kind)[0],
-    "last mse": lambda run, _, kind: errors(run, kind)[-1],
-    # The same for all images, since only its mean is kept; the models' errors still vary from image to image.
-    "bicubic": lambda run, _, kind: np.full(errors(run, kind).shape[1], run.bicubic()),
+    "mse": error(),
+    "first mse": error(0),
+    "fifth mse": error(4),
+    "last mse": error(-1),
+    "bicubic": lambda run, _, __: run.bicubic(),
     "spikiness": spikes,
-    "epochs to reference": epochs_to_reference,
-    "epochs to own": epochs_to_own,
-    "first seconds": lambda run, _, __: seconds(run)[:1],
-    "last seconds": lambda run, _, __: seconds(run)[-1:],
-    "total seconds": lambda run, _, __: seconds(run).sum(keepdims=True),
-    "first image": lambda run, _, __: until(run, 1),
-    "third image": lambda run, _, __: until(run, 3),
-    "training seconds": lambda run, _, __: np.array([run.summary["seconds"]]),
+    "epochs to reference": epochs,
+    "epochs to own": partial(epochs, within=NEAR),
 }
-"""Test MSE, averaged over the iterations unless said otherwise; what bicubic upsampling has; curves; times."""
+"""Test MSE, averaged over the iterations unless said otherwise; what bicubic upsampling has; learning curves."""
+
+TIMES: dict[str, Callable[[Array], Array]] = {
+    "first image": lambda seconds: seconds[:, 0],
+    "third image": lambda seconds: seconds[:, :3].sum(axis=1),
+    "all images": lambda seconds: seconds.sum(axis=1),
+    "last iteration": lambda seconds: seconds[:, -1],
+}
+"""Seconds for one image in each round of a timing, (rounds, T) -> (rounds,)."""

@@ -1,39 +1,35 @@
 """From runs to verdicts. The rule:
 
-- A claim says where a number must lie, its `Range`. The number comes with a 95 % interval. *Supported* means that the
-  whole interval lies inside, *contradicted* that it lies outside, *inconclusive* anything else: the interval straddles
-  the margin, a run that matters is missing or diverged, there is no interval, or there are fewer seeds than it needs.
-- A claim may consist of several comparisons. Each is judged by itself; with k of them each interval has a confidence of
-  1 - 0.05/k (Bonferroni). If all must hold, one that is contradicted decides; if one suffices, one that is supported.
-- Margins follow from the words, never from the runs. "Better", "worse", "sooner", "earlier": by any amount. "Much",
-  "significantly", "critical": by at least a tenth, the distance between the largest and the smallest error of Table I.
-  "Slightly": by less than that. "About half": 0.4 to 0.6. A printed error: within a tenth. A printed count or
-  percentage: to the last digit printed. "Not worse": by 1 % at most. A trend, whatever its word: Kendall's tau above 0.
-- Margins have stayed as they were when verdicts were first computed. It is no preregistration: the first recorded runs
-  were there before. The number of seeds that chance in training asks for was raised later, from three to six.
-- Errors are MSE on test images, averaged over the iterations (III-A2). Intervals are paired over the images, and over
-  the seeds where there are several. With one seed a verdict holds for these trained networks, and says so.
-- What is one number per run (the shape of a learning curve, a time, an error of which only the mean was kept) tells
-  nothing about its own chance. Such claims need six seeds: by chance all of five fall on the same side once in sixteen
-  times, all of six once in thirty-two, which is rarer than one in twenty. So does the question whether an order
-  survives, since neighbours change places from seed to seed.
+- A claim says where a number must lie, its `Range`. *Supported*: shown to lie there. *Contradicted*: shown not to.
+  *Inconclusive*: tested, and neither. *Untested*: there is nothing to test, because a run that matters is missing or
+  diverged, is made on stand-ins, or has too few seeds: with one seed a number is about these networks only.
+- A number is one per seed. Ratios are tested as logarithms, by Student's t; margins on both sides by two one-sided
+  tests; epochs by ranks, those that were never reached last; placement against its null. See `predicates`.
+- A claim may consist of several comparisons. If all must hold, each must be shown to, and one that is shown not to
+  decides, its p-value times their number; if one suffices, the other way round.
+- Of all claims that were tested with the same runs, and of all tested with the same timing, chance decides any with a
+  probability of at most 0.05 (Holm). Intervals are of single comparisons, 95 %.
+- Margins follow from the words. "Better", "worse", "sooner", "earlier": by any amount. "Much", "significantly",
+  "critical": by at least a tenth, the distance between the largest and the smallest error of Table I. "Slightly": by
+  less than that. "About half": 0.4 to 0.6. A printed error: within a tenth. A printed count or percentage: to the last
+  digit printed. "Not worse": by 1 % at most.
+- It is no preregistration: the rule was changed after verdicts were there (the book's page on claims lists how).
+- Claims about time are replicated by timing, not by training: rounds in which all networks take turns.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from agm import profiles
-from agm.claims import bootstrap
-from agm.claims.bootstrap import Interval
-from agm.claims.evidence import Evidence, UndecidableError
-from agm.claims.predicates import Counted, Measured, Part, Predicate
+from agm import analysis, profiles
+from agm.claims.evidence import TIMES, Array, Evidence, UndecidableError
+from agm.claims.predicates import Counted, Interval, Measured, Part, Predicate, Range, Tested
 from agm.config import DataConfig, GeneratorConfig, RunConfig, Statistics, TrainingConfig
 from agm.experiments import plan
 from agm.files import finite
@@ -41,81 +37,79 @@ from agm.paths import results_folder
 from agm.profiles import Profile
 from agm.runs import Run, all_runs
 
-Verdict = Literal["supported", "contradicted", "inconclusive"]
-VERDICTS: tuple[Verdict, ...] = ("supported", "contradicted", "inconclusive")
+Verdict = Literal["supported", "contradicted", "inconclusive", "untested"]
+VERDICTS: tuple[Verdict, ...] = ("supported", "contradicted", "inconclusive", "untested")
 
-
-SEVERAL = 6
-"""Seeds that a claim needs where chance in training decides."""
-
-
-@dataclass(frozen=True)
-class Range:
-    """Where a number must lie for a claim to hold, ends excluded."""
-
-    low: float = -math.inf
-    high: float = math.inf
-
-    def judge(self, interval: Interval) -> Verdict:
-        low, high = interval
-        if self.low < low and high < self.high:
-            return "supported"
-        return "contradicted" if high < self.low or low > self.high else "inconclusive"
-
-    def slack(self, value: float) -> float:
-        """How far inside a number lies, negative outside."""
-        return min(value - self.low, self.high - value)
+LEVEL = 0.05
+"""The probability with which chance may decide any of the claims."""
 
 
 @dataclass(frozen=True)
 class Claim:
     """A checkable statement of the paper. It has no room for a verdict: that is always computed.
 
-    `where`: the notebook of the figure or table that it belongs to. `needs`: the fewest seeds to judge it by.
-    `full_size`: only runs of the paper's width, picture size and epochs can tell.
+    `where`: the notebook of the figure or table that it belongs to. `full_size`: only runs of the paper's width,
+    picture size and epochs can tell.
     """
 
     key: str
-    text: str
     section: str
-    published: str
     where: str
+    published: str
+    text: str
     predicate: Predicate
     holds: Range
-    needs: int = 1
     full_size: bool = False
+
+    @property
+    def basis(self) -> Literal["count", "times", "runs"]:
+        """What it is judged by."""
+        if isinstance(self.predicate, Counted):
+            return "count"
+        return "times" if self.predicate.parts[0].quantities[0].measure in TIMES else "runs"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One comparison: its number, interval and verdict, and what they rest on."""
+    """One comparison: its number, its interval, its p-values (see `Tested`), and what they rest on."""
 
     label: str
-    verdict: Verdict
     value: float | None = None
     interval: Interval | None = None
+    holds: float = math.nan
+    fails: float = math.nan
     seeds: tuple[int, ...] = ()
     runs: tuple[str, ...] = ()
     reason: str = ""
 
+    @property
+    def tested(self) -> bool:
+        return math.isfinite(self.holds)
+
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim's verdict under a profile; `outcome` is the comparison that decides, or comes closest to it."""
+    """A claim's verdict; `outcome` is the comparison that decides, or comes closest to it.
+
+    `p`: after Holm's correction; NaN if nothing was tested. `beside`: the same comparison in this library's engine,
+    for claims about time.
+    """
 
     claim: Claim
     verdict: Verdict
     outcome: Outcome
     outcomes: tuple[Outcome, ...]
+    p: float = math.nan
+    beside: Outcome | None = None
 
     @property
     def reason(self) -> str:
-        """Why there is no verdict, or what it does not cover; empty if there is nothing to say."""
-        if self.verdict == "inconclusive":
-            missing = [outcome.reason for outcome in self.outcomes if outcome.value is None]
-            return self.outcome.reason or next(iter(missing), "")
-        seeds = len(self.outcome.seeds)
-        return {0: "", 1: "one seed: holds for these networks"}.get(seeds, f"{seeds} seeds")
+        """What it rests on, or why there is no verdict."""
+        if self.claim.basis == "count":
+            return ""
+        if self.verdict == "untested":
+            return self.outcome.reason or next((outcome.reason for outcome in self.outcomes if outcome.reason), "")
+        return f"{len(self.outcome.seeds)} {'rounds' if self.claim.basis == 'times' else 'seeds'}, p = {self.p:.2g}"
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -125,8 +119,13 @@ class Finding:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         claim = self.claim
-        named = {name: getattr(claim, name) for name in ("key", "text", "section", "published", "where", "needs")}
-        found: dict[str, Any] = {"verdict": self.verdict, "reason": self.reason, "value": self.outcome.value}
+        named = {name: getattr(claim, name) for name in ("key", "text", "section", "published", "where", "basis")}
+        found: dict[str, Any] = {
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "value": self.outcome.value,
+            "p": self.p,
+        }
         found |= {"interval": _listed(self.outcome), "holds": [claim.holds.low, claim.holds.high]}
         parts = [asdict(outcome) | {"interval": _listed(outcome)} for outcome in self.outcomes]
         seeds = list(self.outcome.seeds)
@@ -139,68 +138,98 @@ def _listed(outcome: Outcome) -> list[float] | None:
 
 
 def evaluate(claims: Sequence[Claim], evidence: Evidence) -> list[Finding]:
-    """The verdict on each claim, from finished runs."""
-    return [judge(claim, evidence) for claim in claims]
+    """The verdict on each claim, from finished runs and a timing; corrected for how many there are."""
+    examined = [(claim, examine(claim, evidence)) for claim in claims]
+    sides = [combine(claim.predicate, outcomes) for claim, outcomes in examined]
+    p = np.array([2 * min(side) for side in sides])
+    for basis in ("runs", "times"):
+        family = np.array([claim.basis == basis for claim in claims], dtype=bool)
+        p[family] = holm(p[family])
+    return [
+        conclude(claim, outcomes, side, float(own), evidence)
+        for (claim, outcomes), side, own in zip(examined, sides, p, strict=True)
+    ]
 
 
-def judge(claim: Claim, evidence: Evidence) -> Finding:
-    """Judge each comparison of a claim, then the claim."""
+def holm(p: Array) -> Array:
+    """Holm's correction (1979); NaN is no test, and does not count as one."""
+    order = np.argsort(p)[: np.isfinite(p).sum()]
+    adjusted = np.full(len(p), np.nan)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)), 1)
+    return adjusted
+
+
+def examine(claim: Claim, evidence: Evidence) -> tuple[Outcome, ...]:
+    """The comparisons of a claim; none for one that is counted."""
+    if isinstance(claim.predicate, Counted):
+        return ()
+    short = evidence.below_the_paper() if claim.full_size else ""
+    return tuple(compare(part, claim, evidence, short=short) for part in claim.predicate.parts)
+
+
+def compare(part: Part, claim: Claim, evidence: Evidence, implementation: str = "plain", short: str = "") -> Outcome:
+    """One comparison. `short`: why the runs cannot tell, whatever they show."""
+    try:
+        stack = evidence.stack(part.quantities, implementation)
+    except UndecidableError as problem:
+        return Outcome(part.label, reason=str(problem))
+    with np.errstate(divide="ignore", invalid="ignore"):  # a number that is not finite gives a reason below
+        value = part.value(stack.values)
+    reason = short or stack.short or ("" if 0 < value < math.inf else "all are equal, or zero")
+    if reason:
+        shown = value if math.isfinite(value) else None
+        return Outcome(part.label, shown, seeds=stack.seeds, runs=stack.runs, reason=reason)
+    found: Tested = part.test(stack.values, claim.holds)
+    return Outcome(part.label, found.value, found.interval, found.holds, found.fails, stack.seeds, stack.runs)
+
+
+def combine(predicate: Predicate, outcomes: Sequence[Outcome]) -> tuple[float, float]:
+    """The p-values of "it does not hold" and "it holds"; NaN if nothing was tested.
+
+    What needs all comparisons takes the largest, and there is none if one was not tested; what needs one takes the
+    smallest times their number.
+    """
+    tested = [outcome for outcome in outcomes if outcome.tested]
+    if not tested or isinstance(predicate, Counted):
+        return math.nan, math.nan
+    needs_one, needs_all = ([o.holds for o in tested], [o.fails for o in tested])
+    if not predicate.any:
+        needs_one, needs_all = needs_all, needs_one
+    one = min(1.0, len(outcomes) * min(needs_one))
+    every = max(needs_all) if len(tested) == len(outcomes) else 1.0
+    return (one, every) if predicate.any else (every, one)
+
+
+def conclude(
+    claim: Claim, outcomes: tuple[Outcome, ...], sides: tuple[float, float], p: float, evidence: Evidence
+) -> Finding:
+    """The verdict, and the comparison that shows it."""
     predicate = claim.predicate
     if isinstance(predicate, Counted):
         number = predicate.count()
-        outcome = Outcome("counted", claim.holds.judge((number, number)), number, (number, number))
-        return Finding(claim, outcome.verdict, outcome, (outcome,))
-    short = evidence.below_the_paper() if claim.full_size else ""
-    confidence = 1 - 0.05 / len(predicate.parts)
-    outcomes = tuple(compare(part, claim, evidence, confidence, short) for part in predicate.parts)
-    verdict = combine([outcome.verdict for outcome in outcomes], predicate.any)
-    return Finding(claim, verdict, _decisive(outcomes, verdict, claim, predicate), outcomes)
+        inside = claim.holds.low < number < claim.holds.high
+        return Finding(claim, "supported" if inside else "contradicted", Outcome("counted", number), ())
+    verdict: Verdict = "supported" if sides[0] < sides[1] else "contradicted"
+    if not p <= LEVEL:
+        verdict = "inconclusive" if all(outcome.tested for outcome in outcomes) else "untested"
+    outcome = _decisive(outcomes, verdict, claim.holds, predicate)
+    beside = None
+    if claim.basis == "times":
+        beside = compare(predicate.parts[outcomes.index(outcome)], claim, evidence, "engine")
+    return Finding(claim, verdict, outcome, outcomes, p, beside)
 
 
-def compare(part: Part, claim: Claim, evidence: Evidence, confidence: float, short: str = "") -> Outcome:
-    """One comparison. `short`: why the runs cannot tell, whatever they show."""
-    try:
-        stack = evidence.stack(part.quantities)
-    except UndecidableError as problem:
-        return Outcome(part.label, "inconclusive", reason=str(problem))
-    with np.errstate(divide="ignore", invalid="ignore"):  # a number that is not finite gives a reason below
-        value = float(part.statistic(stack.values.mean(axis=(1, 2))))
-        interval = bootstrap.interval(stack.values, part.statistic, confidence)
-    needs = claim.needs if stack.values.shape[2] > 1 else max(claim.needs, SEVERAL)
-    reason = short or _doubt(value, interval, len(stack.seeds), needs)
-    verdict: Verdict = "inconclusive"
-    if not reason and interval is not None:
-        verdict = claim.holds.judge(interval)
-        reason = "the interval straddles the margin" if verdict == "inconclusive" else ""
-    return Outcome(part.label, verdict, value, interval, stack.seeds, stack.runs, reason)
-
-
-def _doubt(value: float, interval: Interval | None, seeds: int, needs: int) -> str:
-    """Why a number decides nothing; empty if it may."""
-    if not math.isfinite(value):
-        return "all are equal, or zero"
-    if seeds < needs:
-        return f"{seeds} of {needs} seeds"
-    return "" if interval and all(map(math.isfinite, interval)) else "some resamples are all equal, or zero"
-
-
-def combine(verdicts: Sequence[Verdict], any_: bool) -> Verdict:
-    """All must be supported, or any: with what is inconclusive taken as either (Kleene's logic)."""
-    decided: Verdict = "supported" if any_ else "contradicted"
-    other: Verdict = "contradicted" if any_ else "supported"
-    if decided in verdicts:
-        return decided
-    return other if verdicts and all(verdict == other for verdict in verdicts) else "inconclusive"
-
-
-def _decisive(outcomes: Sequence[Outcome], verdict: Verdict, claim: Claim, predicate: Measured) -> Outcome:
-    """Of the comparisons with the claim's verdict the one that matters: the weakest if all must hold, or the best."""
-    same = [outcome for outcome in outcomes if outcome.verdict == verdict]
-    measured = [outcome for outcome in same if outcome.value is not None and math.isfinite(outcome.value)]
+def _decisive(outcomes: Sequence[Outcome], verdict: Verdict, holds: Range, predicate: Measured) -> Outcome:
+    """The comparison that decides where one does; else the weakest if all must hold, or the best if one must."""
+    tested = [outcome for outcome in outcomes if outcome.tested]
+    if verdict == ("supported" if predicate.any else "contradicted"):
+        return min(tested, key=lambda outcome: outcome.holds if predicate.any else outcome.fails)
+    open_ = [outcome for outcome in outcomes if not outcome.tested] if verdict == "untested" else outcomes
+    measured = [outcome for outcome in open_ if outcome.value is not None]
     if not measured:
-        return same[0]
+        return open_[0]
     pick = max if predicate.any else min
-    return pick(measured, key=lambda outcome: claim.holds.slack(outcome.value or 0.0))
+    return pick(measured, key=lambda outcome: holds.slack(outcome.value or 0.0))
 
 
 Recipe = tuple[GeneratorConfig, DataConfig, TrainingConfig]
@@ -218,14 +247,23 @@ def planned(profile: Profile) -> set[Recipe]:
 
 def gather(profile: Profile, statistics: Statistics | None = None, root: Path | None = None) -> Evidence:
     """The finished runs that a profile plans, with whatever seed; by default those made here and recorded ones."""
+    return Evidence(_gathered(profile, root), profile, statistics)
+
+
+def _gathered(profile: Profile, root: Path | None) -> Iterable[Run]:
     wanted, found = planned(profile), dict[str, Run]()
     for run in all_runs(root):
         if recipe(run.config) in wanted:
             found.setdefault(run.config.id, run)
-    return Evidence(found.values(), profile, statistics)
+    return found.values()
 
 
-def recorded() -> dict[str, Evidence]:
-    """The evidence that travels with the project, by the profile under which it was recorded."""
-    found = {name: gather(profiles.load(name), None, results_folder() / name) for name in profiles.names()}
-    return {name: evidence for name, evidence in found.items() if evidence.runs}
+def recorded() -> dict[tuple[str, Statistics], Evidence]:
+    """The evidence that travels with the project, by the profile under which it was recorded and the reading."""
+    found = {}
+    for name in profiles.names():
+        profile = profiles.load(name)
+        runs = list(_gathered(profile, results_folder() / name))
+        for reading in analysis.both(runs) if runs else ():
+            found[name, reading] = Evidence(runs, profile, reading)
+    return found

@@ -13,7 +13,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from agm.claims.predicates import Measured
 from agm.claims.tables import Columns, Ledger, title
 from agm.claims.verdicts import VERDICTS, Finding, Verdict
 from agm.figures import style
@@ -22,12 +21,10 @@ from agm.figures.curves import MONOSPACE
 LOOKS: dict[Verdict, dict[str, Any]] = {
     "supported": {"marker": "o", "color": style.BLUE, "markersize": 8},
     "contradicted": {"marker": "X", "color": style.VERMILLION, "markersize": 8.5},
-    "inconclusive": {"marker": "_", "color": style.FAINT, "markersize": 8},
+    "inconclusive": {"marker": "D", "color": style.FAINT, "markersize": 5.5, "markerfacecolor": "white"},
+    "untested": {"marker": "_", "color": style.FAINT, "markersize": 8},
 }
 """How a verdict is drawn: they differ in shape as well as in colour."""
-
-ONE_SEED: dict[str, Any] = {"markerfacecolor": "white", "markeredgewidth": 1.4}
-"""How a verdict is drawn that rests on a single seed."""
 
 SERIES: tuple[dict[str, Any], ...] = (
     {"marker": "o", "color": style.BLUE},
@@ -50,17 +47,14 @@ def verdicts(columns: Columns, stamp: str) -> Figure:
         ax = fig.subplots()
         for y, row in enumerate(rows):
             for x, finding in enumerate(row):
-                look = ONE_SEED if len(finding.outcome.seeds) == 1 else {}
-                ax.plot(x, y, linestyle="none", **{**LOOKS[finding.verdict], **look})
+                ax.plot(x, y, linestyle="none", **LOOKS[finding.verdict])
         _claims(ax, rows)
         ax.set_xticks(
-            range(len(columns)), [title(name).replace(", ", ",\n").replace("this ", "this\n") for name in columns]
+            range(len(columns)), [title(name).replace("recorded, ", "").replace(": ", "\n") for name in columns]
         )
         ax.set_xlim(-0.5, len(columns) - 0.5)
         ax.xaxis.tick_top()
         handles = [Line2D([], [], linestyle="none", label=name, **LOOKS[name]) for name in VERDICTS]
-        hollow = {"marker": "o", "color": style.FAINT, "markersize": 8, **ONE_SEED}
-        handles.append(Line2D([], [], linestyle="none", label="hollow: one seed", **hollow))
         fig.legend(handles=handles, loc="outside lower center", ncols=2)
         style.write_stamp(fig, stamp)
     return fig
@@ -68,13 +62,14 @@ def verdicts(columns: Columns, stamp: str) -> Figure:
 
 def intervals(columns: Columns, stamp: str) -> Figure:
     """The ratio that decides each claim with its interval, and the range, shaded, in which the claim holds."""
-    rows = [row for row in Ledger(columns).rows() if _is_ratio(row[0]) and any(map(_measured, row))]
+    rows = [row for row in Ledger(columns).rows() if row[0].claim.basis != "count" and any(map(_measured, row))]
     with style.context():
         fig = style.figure(1.5 + 1.35 * ROW * len(rows))
         ax = fig.subplots()
         ax.set_xscale("log")
         for y, row in enumerate(rows):
-            for finding, offset, look in zip(row, _offsets(len(columns)), SERIES, strict=False):
+            several = row if row[0].claim.basis == "runs" else row[:1]  # times are the same whatever the runs
+            for finding, offset, look in zip(several, _offsets(len(several)), SERIES, strict=False):
                 _interval(ax, finding, y + offset, look)
         low, high = ax.get_xlim()
         ax.set_xlim(min(low, 0.5), max(high, 2))
@@ -85,7 +80,7 @@ def intervals(columns: Columns, stamp: str) -> Figure:
         ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.set_xlabel("ratio that decides; open: no verdict rests on it")
+        ax.set_xlabel("ratio, and its 95 % interval; open: no verdict rests on it")
         handles: list[Any] = [Line2D([], [], label=title(n), **look) for n, look in zip(columns, SERIES, strict=False)]
         fig.legend(handles=[*handles, Patch(color=SHADE, label="the claim holds")], loc="outside lower center", ncols=2)
         style.write_stamp(fig, stamp)
@@ -93,11 +88,6 @@ def intervals(columns: Columns, stamp: str) -> Figure:
 
 
 SHADE = "#DCEBF5"
-
-
-def _is_ratio(finding: Finding) -> bool:
-    predicate = finding.claim.predicate
-    return isinstance(predicate, Measured) and predicate.unit == "ratio"
 
 
 def _measured(finding: Finding) -> bool:
@@ -114,7 +104,7 @@ def _interval(ax: Axes, finding: Finding, y: float, look: dict[str, Any]) -> Non
     if not _measured(finding):
         return
     outcome = finding.outcome
-    face = "white" if finding.verdict == "inconclusive" else look["color"]
+    face = look["color"] if finding.verdict in ("supported", "contradicted") else "white"
     if outcome.interval is not None:
         ax.plot(outcome.interval, [y, y], color=look["color"], linewidth=1.6)
     ax.plot([outcome.value or math.nan], [y], markersize=4.5, markerfacecolor=face, **look)

@@ -22,42 +22,48 @@ Y_LABEL = "validation MSE"
 
 
 def fig4(runs: Sequence[Run], profile: Profile) -> Figure:
-    """(a) the models with three recurrent layers, and rrrr; (b) those with one, and nnnn."""
+    """Left the models with three recurrent layers, and rrrr, right those with one, and nnnn; a row per reading."""
+    columns = {"three r": (*with_recurrent(3), "rrrr"), "one r": (*with_recurrent(1), "nnnn")}
     with style.context():
-        fig = style.figure(4.0)
-        left, right = fig.subplots(1, 2, sharey=True)
-        draw(left, _of(runs, (*with_recurrent(3), "rrrr")))
-        draw(right, _of(runs, (*with_recurrent(1), "nnnn")))
-        style.title(left, "a", "three recurrent layers")
-        style.title(right, "b", "one recurrent layer")
-        _finish(fig, [[left, right]], runs, profile)
+        fig = style.figure(6.4)
+        axes = fig.subplots(2, 2, sharey="row", sharex=True)
+        letters = iter("abcd")
+        for row, kind in zip(axes, analysis.both(runs, curves=True), strict=True):
+            for ax, (name, models) in zip(row, columns.items(), strict=True):
+                draw(ax, _of(runs, models), kind)
+                style.title(ax, next(letters), f"{name}, {STATISTICS_NAMES[kind]}")
+        _finish(fig, axes, runs, profile)
     return fig
 
 
 def fig5(runs: Sequence[Run], profile: Profile) -> Figure:
-    """A row per data set; left the eight models whose last layer is r, right those whose last layer is n."""
+    """Left the eight models whose last layer is r, right those whose last layer is n; rows: readings of data sets."""
     roles = analysis.by_role(runs, profile)
+    rows = [(role, group, kind) for kind in analysis.both(runs, curves=True) for role, group in roles.items()]
     with style.context():
-        fig = style.figure(0.6 + 3.1 * len(roles))
-        axes = fig.subplots(len(roles), 2, sharey="row", squeeze=False)
-        letters = iter("abcdefgh")
-        for row, (role, group) in zip(axes, roles.items(), strict=True):
+        fig = style.figure(0.8 + 2.3 * len(rows))
+        axes = fig.subplots(len(rows), 2, sharey="row", sharex=True, squeeze=False)
+        letters = iter("abcdefghijkl")
+        for row, (role, group, kind) in zip(axes, rows, strict=True):
             for ax, models, last in zip(row, (LAST_RECURRENT, LAST_PLAIN), "rn", strict=True):
-                draw(ax, _of(group, models))
-                style.title(ax, next(letters), f"{PAPER_NAMES.get(role, role)}, last layer {last}")
+                draw(ax, _of(group, models), kind)
+                style.title(ax, next(letters), f"{PAPER_NAMES.get(role, role)}, {last}, {STATISTICS_NAMES[kind]}")
         _finish(fig, axes, runs, profile, legends=axes[-1])
     return fig
 
 
 def fig6(runs: Sequence[Run], profile: Profile) -> Figure:
-    """The models of Table I, trained on all of CARDATA and on a quarter of it."""
+    """The models of Table I, trained on all of CARDATA and on a quarter of it; a row per reading."""
     fractions = analysis.by(runs, "fraction")
     with style.context():
-        fig = style.figure(3.5)
-        axes = fig.subplots(1, len(fractions), sharey=True, squeeze=False)
-        for ax, letter, (fraction, group) in zip(axes[0], "abcdefgh", fractions.items(), strict=False):
-            draw(ax, group)
-            style.title(ax, letter, FRACTION_NAMES.get(fraction, f"{fraction:g} of the images"))
+        fig = style.figure(5.6)
+        axes = fig.subplots(2, len(fractions), sharey="row", sharex=True, squeeze=False)
+        letters = iter("abcdefgh")
+        for row, kind in zip(axes, analysis.both(runs, curves=True), strict=True):
+            for ax, (fraction, group) in zip(row, fractions.items(), strict=True):
+                draw(ax, group, kind)
+                name = FRACTION_NAMES.get(fraction, f"{fraction:g} of them")
+                style.title(ax, next(letters), f"{name}, {STATISTICS_NAMES[kind]}")
         _finish(fig, axes, runs, profile, legends=())
         handles, labels = axes[0, 0].get_legend_handles_labels()
         fig.legend(handles, labels, loc="outside lower center", ncols=3, prop=MONOSPACE)
@@ -65,22 +71,23 @@ def fig6(runs: Sequence[Run], profile: Profile) -> Figure:
 
 
 def fig7(runs: Sequence[Run], profile: Profile) -> Figure:
-    """A panel per data set: the best model with one, two and three recurrent layers, and rrrr."""
+    """The best model with one, two and three recurrent layers, and rrrr: a row per data set, a column per reading."""
     roles = analysis.by_role(runs, profile)
     with style.context():
-        fig = style.figure(0.5 + 2.5 * len(roles))
-        axes = fig.subplots(len(roles), 1, sharex=True, squeeze=False)
-        for ax, letter, (role, group) in zip(axes[:, 0], "abcdefgh", roles.items(), strict=False):
-            draw(ax, _of(group, best_and_rrrr(group)))
-            style.title(ax, letter, PAPER_NAMES.get(role, role))
-            ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), prop=MONOSPACE)
-        _finish(fig, axes, runs, profile, legends=())
+        fig = style.figure(0.5 + 3.2 * len(roles))
+        axes = fig.subplots(len(roles), 2, sharex=True, squeeze=False)
+        letters = iter("abcdefgh")
+        for row, (role, group) in zip(axes, roles.items(), strict=True):
+            for ax, kind in zip(row, analysis.both(runs, curves=True), strict=True):
+                draw(ax, _of(group, best_and_rrrr(group, kind)), kind)
+                style.title(ax, next(letters), f"{PAPER_NAMES.get(role, role)}, {STATISTICS_NAMES[kind]}")
+        _finish(fig, axes, runs, profile, legends=axes.flat)
     return fig
 
 
-def best_and_rrrr(runs: Sequence[Run]) -> tuple[str, ...]:
+def best_and_rrrr(runs: Sequence[Run], statistics: Statistics) -> tuple[str, ...]:
     """The models that Fig. 7 draws for one data set."""
-    return (*analysis.best_by_recurrent(runs).values(), "rrrr")
+    return (*analysis.best_by_recurrent(runs, statistics).values(), "rrrr")
 
 
 def statistics(runs: Sequence[Run], profile: Profile) -> Figure:
@@ -109,7 +116,7 @@ def one(runs: Sequence[Run], profile: Profile, statistics: Statistics | None = N
     return fig
 
 
-FRACTION_NAMES = {1.0: "all training images", 0.25: "a quarter of them"}
+FRACTION_NAMES = {1.0: "all images", 0.25: "a quarter"}
 STATISTICS_NAMES: dict[Statistics, str] = {
     "shared": "shared",
     "iteration": "per iteration",

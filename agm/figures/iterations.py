@@ -11,16 +11,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from agm import analysis
-from agm.config import Statistics
 from agm.figures import style
+from agm.figures.curves import STATISTICS_NAMES
 from agm.profiles import Profile
 from agm.runs import Run
 
 COLOURS = {"NOAEL": (style.BLUE, "o"), "A": (style.VERMILLION, "X"), "B": (style.GREEN, "D")}
 """Colour and marker by AEL configuration."""
 
-LINES: dict[Statistics, Any] = {"shared": (0, (1.2, 1.3)), "iteration": "-"}
-"""Dotted for shared statistics, solid for those of each iteration."""
+LINES: tuple[Any, Any] = ("-", (0, (1.2, 1.3)))
+"""Solid for the reading that counts, dotted for shared statistics."""
 
 
 def draw(runs: Sequence[Run], profile: Profile, printed: Mapping[str, float]) -> Figure:
@@ -49,9 +49,9 @@ def _panel(ax: Axes, runs: Sequence[Run], printed: float | None) -> None:
     for text, group in analysis.by(runs, "schedule").items():
         name = analysis.schedule_name(text)
         colour, marker = COLOURS.get(name, (style.PURPLE, "s"))
-        for kind, dashes in LINES.items():
+        for kind, dashes in zip(analysis.both(runs), LINES, strict=True):
             mse = np.mean([run.test("mse", kind) for run in group], axis=0)
-            label = f"{name}, {'shared' if kind == 'shared' else 'per iteration'}"
+            label = f"{name}, {STATISTICS_NAMES[kind]}"
             ax.plot(range(1, len(mse) + 1), mse, color=colour, marker=marker, linestyle=dashes, label=label)
     style.baseline(ax, analysis.bicubic(runs))
     if printed is not None:

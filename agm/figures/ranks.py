@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from agm import analysis
+from agm.config import Statistics
 from agm.figures import style
 from agm.figures.curves import MONOSPACE, STATISTICS_NAMES
 from agm.profiles import Profile
@@ -17,35 +18,43 @@ from agm.runs import Run
 
 
 def order(runs: Sequence[Run], profile: Profile) -> Figure:
-    """Test MSE and rank of each model under each schedule."""
-    return draw(analysis.mse_by_schedule(runs), runs, profile)
+    """Test MSE and rank of each model under each schedule; a row per reading."""
+    return draw({kind: analysis.mse_by_schedule(runs, kind) for kind in analysis.both(runs)}, runs, profile)
 
 
 def statistics(runs: Sequence[Run], profile: Profile) -> Figure:
     """Test MSE and rank of each model with each kind of batch statistics."""
     names = {kind: name.replace(" ", "\n", 1) for kind, name in STATISTICS_NAMES.items()}
-    return draw(analysis.mse_by_statistics(runs).rename(columns=names), runs, profile)
+    return draw({None: analysis.mse_by_statistics(runs).rename(columns=names)}, runs, profile)
 
 
-def draw(mse: pd.DataFrame, runs: Sequence[Run], profile: Profile) -> Figure:
-    """(a) test MSE, and bicubic; (b) the rank, 1 is best. A line per model, crossing where the order changes."""
+def draw(tables: Mapping[Statistics | None, pd.DataFrame], runs: Sequence[Run], profile: Profile) -> Figure:
+    """Left test MSE, and bicubic; right the rank, 1 is best. A line per model, crossing where the order changes."""
+    few = max(map(len, tables.values())) <= 6
     with style.context():
-        fig = style.figure(3.9 if len(mse) <= 6 else 6.4)
-        left, right = fig.subplots(1, 2, width_ratios=(1.15, 1.0))
-        _lines(left, mse)
-        style.baseline(left, analysis.bicubic(runs))
-        style.log_axis(left)
-        left.set_ylabel("test MSE")
-        style.title(left, "a", "quality")
-        _lines(right, mse.rank())
-        right.set_yticks(range(1, len(mse) + 1))
-        right.set_ylim(len(mse) + 0.3, 0.7)
-        right.set_ylabel("rank")
-        style.title(right, "b", "order, 1 is best")
-        handles, labels = left.get_legend_handles_labels()
-        fig.legend(handles, labels, loc="outside lower center", ncols=3 if len(mse) <= 6 else 6, prop=MONOSPACE)
+        fig = style.figure(0.7 + (3.2 if few else 5.7) * len(tables))
+        axes = fig.subplots(len(tables), 2, width_ratios=(1.15, 1.0), squeeze=False)
+        letters = iter("abcd")
+        for row, (kind, mse) in zip(axes, tables.items(), strict=True):
+            _row(row, mse, analysis.bicubic(runs))
+            for ax, name in zip(row, ("quality", "order, 1 is best"), strict=True):
+                style.title(ax, next(letters), f"{name}, {STATISTICS_NAMES[kind]}" if kind else name)
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        fig.legend(handles, labels, loc="outside lower center", ncols=3 if few else 6, prop=MONOSPACE)
         style.stamp(fig, runs, profile)
     return fig
+
+
+def _row(row: Sequence[Axes], mse: pd.DataFrame, bicubic: float) -> None:
+    left, right = row
+    _lines(left, mse)
+    style.baseline(left, bicubic)
+    style.log_axis(left)
+    left.set_ylabel("test MSE")
+    _lines(right, mse.rank())
+    right.set_yticks(range(1, len(mse) + 1))
+    right.set_ylim(len(mse) + 0.3, 0.7)
+    right.set_ylabel("rank")
 
 
 def _lines(ax: Axes, table: pd.DataFrame) -> None:

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from agm import analysis
 from agm.config import Statistics
 from agm.figures import style
+from agm.figures.curves import STATISTICS_NAMES
 from agm.profiles import Profile
 from agm.runs import Run
 from agm.schedule import NAMED, Schedule
@@ -63,20 +64,23 @@ def noted(runs: Sequence[Run]) -> Seconds:
     return {name: series.tolist() for name, series in times.items()}
 
 
-def draw(runs: Sequence[Run], profile: Profile, times: Seconds, statistics: Statistics | None = None) -> Figure:
-    """A panel per model: test MSE of each iteration's image over the time at which it is there, and bicubic."""
+def draw(runs: Sequence[Run], profile: Profile, times: Seconds, metric: str = "mse") -> Figure:
+    """Test MSE, or PSNR, of each iteration's image over the time at which it is there, and bicubic.
+
+    A row per model, a column per reading.
+    """
     models = sorted(analysis.by(runs, "layers").items(), key=lambda item: item[0], reverse=True)
     with style.context():
-        fig = style.figure(0.9 + 2.4 * ((len(models) + 1) // 2))
-        axes = fig.subplots((len(models) + 1) // 2, 2, sharex=True, sharey=True, squeeze=False)
+        fig = style.figure(0.9 + 2.0 * len(models))
+        axes = fig.subplots(len(models), 2, sharex=True, sharey=True, squeeze=False)
         scale, unit = units(times)
-        for ax, letter, (layers, group) in zip(axes.flat, "abcdefgh", models, strict=False):
-            panel(ax, group, times, scale, statistics)
-            style.title(ax, letter, layers)
-        for ax in axes.flat[len(models) :]:
-            ax.set_visible(False)
+        letters = iter("abcdefgh")
+        for row, (layers, group) in zip(axes, models, strict=True):
+            for ax, kind in zip(row, analysis.both(runs), strict=True):
+                panel(ax, group, times, scale, kind, metric)
+                style.title(ax, next(letters), f"{layers}, {STATISTICS_NAMES[kind]}")
         axes[0, 0].set_xlim(left=0)  # the others share it; not before all have been drawn
-        _label(fig, axes, unit)
+        _label(fig, axes, unit, LABELS[metric])
         style.stamp(fig, runs, profile)
     return fig
 
@@ -87,24 +91,28 @@ def units(times: Seconds) -> tuple[float, str]:
     return (1.0, "seconds") if longest >= 1 else (1000.0, "milliseconds")
 
 
-def panel(ax: Axes, runs: Sequence[Run], times: Seconds, scale: float, statistics: Statistics | None = None) -> None:
+LABELS = {"mse": "test MSE", "psnr": "test PSNR in dB"}
+
+
+def panel(ax: Axes, runs: Sequence[Run], times: Seconds, scale: float, statistics: Statistics, metric: str) -> None:
     """The series of one model: the mean over seeds of each schedule's runs, all T iterations."""
     for text, group in analysis.by(runs, "schedule").items():
         x = scale * np.mean([times[run.config.id] for run in group], axis=0)
-        y = np.mean([run.test("mse", statistics) for run in group], axis=0)
+        y = np.mean([run.test(metric, statistics) for run in group], axis=0)
         look = LOOKS[text != NOAEL]
         ax.plot(x, y, markerfacecolor=look["color"], markeredgecolor="white", markeredgewidth=0.6, **look)
-    style.baseline(ax, analysis.bicubic(runs))
-    style.log_axis(ax)
+    style.baseline(ax, analysis.bicubic(runs, metric))
+    if metric == "mse":
+        style.log_axis(ax)
     groups = analysis.by(runs, "schedule").items()
     broken = [str(LOOKS[text != NOAEL]["label"]) for text, group in groups if any(map(analysis.diverged, group))]
     style.note_diverged(ax, broken)
     ax.xaxis.set_major_locator(MaxNLocator(5))
 
 
-def _label(fig: Figure, axes: Any, unit: str) -> None:
+def _label(fig: Figure, axes: Any, unit: str, label: str) -> None:
     for ax in axes[:, 0]:
-        ax.set_ylabel("test MSE")
+        ax.set_ylabel(label)
     fig.align_ylabels(axes[:, 0])
     for ax in axes[-1]:
         ax.set_xlabel(unit)
@@ -113,43 +121,51 @@ def _label(fig: Figure, axes: Any, unit: str) -> None:
 
 
 def numbers(runs: Sequence[Run], times: Seconds) -> analysis.Numbers:
-    """The results of Fig. 8 or 9: qualities, times and their ratios, AEL+ORL over NOAEL, by model."""
+    """The results of Fig. 8 or 9: times and their ratios, AEL+ORL over NOAEL, by model, and qualities by reading."""
+    kinds = dict(zip(("precise", "shared"), analysis.both(runs), strict=True))
     found: analysis.Numbers = {f"bicubic_{metric}": analysis.bicubic(runs, metric) for metric in ("mse", "psnr")}
     for layers, group in analysis.by(runs, "layers").items():
         for text, same in analysis.by(group, "schedule").items():
             name = f"{layers}_{'noael' if text == NOAEL else 'ael'}"
-            found |= analysis.prefixed(name, _series_numbers(same, times))
+            found |= analysis.prefixed(name, _times(same, times))
+            for reading, kind in kinds.items():
+                found |= analysis.prefixed(f"{name}_{reading}", _qualities(same, kind))
         for part in ("first", "total"):
             ael, noael = (found.get(f"{layers}_{series}_{part}_ms", float("nan")) for series in ("ael", "noael"))
             found[f"{layers}_{part}_ratio"] = ael / noael
-    found["beat_bicubic"] = sum(found[name] < found["bicubic_mse"] for name in found if name.endswith("_last_mse"))
+    for reading in kinds:
+        last = [found[name] for name in found if name.endswith(f"_{reading}_last_mse")]
+        found[f"{reading}_beat_bicubic"] = sum(mse < found["bicubic_mse"] for mse in last)
     found["earlier"] = sum(found[name] < 1 for name in found if name.endswith("_first_ratio"))
     schedules = [text for text in analysis.by(runs, "schedule") if text != NOAEL]
-    return found | {"schedule": schedules[0] if schedules else NOAEL}
+    return found | {"schedule": schedules[0] if schedules else NOAEL, "reading": kinds["precise"]}
 
 
-def _series_numbers(runs: Sequence[Run], times: Seconds) -> analysis.Numbers:
+def _times(runs: Sequence[Run], times: Seconds) -> analysis.Numbers:
     mean = np.mean([times[run.config.id] for run in runs], axis=0)
+    return {"first_ms": 1000 * float(mean[0]), "total_ms": 1000 * float(mean[-1])}
+
+
+def _qualities(runs: Sequence[Run], statistics: Statistics) -> analysis.Numbers:
     return {
-        "mse": analysis.score(runs),
-        "first_mse": analysis.over_seeds(runs, lambda run: float(run.test()[0])),
-        "last_mse": analysis.over_seeds(runs, lambda run: float(run.test()[-1])),
-        "last_psnr": analysis.over_seeds(runs, lambda run: float(run.test("psnr")[-1])),
-        "first_ms": 1000 * float(mean[0]),
-        "total_ms": 1000 * float(mean[-1]),
+        "mse": analysis.score(runs, "mse", statistics),
+        "first_mse": analysis.over_seeds(runs, lambda run: float(run.test("mse", statistics)[0])),
+        "last_mse": analysis.over_seeds(runs, lambda run: float(run.test("mse", statistics)[-1])),
+        "last_psnr": analysis.over_seeds(runs, lambda run: float(run.test("psnr", statistics)[-1])),
     }
 
 
 def by_deadline(runs: Sequence[Run], times: Seconds, milliseconds: float) -> pd.DataFrame:
-    """What each run has to show by a deadline: the last iteration that is finished, its MSE and PSNR.
+    """What each run has to show by a deadline: the last iteration that is finished, its MSE and PSNR as it can do.
 
     Rows are (model, schedule, seed). Where no iteration is finished, bicubic upsampling is what there is.
     """
-    rows = {}
+    rows, precise = {}, analysis.both(runs)[0]
     for run in runs:
         finished = int(np.searchsorted(times[run.config.id], milliseconds / 1000, side="right"))
         measures = {
-            name: float(run.test(name)[finished - 1]) if finished else run.bicubic(name) for name in ("mse", "psnr")
+            name: float(run.test(name, precise)[finished - 1]) if finished else run.bicubic(name)
+            for name in ("mse", "psnr")
         }
         key = (run.config.generator.layers, analysis.schedule_name(run.config.training.schedule), run.config.seed)
         rows[key] = {"iteration": finished, "MSE": measures["mse"], "PSNR": measures["psnr"]}
