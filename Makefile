@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 HTML := build/_build/html/index.html
 
 # The first Python that is new enough; PYTHON=/path/to/python3 overrides the search.
-NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11, 4))
 ifndef PYTHON
 PYTHON := $(shell for name in python3 python3.13 python3.12 python3.11 python3.14; do \
 	$$name -c "$(NEW_ENOUGH)" 2>/dev/null && { echo $$name; break; }; done)
@@ -88,9 +88,9 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --progress-ba
 # Torch is not in it, nor the CUDA libraries it may bring: which of its wheels is right, platform and index decide.
 $(VENV)/.installed: pyproject.toml constraints.txt requirements.lock
 	@if [ -z "$(PYTHON)" ]; then \
-		echo "agm needs Python 3.11 or newer; python3 here is $$(python3 --version 2>&1)." >&2; \
+		echo "agm needs Python 3.11.4 or newer; python3 here is $$(python3 --version 2>&1)." >&2; \
 		echo "Install one, or name it: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; fi
-	@$(PYTHON) -c "$(NEW_ENOUGH)" || { echo "$(PYTHON) is $$($(PYTHON) --version 2>&1); agm needs 3.11 or newer." >&2; exit 1; }
+	@$(PYTHON) -c "$(NEW_ENOUGH)" || { echo "$(PYTHON) is $$($(PYTHON) --version 2>&1); agm needs 3.11.4 or newer." >&2; exit 1; }
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "$(PYTHON) cannot make environments; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@echo "Installing about 260 packages, 2 GB, into $(VENV): this takes minutes, once."

@@ -75,14 +75,13 @@ def test_training_without_the_disk_being_full_writes_six_times(
 def test_recording_on_a_full_disk(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The finished run stays, also where the second one, or packing, cannot be written."""
     planned = [tiny(), tiny(seed=1)]
-    how = record.Execution(device="cpu", progress=False)
     with monkeypatch.context() as patch:
         full_at_write(8, patch)
         with pytest.raises(record.AgmError, match=f"{planned[1].id}.*cannot be written .No space left on device"):
-            record.train_all(planned, 600.0, how)
+            record.train_all(planned, 600.0)
     finished = home / "build" / "runs" / planned[0].id / "summary.json"
     before = finished.read_bytes()
-    assert record.train_all(planned, 600.0, how) == 0
+    assert record.train_all(planned, 600.0) == 0
     with monkeypatch.context() as patch:
         full_at_write(1, patch)
         with pytest.raises(record.AgmError, match=r"\.tar: cannot be written .No space left on device"):
