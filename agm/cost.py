@@ -201,9 +201,8 @@ def cost(config: RunConfig, images: Images, rates: Rates, found: np.ndarray | No
         kinds = len(config.generator.readings)
         return kinds * passing(count) + (passing(averaged) if kinds > 1 else 0.0)
 
-    seconds = config.training.epochs * (
-        steps * between(rates.step) + evaluating(images.validation, min(images.train, BATCH))
-    )
+    validating = evaluating(images.validation, min(images.train, BATCH))
+    seconds = config.training.epochs * (steps * between(rates.step) + validating)
     timing = min(TIMED_ROUNDS * single, TIMED_SECONDS + 4 * single)
     memory = resident + working_bytes(config, images)
     return Cost(seconds, evaluating(images.test, images.train) + timing, memory, stored_bytes(config, images.test))

@@ -66,7 +66,7 @@ def test_afterwards_it_says_how_far_off_it_was(agm_command: Agm, home: Path) -> 
     device = machine.describe(torch.device("cpu"))["device"]
     make(home / "build" / "runs", TABLE[:2], machine={"device": device, "threads": 1}, seconds=SECONDS / 2)
     done = agm_command("plan", "--profile", "smoke", "--experiment", "table1", "--device", "cpu")
-    assert "2 runs were predicted to train 14 s and took 7 s: 100% too long" in done.out
+    assert "2 runs were predicted to train 26 s and took 13 s: 100% too long" in done.out
     stored = json.loads((home / "build" / "plan-smoke.json").read_text())["runs"]
     assert set(stored) == {config.id for config in TABLE}
 
@@ -75,7 +75,7 @@ def test_a_table_and_what_it_means(agm_command: Agm, home: Path) -> None:
     done = agm_command("plan", "--profile", "smoke", "--experiment", "table1", "--device", "cpu")
     header, row, *_ = done.out.splitlines()
     assert header.split() == "experiment planned finished missing one core all cores memory disk".split()  # noqa: SIM905
-    assert row.split()[:6] == ["table1", "4", "0", "4", f"{4 * TOTAL:.0f}", "s"]
+    assert row.split()[:6] == ["table1", "4", "0", "4", f"{4 * TOTAL / 60:.1f}", "min"]
     make(home / "build" / "runs", TABLE)
     done = agm_command("plan", "--profile", "smoke", "--experiment", "table1")
     assert "All runs are finished" in done.out

@@ -85,19 +85,20 @@ def test_position(found: np.ndarray | None) -> None:
 
 
 def test_the_cost_of_one_run_by_hand() -> None:
-    """Two epochs of two steps and three validations of eight images; three tests of eight, and 21 rounds of one.
+    """Two epochs of two steps and four validations of eight images, one of them with averages over sixteen; as many
+    tests, and 21 rounds of four schedules of one image, within ten seconds.
 
     Eight images take a batch of 50's fixed part, 0.2 s, of which every image's 0.1 s hold a fiftieth.
     """
     images = Images(16, 8, 8)
     cheap = cost.cost(SMOKE.run("cars", layers="nnnn"), images, RATES, None)
-    eight = 3 * (0.2 + 8 * (0.1 - 0.2 / 50))
+    eight = 5 * 0.2 + (4 * 8 + 16) * (0.1 - 0.2 / 50)
     assert cheap.seconds == pytest.approx(2 * (2 * 1.0 + eight))
-    assert cheap.testing == pytest.approx(eight + 21 * 0.2)
+    assert cheap.testing == pytest.approx(eight + 10 + 4 * 0.2)
     dear = cost.cost(SMOKE.run("cars", layers="rrrr"), images, RATES, None, resident=1000)
-    eight = 3 * (2.0 + 8 * (0.3 - 2.0 / 50))
+    eight = 5 * 2.0 + (4 * 8 + 16) * (0.3 - 2.0 / 50)
     assert dear.seconds == pytest.approx(2 * (2 * 3.0 + eight))
-    assert dear.testing == pytest.approx(eight + 5 + 2.0)  # no round begins after five seconds
+    assert dear.testing == pytest.approx(eight + 10 + 4 * 2.0)  # no round begins after ten seconds
     assert dear.total == dear.seconds + dear.testing
     assert dear.memory == 1000 + cost.working_bytes(SMOKE.run("cars", layers="rrrr"), images)
 
