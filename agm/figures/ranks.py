@@ -24,7 +24,7 @@ def order(runs: Sequence[Run], profile: Profile) -> Figure:
 
 def statistics(runs: Sequence[Run], profile: Profile) -> Figure:
     """Test MSE and rank of each model with each kind of batch statistics."""
-    names = {kind: name.replace(" ", "\n", 1) for kind, name in STATISTICS_NAMES.items()}
+    names = {kind: name.replace(" ", "\n") for kind, name in STATISTICS_NAMES.items()}
     return draw({None: analysis.mse_by_statistics(runs).rename(columns=names)}, runs, profile)
 
 
@@ -62,7 +62,7 @@ def _lines(ax: Axes, table: pd.DataFrame) -> None:
     for layers, row in table.iterrows():
         ax.plot(places, row.to_numpy(dtype=float), label=str(layers), **style.line(str(layers)))
     ax.set_xticks(places, [_short(str(name)) for name in table.columns])
-    ax.set_xlim(-0.3, len(places) - 0.7)
+    ax.set_xlim(-0.15, len(places) - 0.85)
 
 
 def _short(schedule: str) -> str:
