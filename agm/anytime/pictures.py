@@ -147,7 +147,7 @@ def _from_cmyk(image: Image.Image, profile: bytes | None, name: str) -> Image.Im
     if profile is not None:
         try:
             return _converted(image, profile, "RGB")
-        except ImageCms.PyCMSError:
+        except (ImageCms.PyCMSError, OSError):
             logger.warning("%s: its colour profile cannot be used", name)
     else:
         logger.warning("%s: CMYK without a colour profile, its colours are estimated", name)
@@ -155,7 +155,7 @@ def _from_cmyk(image: Image.Image, profile: bytes | None, name: str) -> Image.Im
 
 
 def _converted(image: Image.Image, profile: bytes, mode: str) -> Image.Image:
-    """To sRGB. Raises PyCMSError."""
+    """To sRGB. Raises PyCMSError or OSError."""
     given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     found = ImageCms.profileToProfile(image, given, ImageCms.createProfile("sRGB"), outputMode=mode)
     assert found is not None
@@ -230,7 +230,7 @@ def _coloured(image: Image.Image, kind: str, original: Picture, name: str) -> tu
     profile, space = original.profile, (original.profile or b"")[16:20]
     if profile and kind == "WEBP" and image.mode in ("L", "LA") and space == b"GRAY":  # it has no grey
         grey, *alpha = image.split()
-        with contextlib.suppress(ImageCms.PyCMSError):
+        with contextlib.suppress(ImageCms.PyCMSError, OSError):
             colours = _converted(grey, profile, "RGB").split()
             return Image.merge("RGBA" if alpha else "RGB", (*colours, *alpha)), {}
     if profile and space != _SPACES.get("RGB" if kind == "WEBP" else image.mode):
