@@ -1,8 +1,9 @@
-"""A picture comes out as it went in, twice as large: what files say of their pixels, in every format that can hold it."""
+"""A picture comes out as it went in, twice as large: what its file says of it, in every format that can hold it."""
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import struct
@@ -20,7 +21,6 @@ from support.pictures import ODD, cmyk_profile, png, tiff
 from test_cli import refused
 
 from agm import cli
-from agm.anytime import pictures
 from agm.data import images as decoders
 from agm.data.images import read_image, survey
 
@@ -174,7 +174,7 @@ def test_gamma_and_colour_space_of_a_png(doubled: Any, caplog: pytest.LogCapture
 
 def test_cmyk_by_its_profile(doubled: Any, caplog: pytest.LogCaptureFixture) -> None:
     """Here one whose cyan is a middle grey; and without it, or with rubbish, an estimate, which is said."""
-    profile = cmyk_profile([255 if corner == 0 else 128 for corner in range(16)])
+    profile = cmyk_profile([{0: 255, 8: 128}.get(corner, 0) for corner in range(16)])
     cyan = Image.new("CMYK", (8, 8), (255, 0, 0, 0))
     for kind in ("jpg", "tif"):
         for wanted in KINDS:
@@ -415,8 +415,6 @@ def test_names_sizes_and_formats(upscale: Agm, home: Path) -> None:
 
 
 def test_json(upscale: Agm, home: Path) -> None:
-    import json
-
     Image.fromarray(HALVES).save(home / "a.png")
     said = json.loads(upscale(home / "a.png", home / "o.png", "--json", "--deadline", "9m").out)
     assert {"iteration": 3, "width": 64, "height": 32, "deadline": 540.0, "met": True}.items() <= said.items()
