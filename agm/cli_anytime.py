@@ -28,7 +28,7 @@ ScheduleText = Annotated[
 ]
 StatisticsName = Annotated[str, typer.Option(help="Batch-norm statistics: iteration, precise or shared.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads. [default: torch's choice]")]
-DeviceName = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu or cuda.")]
+DeviceName = Annotated[str, typer.Option(help="auto (CUDA if there is a GPU for it), cpu, cuda or mps.")]
 
 
 def upscale(

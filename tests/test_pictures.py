@@ -17,7 +17,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 from support.anytime import weights
-from support.pictures import ODD, cmyk_profile, png, tiff
+from support.pictures import BAD_TAGS, ODD, TRANSPARENT, cmyk_profile, exif, png, tiff
 from test_cli import refused
 
 from agm import cli
@@ -69,21 +69,12 @@ def odd(name: str) -> list[Path]:
 HALVES = np.zeros((16, 32, 3), np.uint8)
 HALVES[:, :16, 0] = 255
 """Red at the left."""
-BAD_TAGS = {
-    "a number as text": b"\x1a\x01\x02\0\x04\0\0\0-1,0",
-    "a version as text": b"\0\x90\x07\0\x04\0\0\0abcd",
-    "XMP as text": b"\xbc\x02\x02\0\x04\0\0\0<x/>",
-    "a type there is not": b"\x1b\x01\x63\0\x01\0\0\0\0\0\0\0",
-    "beyond the end": b"\x1b\x01\x05\0\x01\0\0\0\xff\xff\xff\x7f",
-}
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg", "webp"])
 @pytest.mark.parametrize("tag", BAD_TAGS)
 def test_upright_whatever_else_the_metadata_hold(doubled: Any, kind: str, tag: str) -> None:
-    entries = [b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0", b"\x0f\x01\x02\0\x04\0\0\0Mak\0", BAD_TAGS[tag]]
-    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 3) + b"".join(sorted(entries)) + bytes(4)
-    given = content(Image.fromarray(HALVES), kind, exif=exif)
+    given = content(Image.fromarray(HALVES), kind, exif=exif(6, BAD_TAGS[tag]))
     for wanted in KINDS:
         image = doubled(given, kind, wanted)
         assert image.size == (32, 64)
@@ -136,18 +127,6 @@ def test_what_numbers_mean(doubled: Any, name: str) -> None:
         image = doubled(given, "tif", wanted)
         top = {"L": 255, "I;16": 65535, "F": 65535 if "65535" in name else 255}[image.mode]
         assert np.abs(np.asarray(image) / top - expected.clip(0, 1)).max() < 0.004
-
-
-KEYED = np.zeros((8, 8), np.uint16)
-KEYED[2:6, 2:6] = 3
-TRANSPARENT = {
-    "grey of 2 bits": png(KEYED, 2, 0, (b"tRNS", b"\0\x03")),
-    "grey of 4 bits": png(KEYED, 4, 0, (b"tRNS", b"\0\x03")),
-    "grey of 8 bits": png(KEYED, 8, 0, (b"tRNS", b"\0\x03")),
-    "grey of 16 bits": png(KEYED * 256 + KEYED, 16, 0, (b"tRNS", b"\x03\x03")),
-    "RGB": png(np.dstack([KEYED] * 3), 8, 2, (b"tRNS", b"\0\x03" * 3)),
-    "RGB of 16 bits": png(np.dstack([KEYED * 257] * 3), 16, 2, (b"tRNS", b"\x03\x03" * 3)),
-}
 
 
 @pytest.mark.parametrize("name", TRANSPARENT)
@@ -216,9 +195,9 @@ def test_text_and_comments(doubled: Any, caplog: pytest.LogCaptureFixture) -> No
 def test_metadata_that_are_too_long_do_not_cost_the_picture(
     doubled: Any, caplog: pytest.LogCaptureFixture, what: str
 ) -> None:
-    exif = Image.Exif()
-    exif.update({ExifTags.Base.Make: "Maker", ExifTags.Base.ImageDescription: "x" * 70000 if what == "exif" else "x"})
-    options = {"exif": exif} | ({"xmp": b"y" * 70000} if what == "xmp" else {})
+    said = Image.Exif()
+    said.update({ExifTags.Base.Make: "Maker", ExifTags.Base.ImageDescription: "x" * 70000 if what == "exif" else "x"})
+    options = {"exif": said} | ({"xmp": b"y" * 70000} if what == "xmp" else {})
     image = doubled(content(Image.new("RGB", (8, 8)), "webp", **options), "webp", "jpg")
     assert image.getexif()[ExifTags.Base.Make] == "Maker"
     words = {"exif": "JPEG does not hold so long an EXIF tag ImageDescription", "xmp": "JPEG cannot hold its xmp"}
@@ -371,9 +350,9 @@ def test_modes_and_links_stay(upscale: Agm, home: Path) -> None:
 def test_names_sizes_and_formats(upscale: Agm, home: Path) -> None:
     profile = srgb()
     image = Image.fromarray(HALVES)
-    exif = Image.Exif()
-    exif[ExifTags.Base.Artist] = "Ada"
-    image.save(home / "a.jpg", exif=exif, icc_profile=profile)
+    said = Image.Exif()
+    said[ExifTags.Base.Artist] = "Ada"
+    image.save(home / "a.jpg", exif=said, icc_profile=profile)
     image.save(home / "b.gif")
     none = ("--iterations", "0")
     for arguments, name, size in (

@@ -300,7 +300,7 @@ def test_a_run_is_told_by_its_images(home: Path, monkeypatch: pytest.MonkeyPatch
     (home / "b" / "photos").rename(home / "a" / "photos")
     data.load.cache_clear()
     for call in (lambda: ensure([config]), lambda: train(config, folder, QUIET)):
-        with pytest.raises(AgmError, match="was made on other images of this name, .*; bring them back, or delete"):
+        with pytest.raises(AgmError, match="was made on other images of this name"):
             call()
     shutil.rmtree(home / "a" / "photos")
     data.load.cache_clear()

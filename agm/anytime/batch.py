@@ -160,12 +160,15 @@ def _upscaled(
     image, size = picture.image, how.size(picture.image)
     steps = max(1, math.ceil(math.log2(max(size[0] / image.width, size[1] / image.height)) - 1e-9))
     seconds, least = 0.0, None
-    for step in range(steps):
-        share = SCALE ** (2 * step) / sum(SCALE ** (2 * i) for i in range(step, steps))
-        left = None if how.deadline is None else max((how.deadline - seconds) * share, 1e-9)
-        result = upscaler.upscale(image, left, how.iterations)
-        image, seconds = cast(Image.Image, result.image), seconds + result.elapsed
-        least = result if least is None or result.iteration < least.iteration else least
+    form = "{desc}: {percentage:3.0f} %|{bar}| {elapsed}<{remaining}"
+    with tqdm(total=steps, desc=source.name, bar_format=form, disable=None, leave=False) as bar:
+        upscaler.watch = bar.update
+        for step in range(steps):
+            share = SCALE ** (2 * step) / sum(SCALE ** (2 * i) for i in range(step, steps))
+            left = None if how.deadline is None else max((how.deadline - seconds) * share, 1e-9)
+            result = upscaler.upscale(image, left, how.iterations)
+            image, seconds = cast(Image.Image, result.image), seconds + result.elapsed
+            least = result if least is None or result.iteration < least.iteration else least
     assert least is not None
     if image.size != size:
         image = image.resize(size, Image.Resampling.LANCZOS)

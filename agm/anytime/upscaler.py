@@ -115,11 +115,13 @@ class AnytimeUpscaler:
         """With a planner, every call gets a schedule of its own; `schedule` is then what `stream` shows.
 
         `faithful`: what `upscale` returns has the colours of what it was given, whatever the network makes of them.
+        `watch` is told by `upscale` which share of its work, overlaps counted twice, has been done.
         """
         tiles.check(tile)
         self.stepper, self.config, self.schedule, self.times = stepper, config, schedule, times
         self.tile, self.planner, self.faithful = tile, planner, faithful
         self._mending = 0.0  # seconds for each pixel
+        self.watch: Callable[[float], object] = lambda share: None
         self.device, self._clock = torch.device(device), clock
         self._group_pixels = GROUP_BYTES // stepper.held_bytes(self.schedules)
 
@@ -155,7 +157,7 @@ class AnytimeUpscaler:
             schedule = config.training.schedule
         plan = generator.resolve(planner.best if planner else schedule)
         light = generator.config.base == "light"
-        engine = engine or (Plain if torch.device(device).type == "cuda" else Engine)
+        engine = engine or (Plain if torch.device(device).type != "cpu" else Engine)
         stepper = engine(generator, statistics)
         stepper = Mirrored(stepper) if light or faithful else stepper
         times = Times({})
@@ -227,6 +229,7 @@ class AnytimeUpscaler:
                 if not self._advance(group, pixels, mask, t, limit):
                     break
                 durations[t] += self._clock() - begun
+                self.watch(size / (pixels.height * pixels.width * len(masks)))
             self._place(group, pixels, out)
             group.release()
             reached, left = min(reached, group.iteration), left - size

@@ -59,3 +59,32 @@ def cmyk_profile(lightness: Sequence[int]) -> bytes:
     header = struct.pack(">I4sI4s4s4s", offset + len(body), b"lcms", 0x02400000, b"prtr", b"CMYK", b"Lab ")
     header += struct.pack(">6H4s", 2024, 1, 1, 0, 0, 0, b"acsp") + bytes(28) + struct.pack(">3i", 63190, 65536, 54061)
     return header + bytes(128 - len(header)) + table + body
+
+
+BAD_TAGS = {
+    "a number as text": b"\x1a\x01\x02\0\x04\0\0\0-1,0",
+    "a version as text": b"\0\x90\x07\0\x04\0\0\0abcd",
+    "XMP as text": b"\xbc\x02\x02\0\x04\0\0\0<x/>",
+    "a type there is not": b"\x1b\x01\x63\0\x01\0\0\0\0\0\0\0",
+    "beyond the end": b"\x1b\x01\x05\0\x01\0\0\0\xff\xff\xff\x7f",
+}
+"""Entries of an EXIF directory that Pillow cannot write anew, or not read."""
+
+
+def exif(orientation: int, bad_tag: bytes) -> bytes:
+    """EXIF data with an orientation, a maker and something that is wrong."""
+    entries = [struct.pack("<HHII", 0x0112, 3, 1, orientation), b"\x0f\x01\x02\0\x04\0\0\0Mak\0", bad_tag]
+    return b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 3) + b"".join(sorted(entries)) + bytes(4)
+
+
+_KEYED = np.zeros((8, 8), np.uint16)
+_KEYED[2:6, 2:6] = 3
+TRANSPARENT = {
+    "grey of 2 bits": png(_KEYED, 2, 0, (b"tRNS", b"\0\x03")),
+    "grey of 4 bits": png(_KEYED, 4, 0, (b"tRNS", b"\0\x03")),
+    "grey of 8 bits": png(_KEYED, 8, 0, (b"tRNS", b"\0\x03")),
+    "grey of 16 bits": png(_KEYED * 256 + _KEYED, 16, 0, (b"tRNS", b"\x03\x03")),
+    "RGB": png(np.dstack([_KEYED] * 3), 8, 2, (b"tRNS", b"\0\x03" * 3)),
+    "RGB of 16 bits": png(np.dstack([_KEYED * 257] * 3), 16, 2, (b"tRNS", b"\x03\x03" * 3)),
+}
+"""Pictures with a hole in the middle, by a colour that is transparent."""
