@@ -64,7 +64,8 @@ def upscale(
     there is none. The clock runs from the decoded picture to the finished one. `agm profile-machine` makes the
     predictions better.
 
-    Large pictures are cut into tiles. Memory: about 1 GB at width 64, and 60 bytes for each pixel of an 8-bit input.
+    Large pictures are cut into tiles. Memory: about 1 GB at width 64, and 60 bytes for each pixel of an 8-bit input,
+    180 where there is transparency.
     """
     seconds = None if deadline is None else parse_deadline(deadline)
     with enough_memory(SMALLER):

@@ -46,7 +46,7 @@ def main() -> None:
 
 def measure(megapixels: int, iterations: int | None) -> dict[str, Any]:
     width, height = SIDES[megapixels]
-    pixels = photographs.astronaut()
+    pixels = photographs.astronaut()  # type: ignore[no-untyped-call]
     repeats = -(-height // pixels.shape[0]), -(-width // pixels.shape[1]), 1
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder) / "in.jpg", Path(folder) / "out.jpg"

@@ -123,7 +123,7 @@ class Pixels:
         if self.alpha is not None:
             alpha = _enlarge(self.alpha)
             if self.straight is not None:
-                colour = self._visible(colour, alpha)
+                colour = self._visible(colour)
             colour = np.concatenate([colour, alpha[..., None]], axis=2)
         if self.repeated:
             colour = np.concatenate([colour[..., :1]] * 2 + [colour], axis=2)
@@ -131,7 +131,7 @@ class Pixels:
             return colour[..., 0] if self.flat else colour
         return Image.fromarray(np.ascontiguousarray(colour[..., 0] if colour.shape[2] == 1 else colour))
 
-    def _visible(self, colour: Array, alpha: Array) -> Array:
+    def _visible(self, colour: Array) -> Array:
         """Premultiplied upsampling, and beside it what the network adds to plain upsampling: (2H, 2W, C)."""
         assert self.alpha is not None
         assert self.straight is not None
@@ -139,7 +139,7 @@ class Pixels:
         large = _resized(self.alpha)
         for i in range(colour.shape[2]):
             product = _resized(self.straight[..., i].astype(np.float32) * self.alpha)
-            exact = np.divide(product, large, out=_resized(self.colour[..., i]), where=alpha > 0)
+            exact = np.divide(product, large, out=_resized(self.colour[..., i]), where=large > self.top / 1024)
             added = colour[..., i].astype(np.float32) - _enlarge(self.colour[..., i])
             planes.append(_quantise(exact.clip(0, self.top) + added, colour.dtype))
         return np.stack(planes, axis=-1)
