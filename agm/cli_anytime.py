@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from agm.errors import AgmError, enough_memory, one_line
+from agm.errors import AgmError, enough_memory
 
 if TYPE_CHECKING:
-    from agm.anytime.upscaler import AnytimeUpscaler, Result
+    from agm.anytime.upscaler import AnytimeUpscaler
 
 SMALLER = "use a smaller --tile, or a smaller picture"
 
@@ -29,14 +28,28 @@ ScheduleText = Annotated[
 ]
 StatisticsName = Annotated[str, typer.Option(help="Batch-norm statistics: iteration, precise or shared.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads. [default: torch's choice]")]
-DeviceName = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu or cuda.")]
+DeviceName = Annotated[str, typer.Option(help="auto (CUDA if there is a GPU for it), cpu, cuda or mps.")]
 
 
 def upscale(
-    source: Annotated[Path, typer.Argument(help="A picture, or a folder of pictures.", show_default=False)],
-    out: Annotated[Path, typer.Argument(help=".png, .jpg, .webp or .tif; or a folder.", show_default=False)],
+    source: Annotated[Path, typer.Argument(help="A picture, a folder of pictures, or -.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Argument(help=".png, .jpg, .webp or .tif; a folder; or -. [default: beside the source, with _x2]"),
+    ] = None,
     deadline: Annotated[str | None, typer.Option(help="Time for each picture, such as 50ms, 0.05s or 2s.")] = None,
     iterations: Annotated[int | None, typer.Option(help="Stop after so many iterations; 0 is bicubic.")] = None,
+    scale: Annotated[float | None, typer.Option(help="How many times as large: more than 1, 16 at most.")] = None,
+    width: Annotated[int | None, typer.Option(min=1, help="Width of the result in pixels, instead of --scale.")] = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", help="png, jpg, webp or tif, where no file is named.")
+    ] = None,
+    quality: Annotated[int | None, typer.Option(min=1, max=100, help="Of JPEG and WebP. [default: 95]")] = None,
+    lossless: Annotated[bool, typer.Option(help="WebP without loss, as it is for a lossless WebP.")] = False,
+    strip: Annotated[bool, typer.Option(help="Leave out all metadata but the colour profile.")] = False,
+    compare: Annotated[bool, typer.Option(help="Beside each result, a picture with bicubic at its left.")] = False,
+    large: Annotated[bool, typer.Option(help="Take pictures of any number of pixels.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each picture.")] = False,
     model: Model = None,
     schedule: ScheduleText = None,
     statistics: StatisticsName = "iteration",
@@ -51,29 +64,73 @@ def upscale(
     there is none. The clock runs from the decoded picture to the finished one. `agm profile-machine` makes the
     predictions better.
 
-    Large pictures are cut into tiles. Memory: about 1 GB at width 64, and 40 bytes for each pixel of an 8-bit input.
+    Large pictures are cut into tiles. Memory: about 1 GB at width 64, and 60 bytes for each pixel of an 8-bit input,
+    180 where there is transparency.
     """
     seconds = None if deadline is None else parse_deadline(deadline)
-    pairs = _pairs(source, out)
-    if not source.is_dir():
-        _check_free(out, force)
     with enough_memory(SMALLER):
-        from agm.anytime.upscaler import AnytimeUpscaler
-        from agm.machine import choose
+        from agm.anytime import batch
+        from agm.anytime.pictures import PIPE
 
-        _use_threads(threads)
-        upscaler = AnytimeUpscaler.load(
-            model,
-            cast(Any, statistics),
-            schedule,
-            tile,
-            choose(device),
-            timed=seconds is not None,
+        how = batch.How(
+            deadline=seconds,
+            iterations=iterations,
+            ending=_ending(format_),
+            quality=quality,
+            lossless=lossless,
+            scale=scale,
+            width=width,
+            strip=strip,
+            compare=compare,
+            large=large,
+            force=force,
+            as_json=as_json,
         )
-    if source.is_dir():
-        _folder(upscaler, pairs, source, out, seconds, iterations, force)
-    else:
-        typer.echo(one_line(f"{out}: {_one(upscaler, source, out, seconds, iterations)}"))
+        how.check()
+        out = out or batch.out_for(source, how)
+        folder = batch.Folder.of(source, out, how) if source.is_dir() else None
+        if folder is None:
+            batch.check_one(source, out, how)
+        upscaler = _loaded(model, statistics, schedule, tile, threads, device, seconds is not None)
+        if folder is not None:
+            raise typer.Exit(int(not folder.upscale(upscaler, how)))
+        made = batch.one(upscaler, source, out, how)
+        typer.echo(made.json() if as_json else made.sentence(upscaler), err=out == PIPE)
+
+
+def _ending(format_: str | None) -> str:
+    """Of the files of a format. Raises AgmError if it cannot be written."""
+    from agm.anytime.pictures import format_of
+
+    if format_ is None:
+        return ""
+    ending = f".{format_.lower().removeprefix('.')}"
+    format_of(Path(f"x{ending}"))
+    return ending
+
+
+def _loaded(
+    model: str | None,
+    statistics: str,
+    schedule: str | None,
+    tile: int | None,
+    threads: int | None,
+    device: str,
+    timed: bool,
+) -> AnytimeUpscaler:
+    from agm.anytime.upscaler import AnytimeUpscaler
+    from agm.machine import choose
+
+    _use_threads(threads)
+    return AnytimeUpscaler.load(
+        model,
+        cast(Any, statistics),
+        schedule,
+        tile,
+        choose(device),
+        timed=timed,
+        faithful=True,
+    )
 
 
 def profile_machine(
@@ -97,7 +154,7 @@ def profile_machine(
         from agm.machine import choose
 
         _use_threads(threads)
-        upscaler = AnytimeUpscaler.load(model, schedule=schedule, device=choose(device), timed=False)
+        upscaler = AnytimeUpscaler.load(model, schedule=schedule, device=choose(device), timed=False, faithful=True)
         table = upscaler.measure(sorted(sizes or (16, 32, 64, 128)), rounds, seconds)
     write_profile(profile_path(), table, upscaler.config, upscaler.stepper, upscaler.device)
     typer.echo(f"{'active layers':15}{'input':>11}{'p50/ms':>10}{'p95/ms':>10}{'p99/ms':>10}")
@@ -123,102 +180,6 @@ def parse_deadline(text: str) -> float:
     if not 0 < seconds < float("inf"):
         raise AgmError(f"deadline {text!r}: expected a positive time with its unit, such as 50ms, 0.05s or 2s")
     return seconds
-
-
-def _pairs(source: Path, out: Path) -> list[tuple[Path, Path]]:
-    """Which file becomes which; in a folder, formats that cannot be written become PNG beside their name."""
-    from agm.anytime.pictures import FORMATS, format_of
-    from agm.data.images import image_files
-
-    if not source.is_dir():
-        if not source.exists():
-            raise AgmError(f"{source}: missing")
-        if out.is_dir():
-            raise AgmError(f"{out}: is a folder; name the file to write")
-        format_of(out)
-        return [(source, out)]
-    if out.exists() and not out.is_dir():
-        raise AgmError(f"{out}: is a file; a folder of pictures needs a folder to write to")
-    here, there = source.resolve(), out.resolve()
-    if here == there:
-        raise AgmError(f"{out}: would write over the pictures that are to be read; name another folder")
-    within = here in there.parents  # then its pictures are results of ours
-    found = [path for path in image_files(source) if not within or there not in path.resolve().parents]
-    if not found:
-        raise AgmError(f"{source}: there are no pictures in this folder")
-    sources: dict[Path, Path] = {}
-    for path in found:
-        target = path if path.suffix.lower() in FORMATS else path.with_name(f"{path.name}.png")
-        if sources.setdefault(target, path) != path:
-            raise AgmError(f"{sources[target]} and {path} would both become {target.name}; rename one of them")
-    return [(path, out / target.relative_to(source)) for target, path in sources.items()]
-
-
-def _folder(
-    upscaler: AnytimeUpscaler,
-    pairs: list[tuple[Path, Path]],
-    source: Path,
-    out: Path,
-    deadline: float | None,
-    iterations: int | None,
-    force: bool,
-) -> None:
-    from tqdm import tqdm
-
-    there = [] if force else [target for _, target in pairs if target.exists()]
-    waiting = [pair for pair in pairs if pair[1] not in there]
-    broken = 0
-    with tqdm(waiting, desc=f"upscaling {source.name}", unit="picture", disable=None, leave=False) as bar:
-        for path, target in bar:
-            try:
-                line = _one(upscaler, path, target, deadline, iterations)
-            except UnreadableError as error:
-                broken += 1
-                tqdm.write(f"agm: skipped {error}", file=sys.stderr)
-                continue
-            tqdm.write(one_line(f"{target}: {line}"))
-    counts = [f"{len(waiting) - broken} of {len(pairs)} pictures -> {out}"]
-    counts += [f"{len(there)} already there, kept (--force writes over them)"] if there else []
-    counts += [f"{broken} skipped"] if broken else []
-    typer.echo(one_line("; ".join(counts)))
-    if broken:
-        raise typer.Exit(1)
-
-
-class UnreadableError(AgmError):
-    """A picture that cannot be upscaled, while others may be."""
-
-
-def _one(upscaler: AnytimeUpscaler, source: Path, out: Path, deadline: float | None, iterations: int | None) -> str:
-    """Upscale one file; returns what to print."""
-    from agm import files
-    from agm.anytime import pictures
-
-    upscaler.check(deadline, iterations)  # a wrong option is not the picture's fault
-    try:
-        picture = pictures.read(source)
-        with enough_memory(SMALLER):
-            result = upscaler.upscale(picture.image, deadline, iterations)
-            content = pictures.encode(out, cast(Any, result.image), picture)
-    except AgmError as error:
-        text, names = str(error), (one_line(str(source)), one_line(str(out)))
-        raise UnreadableError(text if text.startswith(names) else f"{source}: {text}") from None
-    files.write_bytes(out, content)
-    return _sentence(result, upscaler)
-
-
-def _sentence(result: Result, upscaler: AnytimeUpscaler) -> str:
-    most = f"{len(upscaler.schedule)}"
-    if upscaler.planner and result.schedule:
-        most = f"{len(result.schedule)} planned, {result.schedule}"
-    reached = f"iteration {result.iteration} of {most}" if result.iteration else "bicubic"
-    late = "" if result.met else f", later than {1000 * (result.deadline or 0):g} ms"
-    return f"{reached}, {1000 * result.elapsed:.0f} ms{late}"
-
-
-def _check_free(path: Path, force: bool) -> None:
-    if path.exists() and not force:
-        raise AgmError(f"{path}: is there already; --force writes over it")
 
 
 def _use_threads(threads: int | None) -> None:

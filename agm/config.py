@@ -6,6 +6,7 @@ chapter on assumptions. Nothing here imports torch, so planning a thousand runs 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import itertools
@@ -265,9 +266,18 @@ def _check_types(config: Any) -> None:
                 raise unknown(name, str(value), map(str, typing.get_args(hint)))
         elif not isinstance(value, _runtime_type(hint)) or (isinstance(value, bool) and hint is not bool):
             wanted = str(getattr(hint, "__name__", hint))
-            raise AgmError(f"{name}={value!r}: expected {wanted}, got {type(value).__name__}")
+            raise AgmError(f"{name}={value!r}: expected {wanted}, got {type(value).__name__}{_hint(value)}")
         if hint is float and not math.isfinite(getattr(config, name)):  # JSON could not record it
             raise AgmError(f"{name}={value}: must be a finite number")
+
+
+def _hint(value: Any) -> str:
+    """YAML, and so papermill -y, takes 1e-4 for text."""
+    with contextlib.suppress(ValueError, TypeError):
+        mantissa, e, exponent = str(value).lower().partition("e")
+        if e and isinstance(value, str) and math.isfinite(float(value)) and "." not in mantissa:
+            return f"; in YAML a number needs a point, {mantissa}.0e{exponent}"
+    return ""
 
 
 def _runtime_type(hint: Any) -> Any:

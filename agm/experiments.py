@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import difflib
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from pathlib import PurePath
 from typing import Any
 
 from agm.config import ORL_CONFIGURATIONS, RunConfig, field_owners
@@ -90,16 +93,63 @@ def plan(experiment: str, profile: Profile, **fields: Any) -> list[RunConfig]:
     return list(dict.fromkeys(runs))
 
 
-def overrides(namespace: Mapping[str, Any], known: Iterable[str] = ("profile", "out")) -> dict[str, Any]:
+PARAMETERS: dict[str, type] = {
+    **{"profile": str, "recorded": str, "out": str, "folder": str},
+    **{"own": bool, "measure": bool, "size": int, "image": int},
+}
+"""What notebooks take beside configuration fields."""
+TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def overrides(namespace: MutableMapping[str, Any], known: Iterable[str] = ("profile", "out")) -> dict[str, Any]:
     """The configuration fields among a namespace's variables, for `plan`: what a notebook's parameters set.
 
-    `known` are the other parameters there are. Raises AgmError for a variable that looks like a misspelt parameter.
+    `known` are the other parameters there are; those that papermill brings as text get their type. Raises AgmError for
+    a value of another type, for a parameter of papermill's that is not known, and for a variable that looks like a
+    misspelt one.
     """
     fields = set(field_owners()) | {"seeds"}
+    allowed = fields.union(known)
+    given = _given(namespace)
     for name in _plain_names(namespace):
-        if name not in fields.union(known) and difflib.get_close_matches(name, fields.union(known), cutoff=0.75):
-            raise unknown("parameter", name, fields.union(known))
+        if name not in allowed and (name in given or difflib.get_close_matches(name, allowed, cutoff=0.75)):
+            raise unknown("parameter", name, allowed)
+    for name in allowed.intersection(PARAMETERS, namespace):
+        namespace[name] = _typed(name, namespace[name])
     return {name: namespace[name] for name in sorted(fields) if namespace.get(name) is not None}
+
+
+def within(name: str, value: int, count: int) -> int:
+    """A parameter that is one of so many numbers from 0. Raises AgmError if it is none."""
+    if not 0 <= value < count:
+        raise AgmError(f"{name}={value}: must be from 0 to {count - 1}")
+    return value
+
+
+def _given(namespace: Mapping[str, Any]) -> set[str]:
+    """The names that papermill sets, in a cell that it adds."""
+    names: set[str] = set()
+    for cell in namespace.get("In") or ():
+        if cell.startswith("# Parameters"):
+            nodes = ast.walk(ast.parse(cell))
+            names |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return names
+
+
+def _typed(name: str, value: Any) -> Any:
+    """A parameter's value; text from a command line as what it stands for. Raises AgmError if it is of another type."""
+    wanted = PARAMETERS[name]
+    if value is None and wanted is str:
+        return None
+    if isinstance(value, str) and wanted is bool:
+        value = TRUTHS.get(value.strip().lower(), value)
+    if isinstance(value, str) and wanted is int:
+        with contextlib.suppress(ValueError):
+            value = int(value)
+    if type(value) is wanted or (wanted is str and isinstance(value, PurePath)):
+        return value
+    says = {bool: "True or False", int: "a whole number", str: "text"}[wanted]
+    raise AgmError(f"{name}={value!r}: expected {says}")
 
 
 def _plain_names(namespace: Mapping[str, Any]) -> list[str]:

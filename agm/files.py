@@ -8,8 +8,9 @@ import hashlib
 import json
 import math
 import os
+import secrets
 import shutil
-import tempfile
+import stat
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,20 +53,30 @@ def locked(path: Path, seconds: float) -> Iterator[None]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write beside the target, then rename: a reader, or a crash, sees the old file or the new one, never a part."""
+    """Write beside the target, then rename: a reader, or a crash, sees the old file or the new one, never a part.
+
+    Who may read it is as it was, else as the umask says. A link stays one, and what it names is written.
+    """
     with contextlib.ExitStack() as clean:
         try:
+            path = path.resolve() if path.is_symlink() else path
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(".partial", f".{path.name}.", path.parent)
-            clean.callback(Path(name).unlink, missing_ok=True)  # nothing is there any more if all went well
-            with os.fdopen(handle, "wb") as file:
+            partial = path.with_name(f".{_short(path.name)}.{secrets.token_hex(4)}.partial")
+            with partial.open("xb") as file:
+                clean.callback(partial.unlink, missing_ok=True)  # nothing is there any more if all went well
+                with contextlib.suppress(FileNotFoundError):
+                    os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).chmod(0o644)  # whatever the umask: others may read results
-            Path(name).replace(path)
+            partial.replace(path)
         except OSError as error:
             raise unwritable(path, error) from None
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for a few letters more: file systems take 255 bytes."""
+    return name if len(os.fsencode(name)) < 230 else sha256(os.fsencode(name))
 
 
 def clear_partial(folder: Path) -> None:

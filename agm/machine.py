@@ -62,11 +62,16 @@ def describe(device: torch.device, module: str = "") -> dict[str, Any]:
 
 
 def choose(device: str) -> str:
-    """cpu or cuda; auto takes a GPU if there is one. Raises AgmError for another name, or a GPU that is not there."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise AgmError(f"unknown device {device!r} (known: auto, cpu, cuda)")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise AgmError("device 'cuda' was asked for, but torch sees no GPU; use --device cpu")
+    """cpu, cuda or mps; auto takes CUDA's GPU if there is one. Raises AgmError for another name, or a GPU that is not
+    there.
+    """
+    if device not in ("auto", "cpu", "cuda", "mps"):
+        raise AgmError(f"unknown device {device!r} (known: auto, cpu, cuda, mps)")
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(device, True):
+        raise AgmError(f"device {device!r} was asked for, but torch sees no GPU; use --device cpu")
+    if device == "mps":
+        return device
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
@@ -74,6 +79,8 @@ def synchronize(device: torch.device) -> None:
     """Wait until a GPU has done what it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def processor() -> str:

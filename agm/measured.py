@@ -142,12 +142,16 @@ def near(measured: Measured, condition: str, milliseconds: float) -> pd.Series[A
 
 
 def fault_numbers(counted: Measured) -> Numbers:
-    """What `tests/faults.py` counted, over all kinds: kills and what became of them, damaged files and who noticed."""
+    """What `tests/faults.py` counted, over all kinds: kills and what became of them, damaged files and who noticed, odd
+    pictures and how many came out right.
+    """
     kills, damage = counted["kills"].values(), counted["damage"].values()
     numbers: Numbers = {name: sum(row[name] for row in kills) for name in ("kills", "in_a_write", "equal")}
     numbers["lost"] = sum(row["lost"] + row["left_behind"] for row in kills)
     numbers |= {f"{kind}_kills": row["kills"] for kind, row in counted["kills"].items()}
     numbers |= {name: sum(row[name] for row in damage) for name in ("tried", "named", "harmless")}
+    odd = counted["pictures"].values()
+    numbers |= {"pictures": sum(row["tried"] for row in odd), "pictures_kept": sum(row["kept"] for row in odd)}
     return numbers | {"unnoticed": sum(row["unnoticed"] + row["crashed"] for row in damage), "files": len(damage)}
 
 

@@ -7,11 +7,14 @@ from pathlib import Path
 
 
 def home() -> Path:
-    """The project folder: $AGM_HOME, else the nearest folder upwards with a `_config.yml`, else the current one."""
+    """The project folder: $AGM_HOME, else the nearest folder upwards with a `_config.yml`, else the one that this
+    package lies in, where that is a checkout, else the current one.
+    """
     if "AGM_HOME" in os.environ:
         return Path(os.environ["AGM_HOME"])
-    here = Path.cwd()
-    return next((folder for folder in (here, *here.parents) if (folder / "_config.yml").is_file()), here)
+    here, checkout = Path.cwd(), Path(__file__).parents[1]
+    found = (folder for folder in (here, *here.parents, checkout) if (folder / "_config.yml").is_file())
+    return next(found, here)
 
 
 def data_folder() -> Path:

@@ -237,9 +237,31 @@ def ensure(configs: Sequence[RunConfig], root: Path | None = None, execution: Ex
             if train(config, folder, how) == "interrupted":
                 raise AgmError(f"run {config.id} was interrupted; run the same command again to go on with it")
             run = Run.read(folder)
+        else:
+            made_on_these_images(run)
         finished.append(run)
     made_on_the_same_images(finished)
     return finished
+
+
+def made_on_these_images(run: Run) -> None:
+    """Raises AgmError if a run that was made here is of other images than those which its data set's name has now.
+
+    Not for recorded runs, whose data stay elsewhere, nor where the images are no more.
+    """
+    from agm import data
+
+    if run.recorded or not run.fingerprint:
+        return
+    try:
+        images = data.load(run.config.data.dataset, run.config.data.image_size)
+    except AgmError:
+        return
+    if images.fingerprint != run.fingerprint:
+        raise AgmError(
+            f"{run.folder}: was made on other images of this name, {run.config.data.dataset!r}; "
+            "bring them back, or delete the folder to train anew"
+        )
 
 
 def made_on_the_same_images(runs: Iterable[Run]) -> None:

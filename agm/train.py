@@ -34,6 +34,7 @@ from agm.distributed import World
 from agm.errors import AgmError, enough_memory
 from agm.evaluate import BATCH, METRICS, Quality, bicubic_baseline, evaluate, time_iterations
 from agm.generator import Generator
+from agm.runs import Run, made_on_these_images
 from agm.schedule import Schedule, candidates, sandwich
 from agm.step import Execution, Networks, build, stepper
 
@@ -89,6 +90,7 @@ def train(config: RunConfig, folder: Path, execution: Execution | None = None) -
     world = distributed.join(execution.device)
     if (folder / SUMMARY).exists():
         if world.size == 1:
+            made_on_these_images(Run.read(folder))
             return _finished(folder, lock)
     else:
         data.locate(config.data.dataset)  # a misspelt name should leave nothing behind

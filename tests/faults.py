@@ -8,6 +8,8 @@ again. It must end with the files of the uninterrupted call, byte for byte but f
 what had been finished before the kill must still be that file.
 Damage: every kind of file with one bit turned at random places, cut short, empty, or exchanged for another one of its
 kind. Reading it must end in one line that names the file, or give the very same numbers.
+Pictures: every orientation beside every kind of broken EXIF entry, and every kind of transparent colour, from each
+format to each. What comes out must be upright, with its maker's name, and transparent where it was.
 Exit code 1 if anything was lost or went unnoticed.
 """
 
@@ -35,16 +37,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from support.anytime import weights
 from support.damage import damage, make
 from support.images import made_up
 from support.official import cars, pack
+from support.pictures import BAD_TAGS, TRANSPARENT, exif
 from tqdm import tqdm
 
 from agm import files, machine
-from agm.anytime import graphs
+from agm.anytime import graphs, pictures
 from agm.anytime.export import read
+from agm.anytime.pixels import Pixels
 from agm.cli import app
 from agm.errors import AgmError
 from agm.train import SUMMARY, train
@@ -56,6 +60,11 @@ ROOT = Path(__file__).parents[1]
 RECORD = ROOT / "workflow" / "record.py"
 TIMES = ("seconds", "seconds_until_iteration", "sha256")
 """What differs in the summaries of two equal runs: times, and the checksum over them."""
+
+Turn = Image.Transpose
+STORED = {1: None, 2: Turn.FLIP_LEFT_RIGHT, 3: Turn.ROTATE_180, 4: Turn.FLIP_TOP_BOTTOM, 5: Turn.TRANSPOSE}
+STORED |= {6: Turn.ROTATE_90, 7: Turn.TRANSVERSE, 8: Turn.ROTATE_270}
+"""EXIF orientation -> how an upright picture has to be turned to be stored so."""
 
 Contents = dict[str, bytes]
 
@@ -246,11 +255,49 @@ def main() -> int:
         killed = all_kills(Path(folder), vars(arguments), moments)
         damaged = damage_all(Path(folder), arguments.flips, moments)
     result: dict[str, Any] = {"seed": arguments.seed, "machine": here}
-    files.write_json(arguments.out, result | {"kills": killed, "damage": damaged})
-    for name, row in (killed | damaged).items():
+    kept = {"turned": turned(), "transparent": transparent()}
+    files.write_json(arguments.out, result | {"kills": killed, "damage": damaged, "pictures": kept})
+    for name, row in (killed | damaged | kept).items():
         print(f"{name:24}", *(f"{key} {value:g}" for key, value in row.items()), sep="  ")
     bad = sum(row["lost"] + row["left_behind"] + row["kills"] - row["equal"] for row in killed.values())
+    bad += sum(row["tried"] - row["kept"] for row in kept.values())
     return int(bad + sum(row["unnoticed"] + row["crashed"] for row in damaged.values()) > 0)
+
+
+def turned() -> dict[str, int]:
+    """Pictures that are red at one side, stored in every orientation beside every kind of broken entry."""
+    upright = Image.new("RGB", (32, 16), "blue")
+    upright.paste("red", (0, 0, 32, 8))
+    seen: Counter[str] = Counter()
+    for orientation, method in STORED.items():
+        stored = upright if method is None else upright.transpose(method)
+        for kind, tag, wanted in itertools.product(("PNG", "JPEG", "WEBP"), BAD_TAGS.values(), pictures.FORMATS):
+            buffer = io.BytesIO()
+            stored.save(buffer, kind, exif=exif(orientation, tag))
+            made = written(buffer.getvalue(), wanted)
+            red = made.size == (64, 32) and made.convert("RGB").getpixel((32, 6))[0] > 230  # type: ignore[index]
+            seen.update(tried=1, kept=red and made.getexif().get(ExifTags.Base.Make) == "Mak")
+    return dict(seen)
+
+
+def transparent() -> dict[str, int]:
+    seen: Counter[str] = Counter()
+    for content, wanted in itertools.product(TRANSPARENT.values(), (".png", ".webp", ".tif")):
+        made = written(content, wanted)
+        alpha = made.getchannel("A") if "A" in made.getbands() else Image.new("L", made.size, 128)
+        seen.update(tried=1, kept=(alpha.getpixel((8, 8)), alpha.getpixel((0, 0))) == (0, 255))
+    return dict(seen)
+
+
+def written(content: bytes, ending: str) -> Image.Image:
+    """A file's picture, twice as large by `agm upscale`'s iteration 0, in another format."""
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "in"
+        source.write_bytes(content)
+        picture = pictures.read(source)
+        pixels = Pixels.of(picture.image)
+        large: Any = pixels.restore(pixels.bicubic())
+        return Image.open(io.BytesIO(pictures.encode(Path(f"out{ending}"), large, picture)))
 
 
 def all_kills(folder: Path, counts: dict[str, Any], moments: random.Random) -> dict[str, Any]:

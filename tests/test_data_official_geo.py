@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +44,29 @@ FORMS: dict[str, Callable[[Path], object]] = {
     "v7.3": lambda root: write_mat73(root / "sat-4-full.mat", TRAIN, TEST),
     "csv": lambda root: write_csv(root, TRAIN, TEST),
 }
+
+
+@pytest.mark.parametrize("ending", ["", ".zip", ".tgz"])
+def test_csv_with_what_is_harmless(tmp_path: Path, ending: str) -> None:
+    """A byte-order mark, a blank line at the end, packed by gzip."""
+    for name in ("plain", "odd"):
+        (tmp_path / name).mkdir()
+        write_csv(tmp_path / name, TRAIN, TEST)
+    for path in (tmp_path / "odd").iterdir():
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(b"\xef\xbb\xbf" + path.read_bytes() + b"\n"))
+        path.unlink()
+    source = pack(tmp_path / "odd", tmp_path / f"x{ending}") if ending else tmp_path / "odd"
+    for ours, wanted in zip(read(source)[1], read(tmp_path / "plain")[1], strict=True):
+        np.testing.assert_array_equal(ours.pixels, wanted.pixels)
+
+
+def test_damaged_gzip_is_named(tmp_path: Path) -> None:
+    write_csv(tmp_path, TRAIN, TEST)
+    path = tmp_path / "X_test_sat4.csv"
+    (tmp_path / "X_test_sat4.csv.gz").write_bytes(gzip.compress(path.read_bytes())[:-2000])
+    path.unlink()
+    with pytest.raises(AgmError, match=r"X_test_sat4\.csv\.gz: damaged or cut short"):
+        read(tmp_path)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -43,7 +43,9 @@ def test_home_is_the_nearest_folder_with_a_book(tmp_path: Path, monkeypatch: pyt
     inner = tmp_path / "project" / "notebooks"
     inner.mkdir(parents=True)
     monkeypatch.chdir(inner)
-    assert paths.home() == inner  # nothing found: where one stands
+    assert paths.home() == Path(paths.__file__).parents[1]  # nothing found: the checkout that this is
+    monkeypatch.setattr(paths, "__file__", str(tmp_path / "installed" / "agm" / "paths.py"))
+    assert paths.home() == inner  # not even that: where one stands
     (tmp_path / "project" / "_config.yml").touch()
     assert paths.home() == tmp_path / "project"
     assert paths.data_folder() == tmp_path / "project" / "data"

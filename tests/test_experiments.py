@@ -9,7 +9,7 @@ import pytest
 from agm import profiles
 from agm.config import RunConfig
 from agm.errors import AgmError
-from agm.experiments import EXPERIMENTS, overrides, plan
+from agm.experiments import EXPERIMENTS, overrides, plan, within
 
 QUICK = profiles.load("quick")
 
@@ -100,6 +100,49 @@ def test_overrides_are_the_fields_among_a_namespaces_variables() -> None:
         "seeds": [1],
         "learning_rate": 0.1,
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [("false", False), ("no", False), ("False", False), (False, False), ("true", True), (True, True)],
+)
+def test_text_from_a_command_line_is_what_it_stands_for(given: Any, value: bool) -> None:
+    namespace = {"profile": "quick", "measure": given, "size": "64"}
+    overrides(namespace, ["profile", "measure", "size"])
+    assert (namespace["measure"], namespace["size"]) == (value, 64)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("measure", "maybe", "True or False"),
+        ("own", 1, "True or False"),
+        ("size", "big", "a whole number"),
+        ("out", 3, "text"),
+    ],
+)
+def test_a_parameter_of_another_type_is_refused(name: str, value: Any, says: str) -> None:
+    with pytest.raises(AgmError, match=f"{name}={value!r}: expected {says}"):
+        overrides({name: value}, [name])
+
+
+def test_an_unknown_parameter_of_papermill_is_refused() -> None:
+    """Whatever it is called; other variables of a notebook are its own."""
+    namespace = {"lr": 0.1, "rows": [1], "In": ["", "rows = [1]", "# Parameters\nlr = 0.1\n"]}
+    with pytest.raises(AgmError, match="unknown parameter 'lr'"):
+        overrides(namespace)
+    assert overrides(namespace | {"In": ["", "lr = 0.1"]}) == {}
+
+
+def test_a_number_that_is_out_of_range_says_what_there_is() -> None:
+    assert within("image", 3, 4) == 3
+    with pytest.raises(AgmError, match="image=9999: must be from 0 to 3"):
+        within("image", 9999, 4)
+
+
+def test_numbers_that_yaml_takes_for_text() -> None:
+    with pytest.raises(AgmError, match=r"'1e-4': expected float, got str; in YAML a number needs a point, 1\.0e-4"):
+        plan("fig4", QUICK, learning_rate="1e-4")
 
 
 @pytest.mark.parametrize("name", ["widht", "epoch", "profil", "seedz", "learning_rat"])

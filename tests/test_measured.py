@@ -133,10 +133,12 @@ def test_faults_are_added_up() -> None:
         "export": {"kills": 5, "in_a_write": 2, "equal": 4, "lost": 1, "left_behind": 1},
     }
     a = {"tried": 10, "named": 6, "harmless": 2, "unnoticed": 1, "crashed": 1}
-    numbers = measured.fault_numbers({"kills": kills, "damage": {"a": a, "b": a}})
+    pictures = {"turned": {"tried": 5, "kept": 5}, "transparent": {"tried": 3, "kept": 2}}
+    numbers = measured.fault_numbers({"kills": kills, "damage": {"a": a, "b": a}, "pictures": pictures})
     assert numbers == {
         **{"kills": 8, "in_a_write": 3, "equal": 7, "lost": 2, "training_kills": 3, "export_kills": 5},
         **{"tried": 20, "named": 12, "harmless": 4, "unnoticed": 4, "files": 2},
+        **{"pictures": 8, "pictures_kept": 7},
     }
 
 
@@ -149,6 +151,7 @@ def test_nothing_was_lost_of_what_is_recorded() -> None:
     assert (numbers["equal"], numbers["lost"], numbers["unnoticed"]) == (numbers["kills"], 0, 0)
     assert set(recorded["damage"]) == set(KINDS)
     assert all(row["tried"] >= 200 for row in recorded["damage"].values())
+    assert numbers["pictures"] == numbers["pictures_kept"] >= 700
 
 
 def test_fuzzing_is_added_up() -> None:

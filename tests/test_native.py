@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import platform
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from agm import Generator, Schedule
-from agm.anytime import native
+from agm.anytime import compiler, native
 from agm.anytime.engine import Engine
 from agm.anytime.filtering import Source, TorchFiltering
 from agm.anytime.native import NativeFiltering
@@ -178,45 +178,75 @@ def test_compiled_once(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert native.library() is not None
     (kept,) = fresh.iterdir()
     native.library.cache_clear()
-    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("compiled again"))
+    monkeypatch.setattr(compiler, "_run", lambda _: pytest.fail("compiled again"))
     assert native.library() is not None
     assert list(fresh.iterdir()) == [kept]
 
 
-@needs_compiler
-def test_a_damaged_one_is_compiled_anew(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    load, seen = ctypes.CDLL, []
-
-    def refuse_first(path: str) -> ctypes.CDLL:
-        seen.append(path)
-        if len(seen) == 2:
-            raise OSError("file too short")
-        return load(path)
-
-    assert native.library() is not None
-    native.library.cache_clear()
-    monkeypatch.setattr("ctypes.CDLL", refuse_first)
-    seen.append("")
-    assert native.library() is not None
-    assert len(seen) == 3
-
-
-@pytest.mark.parametrize("compiler", ["no-such-compiler", "false"])
-def test_without_a_compiler_torch_does_it(compiler: str, fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CXX", compiler)
+@pytest.mark.parametrize("name", ["no-such-compiler", "false", "'"])
+def test_without_a_compiler_torch_does_it(name: str, fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", name)
     assert native.library() is None
     assert Engine(used(layers="rnrn", width=16)).name == "engine"
-    assert not fresh.exists()
+    assert not list(fresh.glob("*.so"))
 
 
-def test_where_nothing_can_be_kept_torch_does_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+@needs_compiler
+@pytest.mark.parametrize("place", ["cut", "zeros", "another's words", "writable", "folder", "above", "no folder"])
+def test_what_is_not_ours_or_not_whole_is_not_loaded(fresh: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """A cut one would end the process; whoever can write could put in another one. It is compiled anew."""
+    monkeypatch.setattr("tempfile.tempdir", str(fresh.parent / "tmp"))
+    (fresh.parent / "tmp").mkdir()
+    assert native.library() is not None
+    (kept,) = fresh.iterdir()
+    content = kept.read_bytes()
+    kept.unlink()  # not in place: this process uses it
+    damage = {"cut": content[:8000], "zeros": bytes(len(content)), "another's words": b"#!" + content[2:]}
+    kept.write_bytes(damage.get(place, content))
+    modes = {"writable": (kept, 0o722), "folder": (fresh, 0o777), "above": (fresh.parent, 0o777)}
+    if place in modes:
+        modes[place][0].chmod(modes[place][1])
+    if place == "no folder":
+        monkeypatch.setenv("XDG_CACHE_HOME", str(kept))
     native.library.cache_clear()
-    try:
-        assert native.library() is None
-    finally:
-        native.library.cache_clear()
+    run = compiler._run
+    compiled: list[Any] = []
+    monkeypatch.setattr(compiler, "_run", lambda command: (compiled.append(command), run(command)))
+    assert native.library() is not None
+    assert len(compiled) == 1
+    native.library.cache_clear()
+    assert native.library() is not None
+    assert len(compiled) == (2 if place == "above" else 1)  # below it there is no safe place at all
+
+
+@needs_compiler
+def test_a_compiler_that_hangs_is_ended_with_its_children_and_remembered(
+    fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    slow = tmp_path / "slow"
+    slow.write_text(f"#!/bin/sh\nsleep 600 & echo $! > {tmp_path}/child\nwait\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("CXX", f"{slow} -m64")
+    monkeypatch.setattr(compiler, "PATIENCE", 1.0)
+    assert native.library() is None
+    child = int((tmp_path / "child").read_text())
+    for _ in range(100):
+        if not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text().split(")")[1]:
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("the compiler's child still runs")
+    (tmp_path / "child").unlink()
+    native.library.cache_clear()
+    assert native.library() is None
+    assert not (tmp_path / "child").exists()
+    assert "not done within 1 s; delete " in caplog.text
+
+
+@needs_compiler
+def test_a_compiler_with_arguments(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "c++ -O2")
+    assert native.library() is not None
 
 
 def test_it_can_be_refused(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,10 +13,12 @@ import pandas as pd
 import pytest
 import safetensors.torch
 import torch
+from PIL import Image
+from support.images import made_up
 from support.runs import seal_anew, tiny
 
 import agm
-from agm import Generator, files, runs
+from agm import Generator, data, files, runs
 from agm import train as training
 from agm.errors import AgmError
 from agm.runs import Run, all_runs, ensure, find, table
@@ -266,3 +268,32 @@ def test_ensure_says_when_a_run_was_interrupted(root: Path) -> None:
     with pytest.raises(AgmError, match=f"run {tiny(seed=5).id} was interrupted; run the same command again"):
         ensure([tiny(seed=5)], root, Execution(device="cpu", progress=False, time_budget=0.0))
     assert runs.find(tiny(seed=5), root) is None
+
+
+def test_a_run_is_told_by_its_images(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However its folder is named, and what it holds later is not what the run was made on."""
+    for number, place in enumerate("ab"):
+        (home / place / "photos").mkdir(parents=True)
+        for i, pixels in enumerate(made_up(12, 64, seed=number)):
+            Image.fromarray(pixels).save(home / place / "photos" / f"{i}.png")
+    monkeypatch.chdir(home / "a")
+    whole = str(home / "a" / "photos")
+    (home / "link").symlink_to(home / "a" / "photos")
+    names = ("photos", "./photos", "photos/", "../a/photos", whole, "../link")
+    assert {tiny(dataset=name).id for name in names} == {tiny(dataset=whole).id}
+    config = tiny(dataset="photos")
+    monkeypatch.chdir(home / "b")
+    assert tiny(dataset="photos") != config
+    assert tiny(dataset="photographs") == tiny(dataset="photographs")
+    folder = home / "build" / "runs" / config.id
+    assert train(config, folder, QUIET) == train(config, folder, QUIET) == "finished"
+    assert ensure([config])[0].folder == folder
+    (home / "a" / "photos").rename(home / "old")
+    (home / "b" / "photos").rename(home / "a" / "photos")
+    data.load.cache_clear()
+    for call in (lambda: ensure([config]), lambda: train(config, folder, QUIET)):
+        with pytest.raises(AgmError, match="was made on other images of this name"):
+            call()
+    shutil.rmtree(home / "a" / "photos")
+    data.load.cache_clear()
+    assert ensure([config])[0].folder == folder  # no images, nothing to compare

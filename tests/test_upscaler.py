@@ -115,16 +115,57 @@ def test_sixteen_bits_stay(upscaler: AnytimeUpscaler) -> None:
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("channels", [2, 4])
-def test_alpha_is_upsampled_beside_the_colours(upscaler: AnytimeUpscaler, dtype: Any, channels: int) -> None:
+def test_transparency(upscaler: AnytimeUpscaler, dtype: Any, channels: int) -> None:
+    """Premultiplied resizing: what cannot be seen does not run into what can. The network adds to it what it adds."""
     top = 1 if dtype is np.float32 else np.iinfo(dtype).max
-    whole = (np.concatenate([photograph()[..., : channels - 1], photograph()[..., 2:]], axis=2) / 255 * top).astype(
-        dtype
-    )
-    image = upscaler.upscale(whole).image
-    assert (image.shape, image.dtype) == ((40, 48, channels), dtype)
-    np.testing.assert_array_equal(image[..., :-1], upscaler.upscale(whole[..., :-1]).image)
-    alpha = Image.fromarray(whole[..., -1].astype(np.float32)).resize((48, 40), Image.Resampling.BICUBIC)
-    np.testing.assert_allclose(image[..., -1], np.asarray(alpha).clip(0, top), atol=top / 255)
+    colour = (photograph()[..., : channels - 1] / 255 * top).astype(dtype)
+    alpha = np.zeros((20, 24), dtype)
+    alpha[4:15, 5:18], alpha[8:12, 9:14] = top, top // 2 if top > 1 else 0.5
+    other = colour.copy()
+    other[alpha == 0] = top  # what is invisible matters nowhere
+    for iterations in (0, 3):
+        image = upscaler.upscale(np.dstack([colour, alpha]), iterations=iterations).image
+        assert (image.shape, image.dtype) == ((40, 48, channels), dtype)
+        seen = image[..., -1] > 0
+        again = upscaler.upscale(np.dstack([other, alpha]), iterations=iterations).image
+        np.testing.assert_array_equal(image[seen], again[seen])
+        if iterations == 0:
+            large = resized(alpha / top)
+            for i in range(channels - 1):
+                wanted = resized(colour[..., i] / top * (alpha / top)) / np.where(large > 0.05, large, 1)
+                difference = np.abs(image[..., i] / top - wanted.clip(0, 1))
+                assert difference[large > 0.05].max() < 0.01
+    opaque = np.dstack([colour, np.full_like(alpha, top)])
+    np.testing.assert_array_equal(upscaler.upscale(opaque).image[..., :-1], upscaler.upscale(colour).image)
+
+
+def resized(plane: Any) -> Any:
+    return np.asarray(Image.fromarray(plane.astype(np.float32)).resize((48, 40), Image.Resampling.BICUBIC))
+
+
+@pytest.mark.parametrize("colour", [(0, 255, 0), (200, 30, 30), (192, 192, 192), (108, 81, 50), (0, 0, 0)])
+@pytest.mark.parametrize("size", [(1, 1), (5, 40), (33, 30)])
+def test_a_tool_keeps_flat_colours_to_the_border(path: Path, colour: Any, size: tuple[int, int]) -> None:
+    """Whatever the network, here one that makes grey of them."""
+    tool = AnytimeUpscaler.load(path, timed=False, faithful=True, tile=48)
+    flat = np.full((*size, 3), colour, np.uint8)
+    assert np.abs(np.asarray(tool.upscale(flat).image, int) - colour).max() <= 1
+    bare = AnytimeUpscaler.load(path, timed=False)
+    assert np.abs(np.asarray(bare.upscale(flat).image, int) - colour).max() > 3
+
+
+def test_a_tool_keeps_hue_and_grey(path: Path) -> None:
+    tool = AnytimeUpscaler.load(path, timed=False, faithful=True)
+    pixels = photograph(40, 48)
+    result = np.asarray(tool.upscale(pixels).image, dtype=float)
+    assert np.abs(result.mean((0, 1)) - pixels.mean((0, 1))).max() < 1
+    grey = np.repeat(pixels[..., :1], 3, axis=2)
+    image = tool.upscale(Image.fromarray(grey)).image
+    assert isinstance(image, Image.Image)
+    assert image.mode == "RGB"
+    assert (np.asarray(image) == np.asarray(image)[..., :1]).all()
+    board = np.indices((40, 40)).sum(0).astype(np.uint8) % 2 * 255
+    assert abs(np.asarray(tool.upscale(board).image, dtype=float).mean() - 127.5) < 1
 
 
 @pytest.mark.parametrize(

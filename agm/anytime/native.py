@@ -5,30 +5,22 @@ It does the same sums as `TorchFiltering`, only without going through memory in 
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import functools
-import hashlib
 import os
-import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from agm import files
+from agm.anytime import compiler
 from agm.anytime.filtering import Kept, Source
-from agm.errors import AgmError
 from agm.winograd import factors
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
 OPTIONS = ("-std=c++17", "-O3", "-fopenmp", "-shared", "-fPIC")
 LEVELS = {"AVX512": ("-march=x86-64-v4",), "AVX2": ("-march=x86-64-v3",)}
 """Which instructions torch has found here. No -march=native: a home folder may be shared by machines that differ."""
-PATIENCE = 120.0
-"""Seconds for the compiler, which needs a few."""
 RAW, NORM, GATES = range(3)
 
 
@@ -54,29 +46,11 @@ class Job(ctypes.Structure):
 def library() -> ctypes.CDLL | None:
     """The compiled kernels; None without a C++ compiler ($CXX, or c++) or where they cannot be built.
 
-    They are kept in $XDG_CACHE_HOME/agm, or ~/.cache/agm. $AGM_NATIVE=0 does without them.
+    $AGM_NATIVE=0 does without them.
     """
     if os.environ.get("AGM_NATIVE") == "0":
         return None
-    compiler = shutil.which(os.environ.get("CXX") or "c++")
-    if compiler is None:
-        return None
-    options = (*OPTIONS, *LEVELS.get(torch.backends.cpu.get_cpu_capability(), ()))
-    text = SOURCE.read_bytes()
-    key = hashlib.sha256(b"\0".join([text, compiler.encode(), *map(str.encode, options)])).hexdigest()[:16]
-    with contextlib.suppress(
-        OSError, AgmError, RuntimeError, subprocess.SubprocessError
-    ):  # RuntimeError: there is no home
-        path = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agm" / f"kernels-{key}.so"
-        with contextlib.suppress(OSError):
-            return ctypes.CDLL(str(path))
-        with tempfile.TemporaryDirectory() as folder:
-            new = Path(folder) / path.name
-            command = [compiler, *options, str(SOURCE), "-o", str(new)]
-            subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
-            files.write_bytes(path, new.read_bytes())  # also where a damaged one was
-        return ctypes.CDLL(str(path))
-    return None
+    return compiler.build(SOURCE, (*OPTIONS, *LEVELS.get(torch.backends.cpu.get_cpu_capability(), ())))
 
 
 WIDEST = 64

@@ -1,44 +1,52 @@
-"""Picture files in and out: orientation, colour profile, metadata, and what a format cannot hold."""
+"""Picture files in and out: orientation, colours, metadata, and what a format cannot hold."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import logging
-from dataclasses import dataclass
+import struct
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image, ImageCms
 
+from agm.anytime.metadata import Metadata
 from agm.anytime.pixels import SIXTEEN
-from agm.data.images import decoding
+from agm.data.images import TooLargeError, decoding, open_image, turn
 from agm.errors import AgmError, unknown
 
 logger = logging.getLogger(__name__)
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
 """What can be written, by the file's ending."""
-_KEPT = (
-    *(ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.DateTime),
-    *(ExifTags.Base.Artist, ExifTags.Base.Copyright),
-)
-_OUTDATED = (
-    *(ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight),
-    *(ExifTags.Base.MakerNote, ExifTags.Base.ExifInteroperabilityOffset),  # offsets into a file that is no more
-)
+PIPE = Path("-")
+"""Standard input or output."""
+QUALITY = 95
+BYTES_PER_PIXEL = 60
+"""Memory for each pixel of an 8-bit input, in `agm upscale`, beside the network's."""
 _SPACES = {"L": b"GRAY", "LA": b"GRAY", "I;16": b"GRAY", "RGB": b"RGB ", "RGBA": b"RGB "}
 """Mode -> the colour space that a profile for it names."""
+_PRIMARIES = struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+"""Of sRGB, as a PNG's cHRM says them."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture, upright, and what its file said about it."""
+    """A decoded picture, upright, and what its file said about it.
+
+    `white`: by what floats were divided to lie in [0, 1]. `lossless`: whether it was a lossless WebP.
+    """
 
     image: Image.Image
-    exif: Image.Exif
-    profile: bytes | None
+    metadata: Metadata = field(default_factory=Metadata)
+    profile: bytes | None = None
+    white: float = 1.0
+    lossless: bool = False
 
 
 def format_of(path: Path) -> str:
@@ -48,79 +56,209 @@ def format_of(path: Path) -> str:
     return FORMATS[path.suffix.lower()]
 
 
-def read(path: Path) -> Picture:
-    """The first picture in a file.
+def read(path: Path, large: bool = False) -> Picture:
+    """The first picture in a file, or in standard input. Says which of its pixels or metadata are not kept.
 
-    Raises AgmError naming the file if it is missing, broken, no image, or suspiciously large.
+    `large`: however many pixels it has. Raises AgmError naming the file if it is missing, broken, no image, or
+    suspiciously large.
     """
-    with decoding(str(path)), _open(path) as image:
-        if getattr(image, "n_frames", 1) > 1:
-            logger.warning("%s: only the first of %d pictures is taken", path, image.n_frames)  # type: ignore[attr-defined]
-        if image.mode in ("RGB", "RGBA") and any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
-            logger.warning("%s: 16-bit colours are read as 8 bits", path)
-        image.load()
-        upright: Image.Image = image
-        with contextlib.suppress(Exception):  # damaged EXIF data are no reason to refuse the picture
-            upright = ImageOps.exif_transpose(image)
-        profile = image.info.get("icc_profile")
-        return Picture(upright, _exif(image), profile if isinstance(profile, bytes) else None)
-
-
-def _open(path: Path) -> Image.Image:
+    content = _content(path)
     try:
-        return Image.open(path)
+        limit = _unlimited() if large else contextlib.nullcontext()
+        with limit, decoding(str(path)), open_image(io.BytesIO(content), str(path)) as image:
+            return _decoded(image, content, str(path))
+    except TooLargeError as error:
+        raise AgmError(f"{error}; --large takes it, and {BYTES_PER_PIXEL} bytes of memory for each pixel") from None
+
+
+@contextlib.contextmanager
+def _unlimited() -> Iterator[None]:
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if path == PIPE else path.read_bytes()
     except FileNotFoundError:
         raise AgmError(f"{path}: missing") from None
+    except OSError as error:
+        raise AgmError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
-def encode(path: Path, image: Image.Image, original: Picture) -> bytes:
-    """A file with an image, in the format of the path's ending, with the original's metadata.
+def _decoded(image: Image.Image, content: bytes, name: str) -> Picture:
+    if getattr(image, "n_frames", 1) > 1:
+        logger.warning("%s: only the first of %d pictures is taken", name, image.n_frames)  # type: ignore[attr-defined]
+    raw = [str(tile[3]) for tile in getattr(image, "tile", ())]
+    deep = image.mode in ("RGB", "RGBA") and any(";16" in mode for mode in raw)
+    if deep:
+        logger.warning("%s: 16-bit colours are read as 8 bits", name)
+    image.load()
+    _mend_key(image, raw, deep)
+    turn(image)
+    metadata = Metadata.of(image, content, name)
+    profile = image.info.get("icc_profile")
+    profile = profile if isinstance(profile, bytes) and profile else None
+    if image.mode == "CMYK":
+        return Picture(_from_cmyk(image, profile, name), metadata)
+    pixels, white = _scaled(image, name)
+    return Picture(pixels, metadata, profile, white, _is_lossless_webp(content))
 
-    Raises AgmError if the format cannot hold it.
+
+def _mend_key(image: Image.Image, raw: list[str], deep: bool) -> None:
+    """The colour that is transparent, in the numbers that Pillow gives the pixels."""
+    key = image.info.get("transparency")
+    bits = next((int(mode[2:]) for mode in raw if mode in ("L;2", "L;4")), 8)
+    if isinstance(key, int) and image.mode == "L":
+        image.info["transparency"] = key * 255 // (2**bits - 1)
+    elif isinstance(key, tuple) and deep:
+        image.info["transparency"] = tuple(value >> 8 for value in key)
+
+
+def _scaled(image: Image.Image, name: str) -> tuple[Image.Image, float]:
+    """Deep grey with white where the network's is, and by what it was divided."""
+    if image.mode in SIXTEEN:
+        tags: Any = getattr(image, "tag_v2", {})
+        grey, white = np.asarray(image).astype(np.uint32), 2 ** tags.get(258, (16,))[0] - 1
+        if white < 65535:
+            grey = (grey * 65535 + white // 2) // white
+        if tags.get(262) == 0:  # white is zero, which Pillow knows of 8 bits alone
+            grey = 65535 - grey
+        deep = Image.fromarray(grey.astype(np.uint16))
+        if "transparency" not in image.info:
+            return deep, 1.0
+        logger.warning("%s: 16-bit grey with transparency is read as 8 bits", name)
+        alpha = Image.fromarray((np.asarray(image) != image.info["transparency"]).astype(np.uint8) * 255)
+        return Image.merge("LA", (Image.fromarray((grey // 257).astype(np.uint8)), alpha)), 1.0
+    if image.mode == "F":
+        values = np.asarray(image)
+        top = float(values.max(initial=0.0))
+        white = next((limit for limit in (1.0, 255.0, 65535.0) if top <= limit), top)
+        if white > 1 and np.isfinite(top):
+            return Image.fromarray(values / np.float32(white)), white
+    return image.copy(), 1.0
+
+
+def _from_cmyk(image: Image.Image, profile: bytes | None, name: str) -> Image.Image:
+    """By its profile where it has one that can be used."""
+    if profile is not None:
+        try:
+            return _converted(image, profile, "RGB")
+        except (ImageCms.PyCMSError, OSError):
+            logger.warning("%s: its colour profile cannot be used", name)
+    else:
+        logger.warning("%s: CMYK without a colour profile, its colours are estimated", name)
+    return image.convert("RGB")
+
+
+def _converted(image: Image.Image, profile: bytes, mode: str) -> Image.Image:
+    """To sRGB. Raises PyCMSError or OSError."""
+    given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    found = ImageCms.profileToProfile(image, given, ImageCms.createProfile("sRGB"), outputMode=mode)
+    assert found is not None
+    return found
+
+
+def _is_lossless_webp(content: bytes) -> bool:
+    position = 12
+    while content[8:12] == b"WEBP" and position + 8 <= len(content):
+        name, length = struct.unpack_from("<4sI", content, position)
+        if name == b"VP8L":
+            return True
+        position += 8 + (16 if name == b"ANMF" else length + length % 2)
+    return False
+
+
+def encode(
+    path: Path, image: Image.Image, original: Picture, quality: int | None = None, lossless: bool = False
+) -> bytes:
+    """A file with an image, in the format of the path's ending, with as much of the original's metadata as it can hold.
+
+    Raises AgmError if the format cannot hold the image.
     """
-    kind = format_of(path)
-    image = _fitting(image, kind, path)
-    extras: dict[str, Any] = {"quality": 95} if kind in ("JPEG", "WEBP") else {}
-    if len(original.exif):
-        extras["exif"] = original.exif
-    elif kind == "TIFF":
-        extras["compression"] = "tiff_adobe_deflate"  # which Pillow cannot have together with EXIF data
-    if original.profile and original.profile[16:20] == _SPACES.get(image.mode):
-        extras["icc_profile"] = original.profile
+    kind, name = format_of(path), str(path)
+    image = _fitting(image, kind, original.white, name)
+    image, colours = _coloured(image, kind, original, name)
+    options: dict[str, Any] = {"subsampling": 0} if kind == "JPEG" else {}  # colours of the full size
+    if kind in ("JPEG", "WEBP"):
+        options["quality"] = QUALITY if quality is None else quality
+    if kind == "WEBP":
+        options["lossless"] = lossless or (original.lossless and quality is None)
+    extras = original.metadata.extras(kind, name) | colours
+    extras = {key: value for key, value in extras.items() if _held(key, value, kind, image.mode, name)}
+    if kind == "TIFF" and "exif" not in extras:
+        options["compression"] = "tiff_adobe_deflate"  # which Pillow cannot have together with EXIF data
     buffer = io.BytesIO()
     try:
-        image.save(buffer, kind, **extras)
+        image.save(buffer, kind, **options, **extras)
     except (OSError, ValueError, OverflowError, RuntimeError) as error:  # such as the sides that a format allows
         raise AgmError(f"{path}: cannot be written as {kind} ({error}); try another format") from None
     return buffer.getvalue()
 
 
-def _fitting(image: Image.Image, kind: str, path: Path) -> Image.Image:
+def _held(key: str, value: Any, kind: str, mode: str, name: str) -> bool:
+    """Whether a format can hold this beside a picture, tried on a small one; if not, says so."""
+    try:
+        Image.new(mode, (1, 1)).save(io.BytesIO(), kind, **{key: value})
+    except Exception as error:  # Pillow raises almost anything
+        logger.warning("%s: %s cannot hold its %s (%s)", name, kind, key, error)
+        return False
+    return True
+
+
+def _fitting(image: Image.Image, kind: str, white: float, name: str) -> Image.Image:
     """What the format can hold of an image; says what is lost."""
-    if (image.mode in SIXTEEN and kind not in ("PNG", "TIFF")) or (image.mode == "F" and kind != "TIFF"):
-        logger.warning("%s: %s holds 8 bits, the rest is lost", path, kind)
+    if image.mode == "F" and kind == "TIFF":
+        return Image.fromarray(np.asarray(image) * np.float32(white))
+    if image.mode == "F" or (image.mode in SIXTEEN and kind not in ("PNG", "TIFF")):
+        logger.warning("%s: %s holds 8 bits, the rest is lost", name, kind)
         top = 1.0 if image.mode == "F" else 65535.0
         image = Image.fromarray((np.asarray(image, dtype=np.float64) / top * 255).round().astype(np.uint8))
     if image.mode in ("LA", "RGBA") and kind == "JPEG":
-        logger.warning("%s: JPEG has no transparency, laid on white", path)
+        logger.warning("%s: JPEG has no transparency, laid on white", name)
         rgba = image.convert("RGBA")
         solid = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
         image = solid.convert("L" if image.mode == "LA" else "RGB")
     return image
 
 
-def _exif(image: Image.Image) -> Image.Exif:
-    """Who, when, where and with what; neither sizes nor orientation, which have changed, nor the thumbnail."""
-    kept = Image.Exif()
-    with contextlib.suppress(Exception):  # damaged EXIF data are left out
-        given = image.getexif()
-        entries = {int(tag): given[tag] for tag in _KEPT if tag in given}
-        for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-            inner = {tag: value for tag, value in given.get_ifd(ifd).items() if tag not in _OUTDATED}
-            if inner:
-                entries[int(ifd)] = inner
-        kept.update(entries)
-        loaded = Image.Exif()
-        loaded.load(kept.tobytes())  # Pillow saves a TIFF only with EXIF data that it has read
-        return loaded
-    return Image.Exif()
+def _coloured(image: Image.Image, kind: str, original: Picture, name: str) -> tuple[Image.Image, dict[str, Any]]:
+    """An image whose numbers mean the original's colours in this format, and what has to be said of them."""
+    profile, space = original.profile, (original.profile or b"")[16:20]
+    if profile and kind == "WEBP" and image.mode in ("L", "LA") and space == b"GRAY":  # it has no grey
+        grey, *alpha = image.split()
+        with contextlib.suppress(ImageCms.PyCMSError, OSError):
+            colours = _converted(grey, profile, "RGB").split()
+            return Image.merge("RGBA" if alpha else "RGB", (*colours, *alpha)), {}
+    if profile and space != _SPACES.get("RGB" if kind == "WEBP" else image.mode):
+        logger.warning("%s: its colour profile is not for such pixels and left out", name)
+    elif profile:
+        return image, {"icc_profile": profile}
+    chunks = original.metadata.chunks
+    if kind == "PNG" or profile:
+        return image, {}
+    if b"cICP" in chunks or (b"sRGB" not in chunks and chunks.get(b"cHRM", _PRIMARIES) != _PRIMARIES):
+        logger.warning("%s: %s does not hold the colour space that a PNG names without a profile", name, kind)
+    if len(gamma := chunks.get(b"gAMA", b"")) == 4 and not {b"cICP", b"sRGB"} & chunks.keys():
+        exponent = 100000 / 2.2 / max(int.from_bytes(gamma), 1)
+        if abs(exponent - 1) > 0.02:
+            logger.warning("%s: %s does not hold a gamma, converted to sRGB's", name, kind)
+            return _curved(image, exponent), {}
+    return image, {}
+
+
+def _curved(image: Image.Image, exponent: float) -> Image.Image:
+    """Each number but those of the transparency to a power, white and black where they were."""
+    bands = []
+    for letter, band in zip(image.getbands(), image.split(), strict=True):
+        values = np.asarray(band)
+        if letter != "A" and values.dtype.kind == "f":
+            values = values**exponent
+        elif letter != "A":
+            top = np.iinfo(values.dtype).max
+            values = ((np.arange(top + 1) / top) ** exponent * top).round().astype(values.dtype)[values]
+        bands.append(Image.fromarray(values))
+    return Image.merge(image.mode, bands) if len(bands) > 1 else bands[0]

@@ -25,12 +25,16 @@ class Pixels:
     """colour: (H, W, 1) or (H, W, 3); alpha: (H, W). Both uint8, uint16, or floats in [0, 1].
 
     `flat`: a grey array came without its axis of channels. `pillow`: it came, and goes back, as Pillow's image.
+    `repeated`: grey that came as colours, three times the same. `straight`: the colours as they came where some pixels
+    are transparent; in `colour`, those of invisible pixels then continue their neighbours'.
     """
 
     colour: Array
     alpha: Array | None
     pillow: bool
     flat: bool = False
+    repeated: bool = False
+    straight: Array | None = None
 
     @classmethod
     def of(cls, image: AnyImage) -> Pixels:
@@ -55,7 +59,16 @@ class Pixels:
             raise AgmError("floating-point images must have values in [0, 1]")
         colours = 1 if whole.shape[2] < 3 else 3
         alpha = whole[..., colours] if whole.shape[2] > colours else None
-        return cls(whole[..., :colours], alpha, pillow, flat)
+        colour = whole[..., :colours]
+        repeated = colours == 3 and all(np.array_equal(colour[..., 0], colour[..., i]) for i in (1, 2))
+        colour = colour[..., :1] if repeated else colour
+        if alpha is None or alpha.min() == cls._top(alpha.dtype):
+            return cls(colour, alpha, pillow, flat, repeated)
+        return cls(_filled(colour, alpha), alpha, pillow, flat, repeated, colour)
+
+    @staticmethod
+    def _top(dtype: np.dtype[Any]) -> float:
+        return 1.0 if dtype.kind == "f" else float(np.iinfo(dtype).max)
 
     @property
     def height(self) -> int:
@@ -68,7 +81,7 @@ class Pixels:
     @property
     def top(self) -> float:
         """The number that means white."""
-        return 1.0 if self.colour.dtype.kind == "f" else float(np.iinfo(self.colour.dtype).max)
+        return self._top(self.colour.dtype)
 
     def tensor(self, tile: Tile) -> Tensor:
         """What the network sees of a tile: (1, 3, h, w) in [0, 1], grey three times."""
@@ -92,13 +105,84 @@ class Pixels:
         ]
         target[...] = _quantise(part * self.top, self.colour.dtype)
 
+    def mend(self, out: Array) -> None:
+        """Give the (2H, 2W, C) of a network the colours that this image has, averaged over squares of 4 x 4 pixels.
+
+        A network need not keep them, while no picture that is twice as large has others.
+        """
+        for i, plane in enumerate(np.moveaxis(out, 2, 0)):
+            wanted = _means(self.colour[..., i], 4)
+            for _ in range(3):  # what is cut at black or white is missing again
+                missing = wanted - _means(plane, 4 * SCALE)
+                if np.abs(missing).max() < self.top / 512:
+                    break
+                _add(plane, missing, 4 * SCALE)
+
     def restore(self, colour: Array) -> AnyImage:
         """(2H, 2W, C) -> an image of the kind that came, with its alpha upsampled."""
         if self.alpha is not None:
-            colour = np.concatenate([colour, _enlarge(self.alpha)[..., None]], axis=2)
+            alpha = _enlarge(self.alpha)
+            if self.straight is not None:
+                colour = self._visible(colour)
+            colour = np.concatenate([colour, alpha[..., None]], axis=2)
+        if self.repeated:
+            colour = np.concatenate([colour[..., :1]] * 2 + [colour], axis=2)
         if not self.pillow:
             return colour[..., 0] if self.flat else colour
         return Image.fromarray(np.ascontiguousarray(colour[..., 0] if colour.shape[2] == 1 else colour))
+
+    def _visible(self, colour: Array) -> Array:
+        """Premultiplied upsampling, and beside it what the network adds to plain upsampling: (2H, 2W, C)."""
+        assert self.alpha is not None
+        assert self.straight is not None
+        planes = []
+        large = _resized(self.alpha)
+        for i in range(colour.shape[2]):
+            product = _resized(self.straight[..., i].astype(np.float32) * self.alpha)
+            exact = np.divide(product, large, out=_resized(self.colour[..., i]), where=large > self.top / 1024)
+            added = colour[..., i].astype(np.float32) - _enlarge(self.colour[..., i])
+            planes.append(_quantise(exact.clip(0, self.top) + added, colour.dtype))
+        return np.stack(planes, axis=-1)
+
+
+def _filled(colour: Array, alpha: Array) -> Array:
+    """(H, W, C) with the colours of visible pixels around in invisible ones, from near ones rather than far ones."""
+    weight = alpha.astype(np.float32)
+    known = weight > 0
+    if known.all() or not known.any():
+        return colour
+    filled = colour.copy()
+    side, left = 2, ~known
+    while left.any():
+        near = _means(weight, side)
+        there = near.repeat(side, 0).repeat(side, 1)[: left.shape[0], : left.shape[1]] > 0
+        for i in range(colour.shape[2]):
+            mean = _means(colour[..., i] * weight, side) / np.where(near > 0, near, 1)
+            spread = mean.repeat(side, 0).repeat(side, 1)[: left.shape[0], : left.shape[1]]
+            filled[left & there, i] = _quantise(spread[left & there], colour.dtype)
+        left &= ~there
+        side *= 2
+    return filled
+
+
+def _means(plane: Array, side: int) -> Array:
+    """(H, W) -> the means of its squares, those at the right and lower border perhaps smaller."""
+    edges = [np.arange(0, length, side) for length in plane.shape]
+    sums = np.add.reduceat(plane, edges[0], axis=0, dtype=np.float32)
+    sums = np.add.reduceat(sums, edges[1], axis=1)
+    heights, widths = (np.diff(edge, append=length) for edge, length in zip(edges, plane.shape, strict=True))
+    means: Array = (sums / (heights[:, None] * widths)).astype(np.float32)
+    return means
+
+
+def _add(plane: Array, coarse: Array, side: int) -> None:
+    """Add to (H, W), in place, what is given for squares, smoothly; some rows at a time, to save memory."""
+    image = Image.fromarray(coarse)
+    for top in range(0, len(plane), 256):
+        rows = plane[top : top + 256]
+        box = (0, top / side, plane.shape[1] / side, (top + len(rows)) / side)
+        smooth = image.resize(rows.shape[::-1], Image.Resampling.BICUBIC, box)
+        rows[...] = _quantise(rows + np.asarray(smooth), plane.dtype)
 
 
 def _to_array(image: Image.Image) -> Array:
@@ -126,11 +210,16 @@ def _to_array(image: Image.Image) -> Array:
 
 def _enlarge(plane: Array) -> Array:
     """(H, W) -> (2H, 2W), in the plane's own type."""
-    size = (SCALE * plane.shape[1], SCALE * plane.shape[0])
     if plane.dtype == np.uint8:
-        return np.asarray(Image.fromarray(np.ascontiguousarray(plane)).resize(size, Image.Resampling.BICUBIC))
-    large = np.asarray(Image.fromarray(plane.astype(np.float32)).resize(size, Image.Resampling.BICUBIC))
-    return _quantise(large, plane.dtype)
+        image = Image.fromarray(np.ascontiguousarray(plane))
+        return np.asarray(image.resize((SCALE * image.width, SCALE * image.height), Image.Resampling.BICUBIC))
+    return _quantise(_resized(plane), plane.dtype)
+
+
+def _resized(plane: Array) -> Array:
+    """(H, W) -> (2H, 2W) of 32-bit floats that may lie outside the range."""
+    image = Image.fromarray(plane.astype(np.float32))
+    return np.array(image.resize((SCALE * image.width, SCALE * image.height), Image.Resampling.BICUBIC))
 
 
 def _quantise(values: Array, dtype: np.dtype[Any]) -> Array:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +22,7 @@ from agm.anytime.planner import Planner
 from agm.anytime.tiles import Tile
 from agm.anytime.times import (
     FINISH,
+    MARGIN,
     Clock,
     Table,
     Times,
@@ -108,11 +110,18 @@ class AnytimeUpscaler:
         device: torch.device | str = "cpu",
         clock: Clock = time.perf_counter,
         planner: Planner | None = None,
+        faithful: bool = False,
     ) -> None:
-        """With a planner, every call gets a schedule of its own; `schedule` is then what `stream` shows."""
+        """With a planner, every call gets a schedule of its own; `schedule` is then what `stream` shows.
+
+        `faithful`: what `upscale` returns has the colours of what it was given, whatever the network makes of them.
+        `watch` is told by `upscale` which share of its work, overlaps counted twice, has been done.
+        """
         tiles.check(tile)
         self.stepper, self.config, self.schedule, self.times = stepper, config, schedule, times
-        self.tile, self.planner = tile, planner
+        self.tile, self.planner, self.faithful = tile, planner, faithful
+        self._mending = 0.0  # seconds for each pixel
+        self.watch: Callable[[float], object] = lambda share: None
         self.device, self._clock = torch.device(device), clock
         self._group_pixels = GROUP_BYTES // stepper.held_bytes(self.schedules)
 
@@ -126,6 +135,7 @@ class AnytimeUpscaler:
         device: torch.device | str = "cpu",
         timed: bool = True,
         engine: Callable[..., Stepper] | None = None,
+        faithful: bool = False,
     ) -> AnytimeUpscaler:
         """A network by its weights file, run folder or run id; `agm.anytime.model.weights` says which by default.
 
@@ -134,7 +144,8 @@ class AnytimeUpscaler:
         for every call by the run's validation scores, and is the default for networks trained with sampled schedules.
         `timed`: take this machine's times from `agm profile-machine`, or else measure for about a second, so that
         deadlines can be kept. `engine`: `Engine` on a processor, `Plain` on a GPU, where the other was not
-        measured. Raises AgmError if weights, schedule or statistics do not fit.
+        measured. `faithful`: a tool for pictures, with the input's colours and without a frame, and not only what the
+        network gives. Raises AgmError if weights, schedule or statistics do not fit.
         """
         check_statistics(statistics)
         tiles.check(TILE if tile is None else tile)
@@ -146,10 +157,11 @@ class AnytimeUpscaler:
             schedule = config.training.schedule
         plan = generator.resolve(planner.best if planner else schedule)
         light = generator.config.base == "light"
-        engine = engine or (Plain if torch.device(device).type == "cuda" else Engine)
+        engine = engine or (Plain if torch.device(device).type != "cpu" else Engine)
         stepper = engine(generator, statistics)
-        stepper = Mirrored(stepper) if light else stepper  # the paper's base is shown as it is
-        upscaler = cls(stepper, generator.config, plan, Times({}), tile or TILE, device, planner=planner)
+        stepper = Mirrored(stepper) if light or faithful else stepper
+        times = Times({})
+        upscaler = cls(stepper, generator.config, plan, times, tile or TILE, device, planner=planner, faithful=faithful)
         if tile is None and light:
             upscaler.tile = max(tiles.LEAST, math.isqrt(upscaler._group_pixels // 2))
         if timed:
@@ -169,6 +181,12 @@ class AnytimeUpscaler:
             measure(
                 self.stepper, self.schedule, WARM_UP[self.config.base][:1], 0, 0, self.device
             )  # the first convolutions take longer
+
+        if self.faithful:
+            sample = Pixels.of(np.tile(np.arange(256, dtype=np.uint8), (256, 1)))
+            begun = time.perf_counter()
+            sample.mend(255 - sample.bicubic())
+            self._mending = MARGIN * (time.perf_counter() - begun) * 3 / sample.height / sample.width
 
     @property
     def schedules(self) -> tuple[Schedule, ...]:
@@ -196,6 +214,7 @@ class AnytimeUpscaler:
         end = math.inf if deadline is None else started + deadline
         pixels = Pixels.of(image)
         out = pixels.bicubic()
+        end -= self._mending * pixels.height * pixels.width
         groups = self._groups(pixels)
         schedule = self._plan(groups, end, iterations)
         masks = schedule.masks if schedule else ()
@@ -210,9 +229,12 @@ class AnytimeUpscaler:
                 if not self._advance(group, pixels, mask, t, limit):
                     break
                 durations[t] += self._clock() - begun
+                self.watch(size / (pixels.height * pixels.width * len(masks)))
             self._place(group, pixels, out)
             group.release()
             reached, left = min(reached, group.iteration), left - size
+        if self.faithful and reached:
+            pixels.mend(out)
         finished = pixels.restore(out)
         return Result(finished, reached, self._clock() - started, deadline, tuple(durations[:reached]), schedule)
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
+import os
+import re
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,19 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from agm.errors import AgmError
 
 Pixels = NDArray[np.uint8]
+
+DECODERS = (
+    *("PNG", "JPEG", "MPO", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "JPEG2000", "PPM", "ICO", "PCX", "SGI", "QOI"),
+    *("HEIF", "JXL"),
+)
+"""What may be decoded, whatever a file is called: no other decoder of Pillow's, and no program, is ever started."""
+BY_NAME = {".tga": "TGA", ".dib": "DIB"}
+"""Formats that begin with nothing to know them by; only a file with this ending can be one."""
+PLUGINS = {
+    "HEIC": (re.compile(rb"....ftyp(hei|hev|mif1|msf1)", re.DOTALL), "pillow_heif", "pillow-heif"),
+    "JPEG XL": (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL ", re.DOTALL), "pillow_jxl", "pillow-jxl-plugin"),
+}
+"""Formats that Pillow reads with a plug-in: how such files begin, its module, and its package."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +72,61 @@ def read_image(source: Any, name: str, upright: bool = True) -> Image.Image:
     16-bit and floating-point grey images are scaled to 8 bits, transparency is laid on white.
     Raises AgmError naming the image if it is broken, no image, or suspiciously large.
     """
-    with decoding(name), Image.open(source) as image:
+    with decoding(name), open_image(source, name) as image:
         image.load()
-        return to_rgb(ImageOps.exif_transpose(image) if upright else image)
+        if upright:
+            turn(image)
+        return to_rgb(image)
+
+
+def open_image(source: Any, name: str) -> Image.Image:
+    """`Image.open` with the decoders that are allowed. Raises what that does, and AgmError if a plug-in is missing."""
+    try:
+        return Image.open(source, formats=_decoders(name))
+    except UnidentifiedImageError:
+        if not _plugin(source, name):
+            raise
+        return Image.open(source, formats=_decoders(name))
+
+
+def _decoders(name: str) -> list[str]:
+    Image.init()  # HEIF and JXL are there only after their plug-ins were loaded
+    by_name = BY_NAME.get(Path(name).suffix.lower())
+    return [kind for kind in (*DECODERS, by_name) if kind in Image.OPEN]
+
+
+def _plugin(source: Any, name: str) -> bool:
+    """Whether a plug-in was loaded that may read it. Raises AgmError if it is not installed."""
+    if isinstance(source, str | Path):
+        with Path(source).open("rb") as file:
+            start = file.read(12)
+    else:
+        source.seek(0)
+        start = source.read(12)
+        source.seek(0)
+    for kind, (pattern, module, package) in PLUGINS.items():
+        if pattern.match(start):
+            try:
+                plugin = importlib.import_module(module)
+            except ImportError:
+                raise AgmError(f"{name}: {kind} is read only with a plug-in; pip install {package}") from None
+            if hasattr(plugin, "register_heif_opener"):
+                plugin.register_heif_opener()
+            return True
+    return False
+
+
+def turn(image: Image.Image) -> None:
+    """Turn a loaded image upright, as its EXIF or XMP data ask.
+
+    In place, since Pillow turns the pixels first: where it then cannot write the other data anew, they stay turned.
+    """
+    with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
+
+
+class TooLargeError(AgmError):
+    """A picture with so many pixels that it may be an attack on the memory."""
 
 
 @contextlib.contextmanager
@@ -73,7 +142,7 @@ def decoding(name: str) -> Iterator[None]:
     except UnidentifiedImageError:
         raise AgmError(f"{name}: not an image that can be read") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise AgmError(
+        raise TooLargeError(
             f"{name}: more than {Image.MAX_IMAGE_PIXELS:,} pixels, refused as a decompression bomb"
         ) from None
     except Exception as error:  # decoders raise almost anything on damaged files
@@ -132,10 +201,59 @@ def resize_all(images: Pixels, size: int) -> Pixels:
     return np.stack([resize(image, size) for image in images]) if len(images) else images
 
 
+@dataclass
+class Survey:
+    """What lies in a folder and below: pictures, ordered by relative path, and everything else by what it is."""
+
+    pictures: list[Path] = field(default_factory=list)
+    others: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
+
+
+LOCKED = "that cannot be looked into"
+
+
+def survey(folder: Path, without: Path | None = None) -> Survey:
+    """Tell pictures by their content; a file that only its ending calls a picture is one that is broken.
+
+    `without`: a folder, resolved, that is not looked into.
+    """
+    found = Survey()
+
+    def locked(error: OSError) -> None:
+        found.others[LOCKED].append(Path(error.filename))
+
+    for here, folders, names in os.walk(folder, onerror=locked):
+        apart = [name for name in folders if name.startswith(".") or Path(here, name).is_symlink()]
+        folders[:] = [name for name in folders if name not in apart and Path(here, name).resolve() != without]
+        paths = [Path(here, name) for name in (*names, *apart)]
+        for path in paths:
+            kind = _kind(path)
+            (found.others[kind] if kind else found.pictures).append(path)
+    found.pictures.sort(key=lambda path: path.relative_to(folder).as_posix())
+    found.others = {kind: sorted(paths) for kind, paths in sorted(found.others.items()) if paths}
+    return found
+
+
+def _kind(path: Path) -> str:
+    """What a file is if it is no picture, else nothing."""
+    if path.name.startswith("."):
+        return "hidden"
+    if not path.is_file():
+        return "linked" if path.is_dir() else "that can be no pictures"
+    try:
+        with decoding(str(path)), open_image(path, path.name):
+            return ""
+    except AgmError as error:
+        unknown = isinstance(error.__context__, UnidentifiedImageError)
+        return "no pictures" if unknown and path.suffix.lower() not in _endings() else ""
+
+
+def _endings() -> set[str]:
+    """Those by which a file says that it is a picture."""
+    known = {ending for ending, kind in Image.registered_extensions().items() if kind in DECODERS}
+    return {*known, *BY_NAME, ".heic", ".heif", ".jxl"}
+
+
 def image_files(folder: Path) -> Iterator[Path]:
-    """Every file below `folder` whose ending Pillow can read, hidden ones left out, ordered by relative path."""
-    endings = {ending for ending, kind in Image.registered_extensions().items() if kind in Image.OPEN}
-    for path in sorted(folder.rglob("*"), key=lambda p: p.relative_to(folder).as_posix()):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in endings and not hidden and path.is_file():
-            yield path
+    """Every picture in `folder` and below, hidden ones left out, ordered by relative path."""
+    return iter(survey(folder).pictures)

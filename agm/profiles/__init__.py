@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agm import files
-from agm.config import DataConfig, GeneratorConfig, RunConfig, TrainingConfig, from_dict
+from agm.config import NATURAL, DataConfig, GeneratorConfig, RunConfig, TrainingConfig, from_dict
 from agm.errors import AgmError, unknown
 
 FOLDER = Path(__file__).parent
@@ -39,7 +40,22 @@ class Profile:
         if role not in ROLES:
             raise unknown("data set role", role, ROLES)
         given = {name: value for name, value in fields.items() if value is not None}
+        if isinstance(given.get("dataset"), str):
+            given["dataset"] = _one_name(given["dataset"])
         return self.base.replace(**{"dataset": self.datasets[role], **given})
+
+
+def _one_name(dataset: str) -> str:
+    """A name as it is, a folder by its whole path: photos, ./photos and the whole path are one data set."""
+    if dataset in (*ROLES, NATURAL):
+        return dataset
+    with contextlib.suppress(OSError, RuntimeError, ValueError):  # no path at all
+        folder = Path(dataset).expanduser()
+        if dataset and folder.is_dir():
+            from agm.data.bundled import STAND_INS  # which takes seconds
+
+            return dataset if dataset in STAND_INS else str(folder.resolve())
+    return dataset
 
 
 def names() -> list[str]:

@@ -76,7 +76,8 @@ def _patches(source: Source) -> tuple[str, Patches]:
 
 
 def _find(source: Source, name: str) -> Member | None:
-    found = (member for member in source.members if member.file.lower() == name.lower())
+    names = (name.lower(), f"{name.lower()}.gz")
+    found = (member for member in source.members if member.file.lower() in names[: 2 if name in CSV.values() else 1])
     return distinct(found, lambda member: name).get(name)
 
 

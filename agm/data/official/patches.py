@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import gzip
+import zlib
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -65,12 +68,18 @@ class Csv:
 
     def _patches(self, half: str) -> Iterator[Pixels]:
         member = self._members[half]
-        with member.path.open("rb") as file:
-            for number in range(1, PATCH_LIMIT + 2):
-                line = file.readline(LINE_LIMIT)
-                if not line:
-                    return
-                yield parse_line(line, f"{member}, line {number}")
+        packed = member.file.lower().endswith(".gz")
+        try:
+            with gzip.open(member.path) if packed else member.path.open("rb") as file:
+                for number in range(1, PATCH_LIMIT + 2):
+                    line = file.readline(LINE_LIMIT)
+                    if number == 1:
+                        line = line.removeprefix(codecs.BOM_UTF8)
+                    if not line.strip() and not file.readline(LINE_LIMIT):
+                        return  # at most a blank line at the end
+                    yield parse_line(line, f"{member}, line {number}")
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise AgmError(f"{member}: damaged or cut short ({error})") from None
         raise AgmError(f"{member}: more than {PATCH_LIMIT:,} lines; the official file has at most 400,000")
 
 

@@ -1,0 +1,241 @@
+"""A picture file, or a folder of them, into larger ones: names, sizes, and trouble that stays one picture's own."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from PIL import Image
+from tqdm import tqdm
+
+from agm import files
+from agm.anytime import pictures
+from agm.anytime.metadata import Metadata
+from agm.anytime.pictures import FORMATS, PIPE, Picture
+from agm.anytime.upscaler import AnytimeUpscaler, Result
+from agm.data.images import LOCKED, survey, to_rgb
+from agm.errors import AgmError, enough_memory, one_line
+from agm.generator import SCALE
+
+SMALLER = "use a smaller --tile, or a smaller picture"
+
+
+@dataclass(frozen=True)
+class How:
+    """What is asked for beside the pictures. `scale` or `width`: of what is written; by default twice the input's."""
+
+    deadline: float | None = None
+    iterations: int | None = None
+    ending: str = ""
+    quality: int | None = None
+    lossless: bool = False
+    scale: float | None = None
+    width: int | None = None
+    strip: bool = False
+    compare: bool = False
+    large: bool = False
+    force: bool = False
+    as_json: bool = False
+
+    def check(self) -> None:
+        """Raises AgmError for what cannot be together or makes nothing larger."""
+        if self.scale is not None and self.width is not None:
+            raise AgmError("--scale and --width exclude each other")
+        if self.scale is not None and not 1 < self.scale <= 16:
+            raise AgmError(f"--scale {self.scale:g}: must be more than 1 and at most 16")
+
+    @property
+    def suffix(self) -> str:
+        """What a name that was not given says of the size."""
+        return f"_w{self.width}" if self.width else f"_x{self.scale or SCALE:g}"
+
+    def size(self, image: Image.Image) -> tuple[int, int]:
+        """(width, height) of what is written. Raises AgmError if it is no larger, or more than 16 times as large."""
+        factor = self.width / image.width if self.width else self.scale or SCALE
+        if not 1 < factor <= 16:
+            raise AgmError(
+                f"--width {self.width}: must be more than the picture's {image.width}, and at most 16 times it"
+            )
+        return max(round(image.width * factor), 1), max(round(image.height * factor), 1)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of a picture."""
+
+    source: Path
+    out: Path
+    size: tuple[int, int]
+    result: Result
+    seconds: float
+    deadline: float | None
+
+    @property
+    def met(self) -> bool:
+        return self.deadline is None or self.seconds <= self.deadline
+
+    def sentence(self, upscaler: AnytimeUpscaler) -> str:
+        result, most = self.result, f"{len(upscaler.schedule)}"
+        if upscaler.planner and result.schedule:
+            most = f"{len(result.schedule)} planned, {result.schedule}"
+        reached = f"iteration {result.iteration} of {most}" if result.iteration else "bicubic"
+        late = "" if self.met else f", later than {1000 * (self.deadline or 0):g} ms"
+        return one_line(f"{self.out}: {reached}, {1000 * self.seconds:.0f} ms{late}")
+
+    def json(self) -> str:
+        result = self.result
+        fields = {"source": str(self.source), "out": str(self.out), "width": self.size[0], "height": self.size[1]}
+        reached = {"iteration": result.iteration, "seconds": self.seconds, "deadline": self.deadline}
+        schedule = str(result.schedule) if result.schedule else None
+        return json.dumps(fields | reached | {"schedule": schedule, "met": self.met})
+
+
+def target_of(path: Path, how: How) -> Path:
+    """The name beside `path` under which it can be written; a format that cannot be becomes PNG."""
+    if how.ending:
+        return path.with_suffix(how.ending)
+    return path if path.suffix.lower() in FORMATS else path.with_name(f"{path.name}.png")
+
+
+def out_for(source: Path, how: How) -> Path:
+    """The file or folder that is written where none is named."""
+    if source == PIPE:
+        return PIPE
+    if source.is_dir():
+        whole = source.resolve() if source.name in ("", "..") else source
+        return whole.with_name(f"{whole.name}{how.suffix}")
+    target = target_of(source, how)
+    return target.with_name(f"{target.stem}{how.suffix}{target.suffix}")
+
+
+def check_one(source: Path, out: Path, how: How) -> None:
+    """Raises AgmError if it is clear before any work that it cannot be done."""
+    if source != PIPE and not os.path.lexists(source):
+        raise AgmError(f"{source}: missing")
+    if out == PIPE:
+        return
+    if os.path.lexists(out) and out.is_dir():
+        raise AgmError(f"{out}: is a folder; name the file to write")
+    pictures.format_of(out)
+    if how.ending and FORMATS[how.ending] != pictures.format_of(out):
+        raise AgmError(f"{out}: its ending and --format {how.ending[1:]} contradict each other; leave one out")
+    if os.path.lexists(out) and not how.force:
+        raise AgmError(f"{out}: is there already; --force writes over it")
+
+
+def one(upscaler: AnytimeUpscaler, source: Path, out: Path, how: How) -> Made:
+    """Upscale one file. Raises AgmError that names it."""
+    try:
+        picture = pictures.read(source, how.large)
+        with enough_memory(SMALLER):
+            made, image = _upscaled(upscaler, picture, source, out, how)
+            kept = (
+                Picture(image, Metadata(), picture.profile, picture.white, picture.lossless) if how.strip else picture
+            )
+            named = out if out != PIPE else Path(f"standard output{how.ending or '.png'}")
+            content = pictures.encode(named, image, kept, how.quality, how.lossless)
+            beside = _compared(picture.image, image, out) if how.compare and out != PIPE else None
+    except AgmError as error:
+        text, names = str(error), (one_line(str(source)), one_line(str(out)))
+        raise AgmError(text if text.startswith(names) else f"{source}: {text}") from None
+    if out == PIPE:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    else:
+        files.write_bytes(out, content)
+    if beside is not None:
+        files.write_bytes(*beside)
+    return made
+
+
+def _upscaled(
+    upscaler: AnytimeUpscaler, picture: Picture, source: Path, out: Path, how: How
+) -> tuple[Made, Image.Image]:
+    """As many times twice as large as it takes, then smaller by a good filter."""
+    image, size = picture.image, how.size(picture.image)
+    steps = max(1, math.ceil(math.log2(max(size[0] / image.width, size[1] / image.height)) - 1e-9))
+    seconds, least = 0.0, None
+    form = "{desc}: {percentage:3.0f} %|{bar}| {elapsed}<{remaining}"
+    with tqdm(total=steps, desc=source.name, bar_format=form, disable=None, leave=False) as bar:
+        upscaler.watch = bar.update
+        for step in range(steps):
+            share = SCALE ** (2 * step) / sum(SCALE ** (2 * i) for i in range(step, steps))
+            left = None if how.deadline is None else max((how.deadline - seconds) * share, 1e-9)
+            result = upscaler.upscale(image, left, how.iterations)
+            image, seconds = cast(Image.Image, result.image), seconds + result.elapsed
+            least = result if least is None or result.iteration < least.iteration else least
+    assert least is not None
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    return Made(source, out, size, least, seconds, how.deadline), image
+
+
+def _compared(before: Image.Image, after: Image.Image, out: Path) -> tuple[Path, bytes]:
+    """A file beside `out`: bicubic upsampling at the left, what was made at the right."""
+    both = Image.new("RGB", (2 * after.width, after.height))
+    both.paste(to_rgb(before).resize(after.size, Image.Resampling.BICUBIC))
+    both.paste(to_rgb(after), (after.width, 0))
+    path = out.with_stem(f"{out.stem}_compare")
+    return path, pictures.encode(path, both, Picture(both))
+
+
+@dataclass
+class Folder:
+    """What is to be done with a folder: which file becomes which, and what is left out, by reason."""
+
+    source: Path
+    out: Path
+    pairs: list[tuple[Path, Path]]
+    others: dict[str, list[Path]]
+
+    @classmethod
+    def of(cls, source: Path, out: Path, how: How) -> Folder:
+        """Raises AgmError if there are no pictures, or two would become one file."""
+        if out == PIPE or (out.exists() and not out.is_dir()):
+            raise AgmError(f"{out}: is a file; a folder of pictures needs a folder to write to")
+        here, there = source.resolve(), out.resolve()
+        if here == there:
+            raise AgmError(f"{out}: would write over the pictures that are to be read; name another folder")
+        found = survey(source, there if here in there.parents else None)  # what is in there are results of ours
+        if not found.pictures:
+            raise AgmError(f"{source}: there are no pictures in this folder")
+        sources: dict[Path, Path] = {}
+        for path in found.pictures:
+            target = target_of(path, how)
+            if sources.setdefault(target, path) != path:
+                raise AgmError(f"{sources[target]} and {path} would both become {target.name}; rename one of them")
+        return cls(
+            source, out, [(path, out / target.relative_to(source)) for target, path in sources.items()], found.others
+        )
+
+    def upscale(self, upscaler: AnytimeUpscaler, how: How) -> bool:
+        """Whether all went well; prints a line for each picture, and what became of the rest."""
+        upscaler.check(how.deadline, how.iterations)  # a wrong option is no picture's fault
+        there = set() if how.force else {target for _, target in self.pairs if os.path.lexists(target)}
+        waiting = [pair for pair in self.pairs if pair[1] not in there]
+        broken = 0
+        with tqdm(waiting, desc=f"upscaling {self.source.name}", unit="picture", disable=None, leave=False) as bar:
+            for path, target in bar:
+                try:
+                    made = one(upscaler, path, target, how)
+                except AgmError as error:
+                    broken += 1
+                    tqdm.write(f"agm: skipped {error}", file=sys.stderr)
+                else:
+                    tqdm.write(made.json() if how.as_json else made.sentence(upscaler))
+        self._say_others()
+        counts = [f"{len(waiting) - broken} of {len(self.pairs)} pictures -> {self.out}"]
+        counts += [f"{len(there)} already there, kept (--force writes over them)"] if there else []
+        counts += [f"{broken} skipped"] if broken else []
+        print(one_line("; ".join(counts)), file=sys.stderr if how.as_json else sys.stdout)
+        return not broken and LOCKED not in self.others
+
+    def _say_others(self) -> None:
+        for reason, paths in self.others.items():
+            names = ", ".join(path.relative_to(self.source).as_posix() for path in paths)
+            print(one_line(f"agm: left out {len(paths)} {reason}: {names}"), file=sys.stderr)

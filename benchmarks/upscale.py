@@ -1,0 +1,71 @@
+"""Time and memory of `agm upscale` on photographs of 1, 12 and 100 megapixels.
+
+    python -m benchmarks.upscale --out results/benchmarks/upscale.json
+
+Each is one call of the command, JPEG in and out, with all of its work and the seconds that starting takes. The
+photograph is scikit-image's astronaut, repeated. The JSON: `settings`, `machine`, and in `rows` for every size
+`megapixels`, `iterations` (null: all), `seconds` and `gigabytes`, the most memory that the process held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from skimage import data as photographs
+
+from agm import files, machine
+
+SIDES = {1: (1000, 1000), 12: (4000, 3000), 100: (11600, 8700)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--megapixels", type=int, nargs="+", choices=SIDES, default=list(SIDES))
+    parser.add_argument("--iterations", type=int, help="[default: all of the schedule]")
+    parser.add_argument("--out", type=Path, help="write the measurements as JSON here")
+    arguments = parser.parse_args()
+    result: dict[str, Any] = {"settings": {k: v for k, v in vars(arguments).items() if k != "out"}}
+    result |= {"machine": machine.describe(torch.device("cpu")), "rows": []}
+    for megapixels in arguments.megapixels:
+        row = measure(megapixels, arguments.iterations)
+        result["rows"].append(row)
+        print(f"{megapixels:>4} megapixels: {row['seconds']:.1f} s, {row['gigabytes']:.2f} GB")
+    if arguments.out:
+        files.write_json(arguments.out, result)
+
+
+def measure(megapixels: int, iterations: int | None) -> dict[str, Any]:
+    width, height = SIDES[megapixels]
+    pixels = photographs.astronaut()  # type: ignore[no-untyped-call]
+    repeats = -(-height // pixels.shape[0]), -(-width // pixels.shape[1]), 1
+    with tempfile.TemporaryDirectory() as folder:
+        source, out = Path(folder) / "in.jpg", Path(folder) / "out.jpg"
+        Image.fromarray(np.tile(pixels, repeats)[:height, :width]).save(source, quality=95)
+        command = [sys.executable, "-m", "agm", "upscale", str(source), str(out), "--large"]
+        command += [] if iterations is None else ["--iterations", str(iterations)]
+        begun = time.perf_counter()
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - begun
+        if status:
+            sys.exit("agm upscale failed")
+    return {
+        "megapixels": megapixels,
+        "iterations": iterations,
+        "seconds": seconds,
+        "gigabytes": used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9,
+    }
+
+
+if __name__ == "__main__":
+    main()
