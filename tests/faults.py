@@ -58,7 +58,7 @@ PRELOADED = (graphs, train)
 
 ROOT = Path(__file__).parents[1]
 RECORD = ROOT / "workflow" / "record.py"
-TIMES = ("seconds", "seconds_until_iteration", "sha256")
+TIMES = ("seconds", "seconds_until_iteration", "seconds_by_schedule", "sha256")
 """What differs in the summaries of two equal runs: times, and the checksum over them."""
 
 Turn = Image.Transpose

@@ -103,7 +103,7 @@ class Source:
         with _one_line(path):
             (_unzip if path.name.lower().endswith(".zip") else _untar)(path, folder)
         above = name.rpartition("/")[0]
-        for inside, file in _walk(folder):
+        for inside, file in _walk(folder, path):
             yield Member(f"{above}/{inside}" if above else inside, file, path, self.scratch)
 
 
@@ -121,14 +121,14 @@ def distinct(members: Iterable[Member], name: Callable[[Member], str]) -> dict[s
     return found
 
 
-def _walk(root: Path) -> Iterator[tuple[str, Path]]:
+def _walk(root: Path, archive: Path | None = None) -> Iterator[tuple[str, Path]]:
     """Every file below `root` and its path there, ordered; linked folders and prepared sets are left out."""
     walk = [(folder, names) for folder, _, names in os.walk(root, onerror=_raise) if PREPARED - set(names)]
     paths = [Path(folder) / name for folder, names in walk for name in names]
     for name, path in sorted((path.relative_to(root).as_posix(), path) for path in paths):
         if not any(part.startswith(".") or part == "__MACOSX" for part in name.split("/")) and path.is_file():
             if not name.isprintable():
-                raise AgmError(f"{root}: the file name {name!r} cannot be printed; rename it")
+                raise AgmError(f"{archive or root}: the file name {name!r} cannot be printed; rename it")
             yield name, path
 
 
@@ -190,7 +190,7 @@ def _one_line(where: Path | Member) -> Iterator[None]:
     damage = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, UnicodeError, OSError)
     try:
         yield
-    except (*damage, ValueError, NotImplementedError, RuntimeError) as error:
+    except (*damage, ValueError, LookupError, NotImplementedError, RuntimeError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             place = tempfile.gettempdir()
             raise AgmError(f"{where}: no space to unpack it in {place}; set TMPDIR to a larger disk") from None
