@@ -133,14 +133,6 @@ def test_metrics_are_what_pandas_reads(run: Run) -> None:
     assert np.isnan(Run.read(run.folder).metrics.critic_loss).all()
 
 
-def test_of_runs_that_are_not_wanted_only_the_configuration_is_read(root: Path, run: Run) -> None:
-    (run.folder / "summary.json").write_text("damaged")
-    (found,) = all_runs(root, lambda config: config.generator.layers != "nnnr")
-    assert found.config == tiny()
-    with pytest.raises(AgmError, match="cannot be read as JSON"):
-        all_runs(root)
-
-
 @pytest.mark.parametrize("name", ["config.json", "summary.json"])
 @pytest.mark.parametrize("content", [None, "", "[]", "{}", "3", '{"id": "another"}', '{"generator": {"layers": "rr"}}'])
 def test_files_that_do_not_belong_together_are_refused(run: Run, name: str, content: str | None) -> None:

@@ -398,7 +398,7 @@ def test_the_recorded_default(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_does_not_fit_a_network(path: Path, tmp_path: Path) -> None:
     with pytest.raises(AgmError, match="network has"):
         AnytimeUpscaler.load(path, schedule="rrrr (2)")
-    with pytest.raises(AgmError, match="choose iteration or shared"):
+    with pytest.raises(AgmError, match="choose iteration, precise or shared"):
         AnytimeUpscaler.load(path, "batch")
     with pytest.raises(AgmError, match=r"unknown statistics 'shard'; did you mean 'shared'\?"):
         AnytimeUpscaler.load(path, "shard")  # type: ignore[arg-type]
