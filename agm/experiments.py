@@ -94,8 +94,8 @@ def plan(experiment: str, profile: Profile, **fields: Any) -> list[RunConfig]:
 
 
 PARAMETERS: dict[str, type] = {
-    **{"profile": str, "recorded": str, "out": str, "folder": str},
-    **{"own": bool, "measure": bool, "size": int, "image": int},
+    **{"profile": str, "recorded": str, "metric": str, "out": str, "folder": str},
+    **{"own": bool, "measure": bool, "image": int},
 }
 """What notebooks take beside configuration fields."""
 TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}

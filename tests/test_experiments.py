@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agm import profiles
-from agm.config import RunConfig
+from agm.config import RunConfig, field_owners
 from agm.errors import AgmError
-from agm.experiments import EXPERIMENTS, overrides, plan, within
+from agm.experiments import EXPERIMENTS, PARAMETERS, overrides, plan, within
+from workflow.run_notebook import parameters_of
 
 QUICK = profiles.load("quick")
 
@@ -107,9 +111,9 @@ def test_overrides_are_the_fields_among_a_namespaces_variables() -> None:
     [("false", False), ("no", False), ("False", False), (False, False), ("true", True), (True, True)],
 )
 def test_text_from_a_command_line_is_what_it_stands_for(given: Any, value: bool) -> None:
-    namespace = {"profile": "quick", "measure": given, "size": "64"}
-    overrides(namespace, ["profile", "measure", "size"])
-    assert (namespace["measure"], namespace["size"]) == (value, 64)
+    namespace = {"profile": "quick", "measure": given, "image": "64"}
+    overrides(namespace, ["profile", "measure", "image"])
+    assert (namespace["measure"], namespace["image"]) == (value, 64)
 
 
 @pytest.mark.parametrize(
@@ -117,13 +121,24 @@ def test_text_from_a_command_line_is_what_it_stands_for(given: Any, value: bool)
     [
         ("measure", "maybe", "True or False"),
         ("own", 1, "True or False"),
-        ("size", "big", "a whole number"),
+        ("image", "big", "a whole number"),
         ("out", 3, "text"),
     ],
 )
 def test_a_parameter_of_another_type_is_refused(name: str, value: Any, says: str) -> None:
     with pytest.raises(AgmError, match=f"{name}={value!r}: expected {says}"):
         overrides({name: value}, [name])
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem
+)
+def test_every_parameter_of_every_notebook_is_checked(path: Path) -> None:
+    """Each is a field of the configuration, or has a type and is named where the notebook calls `overrides`."""
+    source = "\n".join("".join(cell["source"]) for cell in json.loads(path.read_text())["cells"])
+    (call,) = re.findall(r"experiments\.overrides\(globals\(\)(?:, (\[.*?\]))?\)", source)
+    known = json.loads(call) if call else ["profile", "out"]
+    assert parameters_of(path) - field_owners().keys() - {"seeds"} <= set(known) <= PARAMETERS.keys()
 
 
 def test_an_unknown_parameter_of_papermill_is_refused() -> None:

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from agm import analysis
 from agm.config import Statistics
+from agm.errors import unknown
 from agm.figures import style
 from agm.figures.curves import STATISTICS_NAMES
 from agm.profiles import Profile
@@ -67,8 +68,10 @@ def noted(runs: Sequence[Run]) -> Seconds:
 def draw(runs: Sequence[Run], profile: Profile, times: Seconds, metric: str = "mse") -> Figure:
     """Test MSE, or PSNR, of each iteration's image over the time at which it is there, and bicubic.
 
-    A row per model, a column per reading.
+    A row per model, a column per reading. Raises AgmError for another metric.
     """
+    if metric not in LABELS:
+        raise unknown("metric", metric, LABELS)
     models = sorted(analysis.by(runs, "layers").items(), key=lambda item: item[0], reverse=True)
     with style.context():
         fig = style.figure(0.9 + 2.0 * len(models))
