@@ -214,9 +214,9 @@ def best_by_recurrent(runs: Sequence[Run], statistics: Statistics | None = None)
 
 
 def chance_of_worst(*counts: int) -> float:
-    """How probably one of many equal models is worse than the best of each of several groups of so many others.
+    """The probability that a model is worse than the best of each of several groups, if all models are equally good.
 
-    By chance alone: the integral of the product of 1 - v^k over [0, 1].
+    `counts`: how many models each group has. It is the integral of the product of 1 - v^k over [0, 1].
     """
     product = math.prod((1 - Polynomial.basis(count) for count in counts), start=Polynomial([1.0]))
     return float(product.integ()(1))

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from agm.analysis import Numbers
-from agm.errors import AgmError
-from agm.measured import Measured, read, stamp
+from agm.measured import Measured, stamp
 
 NOT_YET = "Not measured yet; `python -m benchmarks.frontier --help` says how."
 
@@ -22,14 +21,6 @@ OURS, SAME_TIME, CASCADE = "ours", "ours-same-time", "cascade"
 
 Timeline = tuple[list[float], list[float]]
 """When each image of a picture is there, in ms, ascending; and its PSNR in dB."""
-
-
-def recorded() -> Measured | None:
-    """What was measured; None as long as nothing is recorded."""
-    try:
-        return read("frontier")
-    except AgmError:
-        return None
 
 
 def anytime(ms: Sequence[float], quality: Sequence[float], nothing: float) -> float:

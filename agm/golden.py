@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from safetensors import safe_open
 
 from agm import files
 from agm.errors import AgmError
@@ -66,14 +65,15 @@ def _write_photographs(folder: Path) -> None:
 
 
 def _digest(trained: Path) -> str:
-    """Of what every code records: weights in half precision, and the shared reading; others differ by code."""
+    """Digest of what every code records: the weights in half precision, and the metrics of the shared reading.
+
+    Which other readings a run records differs from code to code.
+    """
     lines = (trained / "metrics.csv").read_text("utf-8").splitlines()
     digest = hashlib.sha256("\n".join(line for line in lines if ",shared," in line).encode())
-    with safe_open(trained / "generator.safetensors", "np") as weights:
-        for name in sorted(set(weights.keys())):
-            if name.endswith(".precise"):
-                continue
-            digest.update(name.encode() + weights.get_tensor(name).astype(np.float16).tobytes())
+    weights, _ = files.read_tensors(trained / "generator.safetensors")
+    for name in sorted(name for name in weights if not name.endswith(".precise")):
+        digest.update(name.encode() + weights[name].half().numpy().tobytes())
     return digest.hexdigest()
 
 

@@ -29,6 +29,11 @@ def read(name: str, own: bool = False) -> Measured:
     return measured
 
 
+def find(name: str) -> Measured | None:
+    """The recorded measurement, or None if there is none. Raises AgmError if it is damaged."""
+    return read(name) if (results_folder() / "benchmarks" / f"{name}.json").exists() else None
+
+
 def stamp(measured: Measured) -> str:
     """On what it was measured."""
     machine = measured["machine"]

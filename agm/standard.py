@@ -54,13 +54,19 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.groupby("iteration")[["psnr_luma", "psnr", "ssim"]].mean()
 
 
-def _rows(upscaler: AnytimeUpscaler, path: Path) -> Iterator[dict[str, str | int | float]]:
+def read_pair(path: Path) -> tuple[Pixels, Pixels]:
+    """An image cropped to even sides, and its half. Raises AgmError if it is broken or too small."""
     pixels = np.asarray(read_image(path, str(path)))
     height, width = (side // 2 * 2 for side in pixels.shape[:2])
     if min(height, width) < LEAST:
         raise AgmError(f"{path}: {width} x {height} pixels; at least {LEAST} x {LEAST} are needed")
     target = pixels[:height, :width]
-    for streamed in upscaler.stream(Image.fromarray(halved(target))):
+    return target, halved(target)
+
+
+def _rows(upscaler: AnytimeUpscaler, path: Path) -> Iterator[dict[str, str | int | float]]:
+    target, low = read_pair(path)
+    for streamed in upscaler.stream(Image.fromarray(low)):
         image = np.asarray(streamed.image)
         x, y = (torch.from_numpy(array.copy()).permute(2, 0, 1).double() / 255 for array in (image, target))
         found = {

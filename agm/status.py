@@ -5,7 +5,7 @@ Nothing is run and torch is not imported: results carry hashes of what they were
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,8 +57,7 @@ def stale_measurement(found: Mapping[str, Any]) -> str:
     if modules is None:
         return stale_run(found, "paper")
     names = changed_modules(modules)
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"measured before changes in {', '.join(names[:3])}{more}, so times may differ" if names else ""
+    return f"measured before changes in {_few(names)}, so times may differ" if names else ""
 
 
 def note(paths: Iterable[str]) -> dict[str, str]:
@@ -72,8 +71,13 @@ def _stale_inputs(noted: Mapping[str, str] | None) -> str:
     names = [
         name for name, before in noted.items() if not (home() / name).exists() or file_hash(home() / name) != before
     ]
+    return f"{_few(names)} changed since" if names else ""
+
+
+def _few(names: Sequence[str]) -> str:
+    """The first three names, and how many more there are."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{', '.join(names[:3])}{more} changed since" if names else ""
+    return f"{', '.join(names[:3])}{more}"
 
 
 def lines(found: Iterable[State]) -> list[str]:
@@ -86,6 +90,5 @@ def lines(found: Iterable[State]) -> list[str]:
         told.append(f"{kind}: {sum(not state.reason for state in group)} of {len(group)} up to date")
         for reason in dict.fromkeys(state.reason for state in group if state.reason):
             names = [state.name for state in group if state.reason == reason]
-            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-            told.append(f"  {', '.join(names[:3])}{more}: {reason}")
+            told.append(f"  {_few(names)}: {reason}")
     return told

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-from torch import Tensor
+from torch import Tensor, nn
 
 from agm import machine
 from agm.config import RunConfig, TrainingConfig
@@ -65,15 +65,19 @@ class Networks:
         return self.average or self.generator
 
     def follow(self, share: float, steps: int) -> None:
-        """Let the average follow the weights; after few `steps` it keeps less of itself than `share`."""
-        if self.average is None:
-            return
-        keep = min(share, (1 + steps) / (10 + steps))
-        with torch.no_grad():
-            for own, new in zip(self.average.parameters(), self.generator.parameters(), strict=True):
-                own.lerp_(new, 1 - keep)
-            for held, statistic in zip(self.average.buffers(), self.generator.buffers(), strict=True):
-                held.copy_(statistic)
+        """Let the average, if there is one, follow the generator's weights."""
+        if self.average is not None:
+            follow(self.average, self.generator, share, steps)
+
+
+@torch.no_grad()
+def follow(average: nn.Module, network: nn.Module, share: float, steps: int) -> None:
+    """Let a moving average follow a network's weights; after few `steps` it keeps less of itself than `share`."""
+    keep = min(share, (1 + steps) / (10 + steps))
+    for own, new in zip(average.parameters(), network.parameters(), strict=True):
+        own.lerp_(new, 1 - keep)
+    for held, statistic in zip(average.buffers(), network.buffers(), strict=True):
+        held.copy_(statistic)
 
 
 def build(config: RunConfig, execution: Execution, world: World | None = None) -> Networks:

@@ -9,12 +9,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import signal
 import time
 from collections.abc import Container, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -37,6 +35,7 @@ from agm.generator import Generator
 from agm.runs import Run, made_on_these_images
 from agm.schedule import Schedule, candidates, sandwich
 from agm.step import Execution, Networks, build, stepper
+from agm.stopping import Stop
 
 CONFIG, SUMMARY, WEIGHTS, CHECKPOINT = "config.json", "summary.json", "generator.safetensors", "checkpoint.safetensors"
 METRICS_FILE, TEST_FILE = "metrics.csv", "test.safetensors"
@@ -45,37 +44,6 @@ CHECKED = (CONFIG, METRICS_FILE, TEST_FILE, WEIGHTS)
 TIMED_SECONDS = 10.0
 """For so long a run times its iterations after training."""
 logger = logging.getLogger(__name__)
-
-
-class Stop:
-    """Says when to stop: SIGTERM or SIGINT came, or the time budget is spent. Restores the signal handlers on exit.
-
-    Of several processes, all stop as soon as one of them has to; they must all ask equally often.
-    """
-
-    def __init__(self, budget: float, world: World) -> None:
-        self.world = world
-        self.deadline = time.monotonic() + budget
-        self.reason = ""
-
-    def __enter__(self) -> Stop:
-        self._previous = {}
-        for number in (signal.SIGTERM, signal.SIGINT):
-            with contextlib.suppress(ValueError):  # not in the main thread: no signals to catch
-                self._previous[number] = signal.signal(number, self._on_signal)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-
-    def _on_signal(self, number: int, _: FrameType | None) -> None:
-        self.reason = signal.Signals(number).name
-
-    def __bool__(self) -> bool:
-        if not self.reason and time.monotonic() > self.deadline:
-            self.reason = "time budget"
-        return self.world.any(bool(self.reason))
 
 
 def train(config: RunConfig, folder: Path, execution: Execution | None = None) -> str:

@@ -47,18 +47,19 @@ from agm.anytime.times import Times
 from agm.anytime.upscaler import AnytimeUpscaler
 from agm.config import GeneratorConfig, RunConfig
 from agm.data import to_tensor
-from agm.data.images import halved, image_files, read_image
+from agm.data.images import image_files
 from agm.errors import AgmError
+from agm.frontier import OURS, SAME_TIME
 from agm.generator import Generator
 from agm.losses import visual_loss
 from agm.paths import data_folder, home
 from agm.runs import Run
 from agm.schedule import Mask, Schedule
+from agm.step import follow
 from agm.train import batches, learning_rate, set_rate, to_device, trained
 from benchmarks.baselines import RIVALS, Network
 from benchmarks.measure import LIMIT, macs_per_pixel, parameters, quality
 
-OURS, SAME_TIME = "ours", "ours-same-time"
 TRAINED = (*(name for name in RIVALS if name != "bicubic"), SAME_TIME)
 SETS = ("Set5", "Set14")
 WHOLE = 4096
@@ -151,16 +152,10 @@ def learn(network: Network, minutes: float, config: RunConfig, label: str = "") 
             adam.zero_grad()
             visual_loss(torch.stack(list(images)), target, "l1").backward()  # type: ignore[no-untyped-call]
             adam.step()
-            follow(average, network, min(settings.average, (1 + steps) / (10 + steps)))
+            follow(average, network, settings.average, steps)
             steps += 1
             bar.update()
     raise AssertionError
-
-
-@torch.no_grad()
-def follow(average: Network, network: Network, keep: float) -> None:
-    for own, new in zip(average.parameters(), network.parameters(), strict=True):
-        own.lerp_(new, 1 - keep)
 
 
 def weights(name: str, rate: float, minutes: float) -> Path:
@@ -258,9 +253,8 @@ def measure_all(arguments: argparse.Namespace) -> None:
 def inputs(folder: Path) -> Iterator[tuple[str, Tensor]]:
     """Each picture's name, and its half as `agm.standard` makes it, (1, 3, H, W)."""
     for path in image_files(folder):
-        pixels = np.asarray(read_image(path, str(path)))
-        height, width = (side // 2 * 2 for side in pixels.shape[:2])
-        yield path.name, to_tensor(halved(pixels[:height, :width])[None].copy())
+        _, low = standard.read_pair(path)
+        yield path.name, to_tensor(low[None].copy())
 
 
 def _measured(arguments: argparse.Namespace, name: str) -> Path:

@@ -44,7 +44,7 @@ def main() -> None:
         found = durations(models(arguments.width), x, rounds, arguments.limit, clock=time.process_time)
     if arguments.out:
         settings = {key: value for key, value in vars(arguments).items() if key != "out"}
-        about = {"settings": settings, "machine": machine.describe(torch.device("cpu"))}
+        about = {"settings": settings, "machine": machine.describe(torch.device("cpu"), "benchmarks.turns")}
         rows = [dict(zip(NAMES, name.split(), strict=True)) | {"seconds": found[name]} for name in found]
         files.write_json(arguments.out, {**about, "rows": rows})
 

@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the measurements as JSON here")
     arguments = parser.parse_args()
     result: dict[str, Any] = {"settings": {k: v for k, v in vars(arguments).items() if k != "out"}}
-    result |= {"machine": machine.describe(torch.device("cpu")), "rows": []}
+    result |= {"machine": machine.describe(torch.device("cpu"), "benchmarks.upscale"), "rows": []}
     for megapixels in arguments.megapixels:
         row = measure(megapixels, arguments.iterations)
         result["rows"].append(row)

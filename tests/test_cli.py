@@ -34,7 +34,7 @@ TINY = [
 COMMANDS = [
     *((), ("params",), ("train",), ("data",), ("data", "list"), ("data", "verify"), ("data", "prepare")),
     *(("data", "show"), ("runs",), ("evaluate",), ("upscale",), ("profile-machine",), ("export",)),
-    *(("plan",), ("claims",), ("compare",)),
+    *(("plan",), ("claims",), ("compare",), ("status",)),
 ]
 
 

@@ -27,7 +27,7 @@ SMALLER = "use a smaller --tile, or a smaller picture"
 
 @dataclass(frozen=True)
 class How:
-    """What is asked for beside the pictures. `scale` or `width`: of what is written; by default twice the input's."""
+    """The options of `agm upscale`. `scale` or `width` give the result's size; the default is twice the input's."""
 
     deadline: float | None = None
     iterations: int | None = None
@@ -51,7 +51,7 @@ class How:
 
     @property
     def suffix(self) -> str:
-        """What a name that was not given says of the size."""
+        """The ending of a default output name, which tells the size."""
         return f"_w{self.width}" if self.width else f"_x{self.scale or SCALE:g}"
 
     def size(self, image: Image.Image) -> tuple[int, int]:
@@ -66,7 +66,7 @@ class How:
 
 @dataclass(frozen=True)
 class Made:
-    """What became of a picture."""
+    """The result for one picture, and how long it took."""
 
     source: Path
     out: Path
@@ -186,7 +186,7 @@ def _compared(before: Image.Image, after: Image.Image, out: Path) -> tuple[Path,
 
 @dataclass
 class Folder:
-    """What is to be done with a folder: which file becomes which, and what is left out, by reason."""
+    """The work for a folder: `pairs` of input and output files, and the `others`, which are left out, by reason."""
 
     source: Path
     out: Path
@@ -214,7 +214,7 @@ class Folder:
         )
 
     def upscale(self, upscaler: AnytimeUpscaler, how: How) -> bool:
-        """Whether all went well; prints a line for each picture, and what became of the rest."""
+        """Upscale all pictures, and print a line for each and for what was left out; returns whether all went well."""
         upscaler.check(how.deadline, how.iterations)  # a wrong option is no picture's fault
         there = set() if how.force else {target for _, target in self.pairs if os.path.lexists(target)}
         waiting = [pair for pair in self.pairs if pair[1] not in there]

@@ -58,7 +58,7 @@ def _command() -> list[str] | None:
 
 
 def _folders() -> list[Path]:
-    """Where to keep it, made if possible; the second one is there also without a home that can be written."""
+    """The folders for compiled code, best first, made if possible. The second one needs no home folder."""
     folders = [Path(tempfile.gettempdir()) / f"agm-{os.geteuid()}"]
     with contextlib.suppress(RuntimeError):  # there is no home
         folders.insert(0, Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agm")
@@ -69,7 +69,7 @@ def _folders() -> list[Path]:
 
 
 def _is_ours_alone(folder: Path) -> bool:
-    """Whether nobody else, but for root, can put anything there, or another folder in its place."""
+    """Whether only this user and root can write to the folder or replace it."""
     try:
         whole = folder.resolve()
         own = whole.is_dir() and _is_private(whole) and os.access(whole, os.W_OK)
@@ -87,7 +87,7 @@ def _is_private(path: Path, above: bool = False) -> bool:
 
 
 def _load(path: Path) -> ctypes.CDLL | None:
-    """What is kept, if it is ours and whole: a file that was cut would end the process."""
+    """Load a stored library if it is ours and its checksum is right: a cut file would end the process."""
     with contextlib.suppress(OSError):
         if _is_private(path):
             content = path.read_bytes()

@@ -26,7 +26,7 @@ from agm.winograd import Scratch
 
 @dataclass
 class Progress:
-    """Where one batch of images stands: what stays the same, what B sees next, and the states of the layers."""
+    """Inference state between iterations: the context, the input of B, and the states of the layers."""
 
     context: Context
     previous: Tensor  # the last image, (N, 3, 2H, 2W), or the features that it was made from, (N, width, H, W)
@@ -137,7 +137,7 @@ class Engine:
         return progress.share[1]
 
     def _blank(self, progress: Progress) -> Tensor:
-        """What B gives at the first iteration, from zeros: the same at every pixel, (1, 1, 1, width)."""
+        """The output of B for an input of zeros: one pixel, (1, 1, 1, width), since all are equal."""
         if self._blank_pixel is None:
             zeros = progress.previous.new_zeros(1, progress.previous.shape[1], 2, 2)
             self._blank_pixel = self.b(zeros, 0)[:, :1, :1]

@@ -178,9 +178,7 @@ class AnytimeUpscaler:
         if any(self.times.missing(schedule) for schedule in self.schedules):
             self.times.add(self.measure(sizes, 10, 0.5))
         else:
-            measure(
-                self.stepper, self.schedule, WARM_UP[self.config.base][:1], 0, 0, self.device
-            )  # the first convolutions take longer
+            measure(self.stepper, self.schedule, sizes[:1], 0, 0, self.device)  # the first convolutions take longer
 
         if self.faithful:
             sample = Pixels.of(np.tile(np.arange(256, dtype=np.uint8), (256, 1)))

@@ -26,8 +26,8 @@ from support.official import cars
 from support.runs import tiny
 
 QUIET = Execution(device="cpu", progress=False)
-KINDS = (*CHECKED, SUMMARY, CHECKPOINT, prepared.IMAGES, prepared.MANIFEST, prepared.CARD, exports.CHAIN)
-KINDS += (exports.WEIGHTS, "start.onnx", "step_xxxx.onnx")
+EXPORTED = (exports.CHAIN, exports.WEIGHTS, "a.onnx", "layer1.onnx")
+KINDS = (*CHECKED, SUMMARY, CHECKPOINT, prepared.IMAGES, prepared.MANIFEST, prepared.CARD, *EXPORTED)
 """What is damaged."""
 
 Reader = Callable[[], bytes]
@@ -76,8 +76,7 @@ def make(folder: Path) -> dict[str, tuple[Path, Path, Reader]]:
     names = (prepared.IMAGES, prepared.MANIFEST, prepared.CARD)
     result |= {name: (a / name, b / name, lambda: _read_prepared(a)) for name in names}
     c, d = (_exported(folder, statistics) for statistics in ("iteration", "shared"))
-    names = (exports.CHAIN, exports.WEIGHTS, "start.onnx", "step_xxxx.onnx")
-    return result | {name: (c / name, d / name, lambda: _read_export(c)) for name in names}
+    return result | {name: (c / name, d / name, lambda: _read_export(c)) for name in EXPORTED}
 
 
 def _run(folder: Path, config: RunConfig) -> Path:
