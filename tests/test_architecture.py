@@ -41,7 +41,7 @@ CORE = {
         "agm.metrics",
         "agm.paths",
     ),
-    *("agm.profiles", "agm.runs", "agm.schedule", "agm.step", "agm.train"),
+    *("agm.profiles", "agm.runs", "agm.schedule", "agm.step", "agm.stopping", "agm.train"),
     *(name for name in MODULES if name.startswith("agm.data") and not name.startswith("agm.data.official")),
 }
 """What a machine needs that only trains, evaluates and records."""
