@@ -233,6 +233,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("content", ["{}", "[]", '{"status": "fini'])
 def test_a_damaged_summary_is_said(tmp_path: Path, content: str) -> None:
+    files.write_json(tmp_path / "config.json", tiny().to_dict())
     (tmp_path / "summary.json").write_text(content)
     with pytest.raises(AgmError, match=r"summary\.json"):
         train(tiny(), tmp_path, QUIET)
