@@ -10,7 +10,7 @@ from agm.errors import AgmError
 from agm.schedule import Schedule
 
 if TYPE_CHECKING:
-    from agm.generator import Generator
+    from agm.networks.generator import Generator
     from agm.runs import load
 
 __version__ = "0.1.0"
@@ -25,7 +25,7 @@ __all__ = [
     "load",
 ]
 
-_LAZY = {"Generator": "agm.generator", "load": "agm.runs"}
+_LAZY = {"Generator": "agm.networks.generator", "load": "agm.runs"}
 
 
 def __getattr__(name: str) -> Any:

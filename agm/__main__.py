@@ -1,6 +1,6 @@
 """`python -m agm` is `agm`, for launchers that start Python modules, such as torchrun."""
 
-from agm.cli import app
+from study.cli.study import app
 
 if __name__ == "__main__":
     app()

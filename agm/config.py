@@ -39,14 +39,14 @@ ORL_CONFIGURATIONS: tuple[str, ...] = tuple("".join(letters) for letters in iter
 class GeneratorConfig:
     """The recurrent generator of Fig. 1.
 
-    `base`: the paper's network, or the light one (`agm.light`), whose inner layers all work on the small image and
+    `base`: the paper's network, or the light one (`agm.networks.light`), whose inner layers all work on the small image and
     which corrects bicubic upsampling.
     `layers`: one letter per inner layer from the bottom, r (ConvLSTM) or n (plain convolution).
     `width`: channels of A and B; the inner layers have twice as many. 64 gives the counts of Table I.
     `iterations`: T, the length of a full run.
     `statistics`: which batch-norm statistics evaluation uses: one running pair for all iterations (shared), one
     pair per iteration, those of the batch at hand, or averages per iteration over training images, made after training
-    (precise, see `agm.calibrate`). Training is the same for all four.
+    (precise, see `agm.training.calibrate`). Training is the same for all four.
     `feedback`: what an iteration sees of the one before it: its image, which is black (zeros) or bicubic upsampling
     before iteration 1, or, with the light base, the features that its image was made from. There zeros means features,
     since these begin as zeros.

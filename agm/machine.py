@@ -13,9 +13,8 @@ from typing import Any
 
 import torch
 
-from agm.code import code_hash, timed
+from agm.code_version import ROOT, code_hash, timed
 from agm.errors import AgmError
-from agm.trees import ROOT
 
 CPUINFO = Path("/proc/cpuinfo")
 

@@ -18,8 +18,8 @@ from agm.errors import AgmError
 from agm.paths import results_folder, runs_folder
 
 if TYPE_CHECKING:
-    from agm.generator import Generator
-    from agm.step import Execution
+    from agm.networks.generator import Generator
+    from agm.training.step import Execution
 
 
 RECORD = np.dtype(
@@ -191,7 +191,7 @@ def load_trained(path: str | Path) -> tuple[Generator, RunConfig]:
     """`load`, and the configuration of the run that trained it."""
     import torch  # takes seconds; reading results should not
 
-    from agm.generator import Generator
+    from agm.networks.generator import Generator
 
     tensors, meta = files.read_tensors(Path(path))
     if meta.get("kind") != "generator":
@@ -228,8 +228,8 @@ def ensure(configs: Sequence[RunConfig], root: Path | None = None, execution: Ex
         if run is None:
             from dataclasses import replace
 
-            from agm.step import Execution
-            from agm.train import train
+            from agm.training.step import Execution
+            from agm.training.loop import train
 
             label = f"run {number} of {len(configs)}: {config.generator.layers} on {config.data.dataset}"
             how = replace(execution or Execution(), label=label)

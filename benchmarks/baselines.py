@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from agm.generator import SCALE, bicubic
+from agm.networks.generator import SCALE, bicubic
 
 SLOPE = 0.2
 """Where the slopes of SRFBN's PReLU start."""

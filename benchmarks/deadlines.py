@@ -24,8 +24,9 @@ import torch
 from skimage import data as photographs
 from tqdm import tqdm
 
-from agm import files, machine, measured
-from agm.anytime import model
+from agm import files, machine
+from study import measured
+from agm.anytime import weights_files
 from agm.anytime.upscaler import AnytimeUpscaler
 
 
@@ -41,7 +42,7 @@ def main() -> None:
     arguments = parser.parse_args()
     upscaler = AnytimeUpscaler.load(arguments.model, schedule=arguments.schedule)
     result: dict[str, Any] = {"settings": {k: v for k, v in vars(arguments).items() if k != "out"}}
-    result["settings"]["model"] = model.weights(arguments.model).parent.name
+    result["settings"]["model"] = weights_files.weights(arguments.model).parent.name
     result["machine"] = machine.describe(torch.device("cpu"), "benchmarks.deadlines")
     for condition, burners in (("idle", 0), ("busy", os.cpu_count() or 1)):
         with busy(burners):

@@ -10,7 +10,7 @@ takes the place of epochs; and the learning rate is the best of three, by the va
 `--sweep-minutes` each. `ours` is the recorded default network, which had longer; `ours-same-time` is the same network
 trained from scratch as the others are. One seed.
 
-Quality is `agm.standard`'s: PSNR of the luma, dB. Times are of Set5's own pictures, so that quality and time are of the
+Quality is `agm.anytime.standard_sets`'s: PSNR of the luma, dB. Times are of Set5's own pictures, so that quality and time are of the
 same ones: plain torch in 32 bits, batch 1, networks in turns. Ours sees its image continued as in a mirror, as in `agm
 upscale`; the others see zeros outside, as published.
 
@@ -40,23 +40,25 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from agm import data, evaluate, files, machine, standard
-from agm.anytime import model
-from agm.anytime.plain import iterate
-from agm.anytime.times import Times
+from agm import data, files, machine
+from agm.training import evaluate
+from agm.anytime import standard_sets
+from agm.anytime import weights_files
+from agm.anytime.stepper import iterate
+from agm.anytime.latency import Times
 from agm.anytime.upscaler import AnytimeUpscaler
 from agm.config import GeneratorConfig, RunConfig
 from agm.data import to_tensor
 from agm.data.images import image_files
 from agm.errors import AgmError
-from agm.frontier import OURS, SAME_TIME
-from agm.generator import Generator
-from agm.losses import visual_loss
+from study.frontier import OURS, SAME_TIME
+from agm.networks.generator import Generator
+from agm.training.losses import visual_loss
 from agm.paths import data_folder, home
 from agm.runs import Run
 from agm.schedule import Mask, Schedule
-from agm.step import follow
-from agm.train import batches, learning_rate, set_rate, to_device, trained
+from agm.training.step import follow
+from agm.training.loop import batches, learning_rate, set_rate, to_device, trained
 from benchmarks.baselines import RIVALS, Network
 from benchmarks.measure import LIMIT, macs_per_pixel, parameters, quality
 
@@ -183,7 +185,7 @@ def _run(folder: Path) -> Run:
 
 def recorded(arguments: argparse.Namespace) -> Run:
     """The run of our default network."""
-    return _run(model.weights(arguments.model).parent)
+    return _run(weights_files.weights(arguments.model).parent)
 
 
 # Measuring
@@ -235,7 +237,7 @@ def measure_all(arguments: argparse.Namespace) -> None:
     for name, one in upscalers.items():
         for folder in SETS:
             if not (path := _measured(arguments, f"{name}-{folder}")).exists():
-                rows = standard.measure(one, arguments.sets / folder)
+                rows = standard_sets.measure(one, arguments.sets / folder)
                 found = rows[rows.iteration > 0].groupby("image", sort=False).psnr_luma.apply(list)
                 files.write_json(path, found.to_dict())
     torch.set_num_threads(arguments.threads)
@@ -251,9 +253,9 @@ def measure_all(arguments: argparse.Namespace) -> None:
 
 
 def inputs(folder: Path) -> Iterator[tuple[str, Tensor]]:
-    """Each picture's name, and its half as `agm.standard` makes it, (1, 3, H, W)."""
+    """Each picture's name, and its half as `agm.anytime.standard_sets` makes it, (1, 3, H, W)."""
     for path in image_files(folder):
-        _, low = standard.read_pair(path)
+        _, low = standard_sets.read_pair(path)
         yield path.name, to_tensor(low[None].copy())
 
 

@@ -23,12 +23,12 @@ from typing import Any
 import torch
 
 from agm import files, machine
-from agm.anytime.engine import Engine
-from agm.anytime.plain import Plain, iterate
+from agm.anytime.engine.engine import Engine
+from agm.anytime.stepper import Plain, iterate
 from agm.config import GeneratorConfig
-from agm.evaluate import Iterate
-from agm.experiments import TABLE_1
-from agm.generator import Generator
+from agm.training.evaluate import Iterate
+from study.experiments import TABLE_1
+from agm.networks.generator import Generator
 from agm.metrics import psnr
 from agm.schedule import Schedule
 from benchmarks.measure import take_turns

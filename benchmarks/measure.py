@@ -8,9 +8,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from agm import evaluate
+from agm.training import evaluate
 from agm.data import Part
-from agm.evaluate import Iterate
+from agm.training.evaluate import Iterate
 
 LIMIT = 120.0
 """Seconds for the timing of one size: no further round begins after them."""
@@ -24,7 +24,7 @@ def quality(iterate: Iterate, part: Part) -> dict[str, list[float]]:
 
 @torch.inference_mode()
 def take_turns(models: Mapping[str, Iterate], size: int, rounds: int) -> tuple[dict[str, list[float]], int]:
-    """`agm.evaluate.take_turns` for one input of size x size, with a progress bar, five rounds at least."""
+    """`agm.training.evaluate.take_turns` for one input of size x size, with a progress bar, five rounds at least."""
     bar = tqdm(range(rounds + 1), desc=f"{size} x {size}", unit="round", disable=None)
     return evaluate.take_turns(models, torch.rand(1, 3, size, size), bar, LIMIT, least=5)
 

@@ -24,13 +24,13 @@ import torch
 from torch import Tensor
 
 from agm import files, machine, metrics, runs
-from agm.anytime import model as models
-from agm.anytime.engine import Engine
-from agm.anytime.export import OnnxStepper, export
-from agm.anytime.plain import Plain, Progress, Stepper, iterate
+from agm.anytime import weights_files as models
+from agm.anytime.engine.engine import Engine
+from agm.anytime.onnx.export import OnnxStepper, export
+from agm.anytime.stepper import Plain, Progress, Stepper, iterate
 from agm.config import ORL_CONFIGURATIONS, GeneratorConfig
 from agm.errors import AgmError
-from agm.generator import Generator
+from agm.networks.generator import Generator
 from agm.schedule import Schedule
 from benchmarks.measure import take_turns
 

@@ -26,10 +26,11 @@ import pandas as pd
 import torch
 import yaml
 
-from agm import files, machine, profiles
+from agm import files, machine
+from study import profiles
 from agm.config import ORL_CONFIGURATIONS, STATISTICS, RunConfig
-from agm.profiles import FOLDER, ROLES
-from agm.step import Execution, build, stepper
+from study.profiles import FOLDER, ROLES
+from agm.training.step import Execution, build, stepper
 
 ROOT = Path(__file__).parents[1]
 BASE = {"width": 16, "image_size": 32, "batch_size": 4, "iterations": 4}

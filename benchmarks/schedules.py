@@ -17,16 +17,17 @@ from typing import Any
 
 import torch
 
-from agm import data, files, machine, profiles
-from agm.calibrate import precise
+from agm import data, files, machine
+from study import profiles
+from agm.training.calibrate import precise
 from agm.config import RunConfig, Statistics
-from agm.evaluate import METRICS, evaluate
-from agm.generator import Generator
+from agm.training.evaluate import METRICS, evaluate
+from agm.networks.generator import Generator
 from agm.paths import runs_folder
 from agm.runs import Run, ensure, find
 from agm.schedule import Schedule, candidates
-from agm.step import Execution, build, train_step
-from agm.train import trained
+from agm.training.step import Execution, build, train_step
+from agm.training.loop import trained
 
 TRAININGS: tuple[dict[str, Any], ...] = (
     {"sampling": "any"},

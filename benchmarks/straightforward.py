@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from agm.config import Statistics
-from agm.generator import SCALE, Context, Generator
-from agm.layers import ConvLSTM, State
+from agm.networks.generator import SCALE, Context, Generator
+from agm.networks.layers import ConvLSTM, State
 from agm.schedule import Schedule
 
 

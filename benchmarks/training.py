@@ -1,6 +1,6 @@
 """Training speed per ORL configuration: images per second, share of the machine's measured ceiling, peak memory.
 
-The step is the library's own (`agm.step.train_step`). Variants take turns; figures are medians.
+The step is the library's own (`agm.training.step.train_step`). Variants take turns; figures are medians.
     python -m benchmarks.training --width 64 --precision bf16 --out training.json
 """
 
@@ -18,10 +18,10 @@ import torch
 
 from agm import files, machine
 from agm.config import DataConfig, GeneratorConfig, RunConfig, TrainingConfig
-from agm.counting import macs_per_iteration
-from agm.experiments import TABLE_1
+from agm.networks.complexity import macs_per_iteration
+from study.experiments import TABLE_1
 from agm.schedule import Schedule
-from agm.step import Execution, GraphedStep, Networks, Update, build, stepper, train_step
+from agm.training.step import Execution, GraphedStep, Networks, Update, build, stepper, train_step
 from benchmarks.straightforward import Straightforward
 
 VARIANTS = ("straightforward", "eager", "library")

@@ -19,12 +19,12 @@ import torch
 from tqdm import tqdm
 
 from agm import files, machine
-from agm.anytime.engine import Engine
-from agm.anytime.plain import iterate
+from agm.anytime.engine.engine import Engine
+from agm.anytime.stepper import iterate
 from agm.config import GeneratorConfig
-from agm.evaluate import Iterate, durations
-from agm.experiments import TABLE_1
-from agm.generator import Generator
+from agm.training.evaluate import Iterate, durations
+from study.experiments import TABLE_1
+from agm.networks.generator import Generator
 from agm.schedule import NAMED, Schedule
 from benchmarks.straightforward import images, straightforward
 

@@ -46,12 +46,13 @@ from support.pictures import BAD_TAGS, TRANSPARENT, exif
 from tqdm import tqdm
 
 from agm import files, machine
-from agm.anytime import graphs, pictures
-from agm.anytime.export import read
+from agm.anytime.onnx import graphs
+from agm.anytime import image_files
+from agm.anytime.onnx.export import read
 from agm.anytime.pixels import Pixels
-from agm.cli import app
+from study.cli.study import app
 from agm.errors import AgmError
-from agm.train import SUMMARY, train
+from agm.training.loop import SUMMARY, train
 
 PRELOADED = (graphs, train)
 """Imported once, not in each child, which only forks."""
@@ -85,7 +86,7 @@ def kinds(inputs: Path) -> dict[str, Kind]:
     older = weights(inputs / "older.safetensors", schedule="xxxx (3)")
     source = pack(cars(inputs / "source", 48, 48), inputs / "source.tgz")
     pictures = inputs / "pictures"
-    pictures.mkdir()
+    image_files.mkdir()
     for i, pixels in enumerate(made_up(70, 16)):
         Image.fromarray(pixels).save(pictures / f"{i:02d}.png")
     settings = ("--set", "epochs=8", "--set", "train_images=48", "--set", "iterations=4", "--schedule", "xxxx (4)")
@@ -271,7 +272,7 @@ def turned() -> dict[str, int]:
     seen: Counter[str] = Counter()
     for orientation, method in STORED.items():
         stored = upright if method is None else upright.transpose(method)
-        for kind, tag, wanted in itertools.product(("PNG", "JPEG", "WEBP"), BAD_TAGS.values(), pictures.FORMATS):
+        for kind, tag, wanted in itertools.product(("PNG", "JPEG", "WEBP"), BAD_TAGS.values(), image_files.FORMATS):
             buffer = io.BytesIO()
             stored.save(buffer, kind, exif=exif(orientation, tag))
             made = written(buffer.getvalue(), wanted)
@@ -294,10 +295,10 @@ def written(content: bytes, ending: str) -> Image.Image:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "in"
         source.write_bytes(content)
-        picture = pictures.read(source)
+        picture = image_files.read(source)
         pixels = Pixels.of(picture.image)
         large: Any = pixels.restore(pixels.bicubic())
-        return Image.open(io.BytesIO(pictures.encode(Path(f"out{ending}"), large, picture)))
+        return Image.open(io.BytesIO(image_files.encode(Path(f"out{ending}"), large, picture)))
 
 
 def all_kills(folder: Path, counts: dict[str, Any], moments: random.Random) -> dict[str, Any]:

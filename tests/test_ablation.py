@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from agm import ablation
-from agm.figures import ablation as figures
-from agm.figures import style
+from study import ablation
+from study.figures import ablation as figures
+from study.figures import style
 from agm.schedule import NAMED, Schedule
 
 MACHINE = {"device": "Some processor", "threads": 2, "versions": {"torch": "2.0"}, "code": "abc"}

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.made_up import BICUBIC, make
 
-from agm import analysis, facts, findings, profiles, tables
-from agm.analysis import spikiness
+from study import aggregate, facts, findings, profiles, tables
+from study.aggregate import spikiness
 from agm.errors import AgmError
-from agm.experiments import TABLE_1, plan
+from study.experiments import TABLE_1, plan
 
 SMOKE = profiles.load("smoke")
 
@@ -40,43 +40,43 @@ def test_spikiness_by_hand() -> None:
 
 def test_kendall_by_hand() -> None:
     mse = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "b": [1.0, 2.0, 4.0, 3.0], "c": [4.0, 3.0, 2.0, 1.0]})
-    tau = analysis.kendall(mse).set_index(["first", "second"]).tau
+    tau = aggregate.kendall(mse).set_index(["first", "second"]).tau
     assert tau["a", "b"] == pytest.approx(4 / 6)  # one of six pairs is the other way round
     assert tau["a", "c"] == pytest.approx(-1)
-    assert analysis.kendall(mse[["a", "b"]].replace(4.0, np.nan)).tau.isna().all()
-    assert analysis.kendall(mse[["a"]]).empty
+    assert aggregate.kendall(mse[["a", "b"]].replace(4.0, np.nan)).tau.isna().all()
+    assert aggregate.kendall(mse[["a"]]).empty
 
 
 def test_seeds_are_averaged_and_groups_found(home: Path) -> None:
     runs = make(home, plan("fig6", SMOKE, seeds=[0, 1]), lambda config: 0.1 + config.seed)
-    assert [len(group) for group in analysis.by(runs, "layers").values()] == [4, 4, 4, 4]
-    picked = analysis.select(runs, layers="nnnr", fraction=0.25, schedule="NOAEL")
+    assert [len(group) for group in aggregate.by(runs, "layers").values()] == [4, 4, 4, 4]
+    picked = aggregate.select(runs, layers="nnnr", fraction=0.25, schedule="NOAEL")
     assert [run.config.seed for run in picked] == [0, 1]
-    assert analysis.score(picked) == pytest.approx(0.6 * 1.5)  # seeds 0.1 and 1.1; iterations from 2 to 1
-    assert analysis.last(picked) == pytest.approx(0.6 * 1.5)
-    assert analysis.curves(picked).shape == (SMOKE.base.training.epochs, 2)
+    assert aggregate.score(picked) == pytest.approx(0.6 * 1.5)  # seeds 0.1 and 1.1; iterations from 2 to 1
+    assert aggregate.last(picked) == pytest.approx(0.6 * 1.5)
+    assert aggregate.curves(picked).shape == (SMOKE.base.training.epochs, 2)
     with pytest.raises(AgmError, match="unknown configuration field 'layer'"):
-        analysis.by(runs, "layer")
+        aggregate.by(runs, "layer")
 
 
 def test_a_run_that_diverged_has_no_score_and_is_never_the_best(home: Path) -> None:
     first, *others = plan("table1", SMOKE)
     runs = make(home, [first], status="diverged") + make(home, others)
-    assert math.isnan(analysis.score(runs[:1]))
+    assert math.isnan(aggregate.score(runs[:1]))
     numbers = findings.curve_numbers(runs)
     assert math.isnan(numbers["nnnr_validation_mse"])
     assert (numbers["best"], numbers["worst"]) == ("nnrr", "rrrr")
-    assert analysis.describe(runs, SMOKE)["diverged"] == 1
-    assert analysis.extremes({"nnnr": math.nan}) == ("none", "none")
+    assert aggregate.describe(runs, SMOKE)["diverged"] == 1
+    assert aggregate.extremes({"nnnr": math.nan}) == ("none", "none")
 
 
 def test_the_stamp_says_what_the_numbers_were_made_with(home: Path) -> None:
     runs = make(home, plan("fig7", SMOKE))
-    stamp = analysis.describe(runs, SMOKE)["stamp"]
+    stamp = aggregate.describe(runs, SMOKE)["stamp"]
     data = "photographs standing in for CARDATA, closeups for FACEDATA, instruments for GEODATA"
     assert stamp == f"profile smoke · {data} · width 2 · 16 px · 2 epochs · seed 0 · a machine"
     with pytest.raises(AgmError, match="no runs"):
-        analysis.describe([], SMOKE)
+        aggregate.describe([], SMOKE)
 
 
 def test_real_data_sets_bear_the_papers_name_unless_they_are_substitutes(home: Path) -> None:
@@ -85,19 +85,19 @@ def test_real_data_sets_bear_the_papers_name_unless_they_are_substitutes(home: P
     cars = make(home, plan("table1", paper), data={"fingerprint": "0", "stand_in": "", "images": images})
     lfw = {"fingerprint": "1", "stand_in": "Labeled Faces in the Wild", "images": images}
     faces = make(home, plan("fig5", paper, dataset="faces"), data=lfw)
-    text = analysis.data_text([*cars, *faces], paper)
+    text = aggregate.data_text([*cars, *faces], paper)
     assert text == "CARDATA, Labeled Faces in the Wild standing in for FACEDATA"
 
 
 def test_recorded_runs_say_so_and_stand_beside_those_made_here(home: Path) -> None:
     quick = profiles.load("quick")
     recorded = make(home / "results" / "quick", plan("table1", quick), lambda config: 0.02)
-    assert "recorded, a machine" in analysis.describe(recorded, quick)["stamp"]
+    assert "recorded, a machine" in aggregate.describe(recorded, quick)["stamp"]
     here = make(home / "build" / "runs", plan("table1", SMOKE), lambda config: 0.04)
     table = tables.table_1(here, SMOKE)
     assert table["MSE (quick, recorded, shared)"].tolist() == pytest.approx([0.03] * 4 + [BICUBIC["mse"]])
     assert table["MSE (smoke, shared)"].tolist() == pytest.approx([0.06] * 4 + [BICUBIC["mse"]])
-    precise = analysis.both(here)[0]
+    precise = aggregate.both(here)[0]
     assert table[f"MSE, summed (smoke, {precise})"].tolist() == pytest.approx([0.18] * 4 + [3 * BICUBIC["mse"]])
     assert table["MSE (paper)"].tolist()[:4] == [0.0068, 0.0070, 0.0069, 0.0075]
     assert table["parameters"].tolist()[:4] == table["parameters (paper)"].tolist()[:4]
@@ -140,13 +140,13 @@ def test_numbers_of_the_figures(home: Path) -> None:
         "rrnr",
         4,
     ]
-    assert fig7["geo_reading"] == analysis.both(runs)[0]
+    assert fig7["geo_reading"] == aggregate.both(runs)[0]
     diverged = make(home / "d", [c for c in plan("fig7", SMOKE) if c.generator.layers == "rrrr"], status="diverged")
     others = [run for run in runs if run.config.generator.layers != "rrrr"]
     assert math.isnan(
         findings.by_role_numbers([*others, *diverged], SMOKE, findings.fig7_numbers)["geo_precise_rrrr_rank"]
     )
-    geo = analysis.select(runs, dataset="instruments")
+    geo = aggregate.select(runs, dataset="instruments")
     places = findings.ranking_numbers(geo)
     assert places["shared_last_r_mse"] == pytest.approx(np.median([run.test().mean() for run in geo]))
     assert (places["models"], places["shared_best"], places["rrrr_shared_rank"]) == (4, "nnnr", 4)
@@ -154,17 +154,17 @@ def test_numbers_of_the_figures(home: Path) -> None:
     assert statistics["shared_n_validation_mse"] == pytest.approx(
         1.5 * 0.01 * 2.5
     )  # 0 to 3 recurrent layers: median 1.5
-    twins = tables.twins_table(analysis.select(runs, dataset="photographs"))
+    twins = tables.twins_table(aggregate.select(runs, dataset="photographs"))
     assert list(twins.index[:2]) == ["rrrr", "rrrn"]
     assert len(twins) == 17
 
 
 def test_the_worst_of_four_by_chance() -> None:
     """One of two, and one of three; rrrr against the best of 4, 6 and 4 by hand."""
-    assert analysis.chance_of_worst(1) == pytest.approx(1 / 2)
-    assert analysis.chance_of_worst(1, 1) == pytest.approx(1 / 3)
+    assert aggregate.chance_of_worst(1) == pytest.approx(1 / 2)
+    assert aggregate.chance_of_worst(1, 1) == pytest.approx(1 / 3)
     by_hand = 1 - 2 / 5 + 1 / 9 - 1 / 7 + 2 / 11 - 1 / 15
-    assert analysis.chance_of_worst(4, 6, 4) == pytest.approx(by_hand)
+    assert aggregate.chance_of_worst(4, 6, 4) == pytest.approx(by_hand)
 
 
 def test_how_far_seeds_lie_apart(home: Path) -> None:

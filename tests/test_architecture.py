@@ -19,29 +19,28 @@ MODULES = {
 CORE = {
     *(
         "agm",
-        "agm.calibrate",
-        "agm.checkpoint",
-        "agm.code",
-        "agm.trees",
+        "agm.training.calibrate",
+        "agm.training.checkpoint",
+        "agm.code_version",
         "agm.config",
-        "agm.counting",
-        "agm.critic",
-        "agm.distributed",
+        "agm.networks.complexity",
+        "agm.networks.critic",
+        "agm.training.parallel",
         "agm.errors",
-        "agm.evaluate",
+        "agm.training.evaluate",
         "agm.files",
     ),
     *(
-        "agm.experiments",
-        "agm.generator",
-        "agm.layers",
-        "agm.light",
-        "agm.losses",
+        "study.experiments",
+        "agm.networks.generator",
+        "agm.networks.layers",
+        "agm.networks.light",
+        "agm.training.losses",
         "agm.machine",
         "agm.metrics",
         "agm.paths",
     ),
-    *("agm.profiles", "agm.runs", "agm.schedule", "agm.step", "agm.stopping", "agm.train"),
+    *("study.profiles", "agm.runs", "agm.schedule", "agm.training.step", "agm.training.stopping", "agm.training.loop"),
     *(name for name in MODULES if name.startswith("agm.data") and not name.startswith("agm.data.official")),
 }
 """What a machine needs that only trains, evaluates and records."""
@@ -63,14 +62,14 @@ LIGHT = (
     "agm",
     "agm.config",
     "agm.schedule",
-    "agm.profiles",
-    "agm.experiments",
+    "study.profiles",
+    "study.experiments",
     "agm.errors",
     "agm.paths",
-    "agm.code",
-    "agm.cost",
-    "agm.status",
-    "agm.cli",
+    "agm.code_version",
+    "study.cost",
+    "study.status",
+    "study.cli.study",
 )
 FORBIDDEN = {
     *("notebooks", "workflow", "book", "benchmarks", "tests", "snakemake", "papermill", "nbformat", "nbclient"),
@@ -107,8 +106,8 @@ def test_the_reader_of_imports_sees_imports(tmp_path: Path) -> None:
         "import a.b\nfrom agm import train\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import hidden\n"
     )
     (tmp_path / "m.py").write_text(source + "def f():\n    import late\n")
-    assert list(imports(tmp_path / "m.py")) == ["a.b", "agm.train", "typing", "late"]
-    assert list(imports(tmp_path / "m.py", inside_functions=False)) == ["a.b", "agm.train", "typing"]
+    assert list(imports(tmp_path / "m.py")) == ["a.b", "agm.training.loop", "typing", "late"]
+    assert list(imports(tmp_path / "m.py", inside_functions=False)) == ["a.b", "agm.training.loop", "typing"]
 
 
 def test_the_core_is_there() -> None:
@@ -155,10 +154,10 @@ def test_listing_runs_does_not_import_torch() -> None:
     assert done.stdout == "True False\n"
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("agm.claims")])
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("study.claims")])
 def test_claims_are_judged_from_finished_runs_alone(module: str) -> None:
     for name in imports(MODULES[module]):
-        assert not name.startswith(("agm.figures", "agm.train", "agm.step", "agm.data", "agm.anytime", "agm.cli"))
+        assert not name.startswith(("study.figures", "agm.training.loop", "agm.training.step", "agm.data", "agm.anytime", "study.cli.study"))
         assert top(name) not in {"matplotlib", "seaborn", "typer"}
 
 
@@ -177,7 +176,7 @@ def test_no_imports_in_a_circle() -> None:
         walk(module, ())
 
 
-@pytest.mark.parametrize("module", ["agm.layers", "agm.generator", "agm.critic", "agm.losses", "agm.metrics"])
+@pytest.mark.parametrize("module", ["agm.networks.layers", "agm.networks.generator", "agm.networks.critic", "agm.training.losses", "agm.metrics"])
 def test_no_device_moves_in_the_networks(module: str) -> None:
     for node in ast.walk(ast.parse(MODULES[module].read_text())):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):

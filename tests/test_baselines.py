@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from agm.generator import bicubic
+from agm.networks.generator import bicubic
 from benchmarks.baselines import ESPCN, FSRCNN, IMDN, RIVALS, SPAN, SRFBN, Distillation, Expanded, Feedback
 from benchmarks.measure import macs_per_pixel
 

@@ -15,16 +15,16 @@ from support import claims as made
 from support.checkout import ROOT
 from support.claims import EPOCHS, SEEDS, Facts, World, as_the_paper_says, by_chance, evidence, the_other_way_round
 
-from agm import analysis, profiles
-from agm.claims import tables
-from agm.claims.evidence import MEASURES, TIMES, Evidence, Group, Quantity, Stack, epochs_until
-from agm.claims.ledger import CLAIMS, SECTIONS
-from agm.claims.predicates import Agreement, Contrast, Counted, Measured, Part, Range, Sooner, Spread, placements
-from agm.claims.verdicts import VERDICTS, Claim, Finding, evaluate, gather, holm, recorded
+from study import aggregate, profiles
+from study.claims import tables
+from study.claims.evidence import MEASURES, TIMES, Evidence, Group, Quantity, Stack, epochs_until
+from study.claims.ledger import CLAIMS, SECTIONS
+from study.claims.comparisons import Agreement, Contrast, Counted, Measured, Part, Range, Sooner, Spread, placements
+from study.claims.verdicts import VERDICTS, Claim, Finding, evaluate, gather, holm, recorded
 from agm.config import RunConfig
-from agm.experiments import TABLE_1
-from agm.figures import claims as drawn
-from agm.figures import style
+from study.experiments import TABLE_1
+from study.figures import claims as drawn
+from study.figures import style
 from agm.runs import Run
 
 BY_KEY = {claim.key: claim for claim in CLAIMS}
@@ -356,7 +356,7 @@ def test_both_readings_of_the_recorded_runs_stand_side_by_side() -> None:
     found = recorded()
     for name in ("cpu", "reduced"):
         counts, shared = (reading for profile, reading in found if profile == name)
-        assert (counts, shared) == analysis.both(found[name, "shared"].runs)
+        assert (counts, shared) == aggregate.both(found[name, "shared"].runs)
     cpu = found["cpu", "shared"]
     assert set(cpu.groups[Group("nnnr")]) == set(range(6))
     assert cpu.timing, "times have been recorded"

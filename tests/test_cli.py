@@ -20,8 +20,9 @@ from support.images import made_up, write_prepared
 from support.official import cars, pack
 from support.runs import tiny
 
-from agm import Schedule, profiles, runs
-from agm.cli import commands, parse_duration
+from agm import Schedule, runs
+from study import profiles
+from study.cli.study import commands, parse_duration
 from agm.errors import AgmError
 
 Agm = Callable[..., Any]
@@ -286,7 +287,7 @@ def test_out_of_memory_is_one_line(agm_command: Agm, monkeypatch: pytest.MonkeyP
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("agm.train.build", fail)
+    monkeypatch.setattr("agm.training.loop.build", fail)
     refused(agm_command("train", *TINY), "out of memory; lower one of batch_size 8, width 2, image_size 16")
 
 
@@ -304,7 +305,7 @@ def test_a_bug_is_not_dressed_up_as_a_mistake(agm_command: Agm, monkeypatch: pyt
     def fail(*_: object) -> None:
         raise RuntimeError("something else")
 
-    monkeypatch.setattr("agm.train.build", fail)
+    monkeypatch.setattr("agm.training.loop.build", fail)
     with pytest.raises(RuntimeError, match="something else"):
         agm_command("train", *TINY)
 

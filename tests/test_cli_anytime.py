@@ -19,9 +19,9 @@ from PIL import ExifTags, Image, ImageCms
 from support.anytime import weights
 from test_cli import refused
 
-from agm.anytime import model
+from agm.anytime import weights_files
 from agm.anytime.upscaler import AnytimeUpscaler
-from agm.cli_anytime import parse_deadline
+from agm.cli.upscale import parse_deadline
 from agm.errors import AgmError
 
 Agm = Callable[..., Any]
@@ -156,9 +156,9 @@ def test_names_that_are_no_models(home: Path, name: str) -> None:
     for folder in (home / "results" / "cpu" / "abc", home / "build" / "runs" / "abc"):
         folder.mkdir(parents=True)
         (folder / "generator.safetensors").touch()
-    assert model.weights("abc").parent.name == "abc"
+    assert weights_files.weights("abc").parent.name == "abc"
     with pytest.raises(AgmError, match="no weights there"):
-        model.weights(name)
+        weights_files.weights(name)
 
 
 def test_no_weights_at_all(agm_command: Agm, photo: Path, home: Path) -> None:

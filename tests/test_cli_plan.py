@@ -11,7 +11,7 @@ import pytest
 from support.made_up import make
 from test_cli import refused
 
-from agm import budget, cost, experiments, profiles
+from study import budget, cost, experiments, profiles
 
 Agm = Callable[..., Any]
 SMOKE = profiles.load("smoke")

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from agm import code, files, golden, trees
-from agm.code import changed, code_hash, representative
+from agm import code_version, files
+from agm.training import golden
+from agm.code_version import changed, code_hash, representative
 from agm.errors import AgmError
-from agm.status import INPUTS, lines, note, states
+from study.status import INPUTS, lines, note, states
 
-SOURCE = 'from agm.layers import cell\n\n\ndef f(x: int) -> int:\n    """What it gives."""\n    return cell(x) + 1\n'
+SOURCE = 'from agm.networks.layers import cell\n\n\ndef f(x: int) -> int:\n    """What it gives."""\n    return cell(x) + 1\n'
 
 
 @pytest.mark.parametrize(
@@ -24,23 +25,23 @@ SOURCE = 'from agm.layers import cell\n\n\ndef f(x: int) -> int:\n    """What it
         ('    """What it gives."""\n', ""),
         ("\n\n\n", "\n# Why.\n"),
         ("cell(x) + 1", "(cell(x)\n            + 1)"),
-        ("agm.layers", "agm.networks.layers"),
+        ("agm.networks.layers", "agm.networks.layers"),
         ("from agm", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import numpy\nfrom agm"),
     ],
 )
 def test_what_does_not_run_is_not_hashed(old: str, new: str) -> None:
     assert old in SOURCE
     changed = SOURCE.replace(old, new, 1).replace("from typing import TYPE_CHECKING\n", "")
-    assert trees.tree_hash(changed) == trees.tree_hash(SOURCE)
+    assert code_version.tree_hash(changed) == code_version.tree_hash(SOURCE)
 
 
 @pytest.mark.parametrize(("old", "new"), [("+ 1", "- 1"), ("+ 1", "+ 2"), ("cell(x)", "cell(-x)"), ("cell", "gate")])
 def test_what_runs_is_hashed(old: str, new: str) -> None:
-    assert trees.tree_hash(SOURCE.replace(old, new)) != trees.tree_hash(SOURCE)
+    assert code_version.tree_hash(SOURCE.replace(old, new)) != code_version.tree_hash(SOURCE)
 
 
 def test_the_training_code_is_what_training_imports(tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(trees.ROOT / "agm", tmp_path / "agm", ignore=shutil.ignore_patterns("__pycache__")))
+    copy = Path(shutil.copytree(code_version.ROOT / "agm", tmp_path / "agm", ignore=shutil.ignore_patterns("__pycache__")))
     assert code_hash(tmp_path) == code_hash()
 
     def edited(name: str, text: str) -> str:
@@ -60,14 +61,14 @@ def test_the_training_code_is_what_training_imports(tmp_path: Path) -> None:
 def test_todays_training_code_was_compared_with_that_of_the_recorded_runs() -> None:
     for base in golden.SETTINGS:
         noted = [
-            known for group in files.read_json(trees.ROOT / "results" / "code.json")[base] for known in group["codes"]
+            known for group in files.read_json(code_version.ROOT / "results" / "code_version.json")[base] for known in group["codes"]
         ]
-        assert code_hash() in noted, "training code changed: run `python -m agm.golden`, and commit results/code.json"
+        assert code_hash() in noted, "training code changed: run `python -m agm.training.golden`, and commit results/code.json"
 
 
 def test_the_golden_run_gives_the_same_bytes_in_a_second_process() -> None:
     with ThreadPoolExecutor() as pool:
-        first, second = pool.map(golden.run, [trees.ROOT] * 2)
+        first, second = pool.map(golden.run, [code_version.ROOT] * 2)
     assert first == second
     assert first[0] == code_hash()
     assert first[2].keys() == golden.SETTINGS.keys()
@@ -76,7 +77,7 @@ def test_the_golden_run_gives_the_same_bytes_in_a_second_process() -> None:
 
 def attest(folder: Path, *groups: tuple[str, list[str]]) -> None:
     noted = [{"changed": sentence, "codes": dict.fromkeys(codes, "abc")} for sentence, codes in groups]
-    files.write_json(folder / "results" / "code.json", {"paper": noted})
+    files.write_json(folder / "results" / "code_version.json", {"paper": noted})
 
 
 def test_codes_of_one_group_are_one_and_others_say_what_changed(home: Path) -> None:
@@ -111,8 +112,8 @@ def test_status_says_what_is_up_to_date_and_why_not(home: Path) -> None:
     for name, noted in (("a", "old"), ("b", code_hash()), ("c", "old")):
         files.write_json(home / "results" / "cpu" / name / "summary.json", {"machine": {"code": noted}})
         files.write_json(home / "results" / "cpu" / name / "config.json", {"generator": {}})
-    known = code.timed("agm.train")
-    for name, modules in (("fast", known), ("slow", known | {"agm.layers": "0"})):
+    known = code_version.timed("agm.training.loop")
+    for name, modules in (("fast", known), ("slow", known | {"agm.networks.layers": "0"})):
         files.write_json(home / "results" / "benchmarks" / f"{name}.json", {"machine": {"modules": modules}})
     files.write_json(home / "notebooks" / "fig1.ipynb", {"source": "glue(1)"})
     (home / "module.py").write_text("x = 1")
@@ -124,7 +125,7 @@ def test_status_says_what_is_up_to_date_and_why_not(home: Path) -> None:
         "runs: 1 of 3 up to date",
         "  a, c: sums in pairs",
         "benchmarks: 1 of 2 up to date",
-        "  slow: measured before changes in agm.layers, so times may differ",
+        "  slow: measured before changes in agm.networks.layers, so times may differ",
         "notebooks: 1 of 3 up to date",
         "  fig2: notebooks/fig1.ipynb changed since",
         "  fig1: was not executed here",

@@ -14,15 +14,16 @@ import torch
 from support.made_up import Level, by_recurrent, make
 from support.runs import tiny
 
-from agm import files, profiles
-from agm.claims.comparison import compare
-from agm.claims.verdicts import VERDICTS
+from agm import files
+from study import profiles
+from study.claims.compare import compare
+from study.claims.verdicts import VERDICTS
 from agm.config import RunConfig
 from agm.errors import AgmError
-from agm.experiments import plan
+from study.experiments import plan
 from agm.runs import Run
-from agm.step import Execution
-from agm.train import train
+from agm.training.step import Execution
+from agm.training.loop import train
 
 SMOKE = profiles.load("smoke")
 AGM = Callable[..., Any]

@@ -8,11 +8,12 @@ import pytest
 import torch
 from support.runs import tiny
 
-from agm import budget, cost, data, profiles
-from agm.budget import Images
+from study import budget, cost, profiles
+from agm import data
+from study.budget import Images
 from agm.config import RunConfig
 from agm.errors import AgmError
-from agm.generator import Generator
+from agm.networks.generator import Generator
 from agm.schedule import Schedule
 
 SMOKE = profiles.load("smoke")

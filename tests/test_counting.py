@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from agm import Generator, GeneratorConfig
 from agm.config import ORL_CONFIGURATIONS
-from agm.counting import macs_per_iteration, parameters
+from agm.networks.complexity import macs_per_iteration, parameters
 from agm.errors import AgmError
 
 TABLE_1 = {"nnnr": 1335683, "nnrr": 2220419, "rrnr": 3105155, "rrrr": 3989891, "nnnn": 1003907}

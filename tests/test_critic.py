@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from agm import TrainingConfig
-from agm.critic import Critic, clip_weights
+from agm.networks.critic import Critic, clip_weights
 
 
 def critic(image_size: int = 16, **fields: Any) -> Critic:

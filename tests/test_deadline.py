@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from support.anytime import Clock, Slow, slow, table, weights
 
 from agm import Schedule
-from agm.anytime import times as times_module
+from agm.anytime import latency as times_module
 from agm.anytime import upscaler as upscaler_module
-from agm.anytime.plain import Plain
-from agm.anytime.times import FINISH, MARGIN, Span, Times, activity, measure, read_profile, write_profile
+from agm.anytime.stepper import Plain
+from agm.anytime.latency import FINISH, MARGIN, Span, Times, activity, measure, read_profile, write_profile
 from agm.anytime.upscaler import AnytimeUpscaler
 from agm.config import GeneratorConfig
 from agm.errors import AgmError
-from agm.generator import Generator
+from agm.networks.generator import Generator
 
 GREY = np.full((10, 10), 77, np.uint8)
 NINE = Schedule.parse("xxxx (9)")

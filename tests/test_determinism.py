@@ -20,8 +20,8 @@ from support.checkout import BIN, ROOT
 from support.runs import RESULTS, tiny, train_in_child
 
 from agm import RunConfig, runs
-from agm.step import Execution
-from agm.train import train
+from agm.training.step import Execution
+from agm.training.loop import train
 
 QUIET = Execution(device="cpu", progress=False)
 FIELDS = {"iterations": 2, "schedule": "xxxx (2)", "epochs": 2, "validation_images": 4, "test_images": 4}
@@ -79,7 +79,7 @@ def test_a_notebook_under_papermill(home: Path, config: RunConfig, expected: dic
 def test_several_processes_side_by_side(tmp_path: Path, config: RunConfig, expected: dict[str, bytes]) -> None:
     """Two at the run itself, of which one waits, and one at another run."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["agm.train"])
+    context.set_forkserver_preload(["agm.training.loop"])
     jobs = [(config, tmp_path / "a"), (config, tmp_path / "a"), (config.replace(seed=1), tmp_path / "b")]
     children = [context.Process(target=train_in_child, args=(*job, 120.0)) for job in jobs]
     for child in children:

@@ -15,11 +15,12 @@ from support.images import made_up
 from support.runs import RESULTS, tiny
 from support.together import QUIET, batch, in_two_processes, train_all
 
-from agm import RunConfig, distributed, files
-from agm.distributed import World
+from agm import RunConfig, files
+from agm.training import parallel
+from agm.training.parallel import World
 from agm.errors import AgmError
 from agm.runs import Run
-from agm.train import train
+from agm.training.loop import train
 
 TOLERANCE = 1e-4
 """Of these runs' losses and errors, relative. Sums are split differently, and training carries that on."""
@@ -63,7 +64,7 @@ def together(tmp_path_factory: pytest.TempPathFactory, configs: dict[str, RunCon
 
 
 def stop_after(steps: int, patch: pytest.MonkeyPatch) -> None:
-    from agm import train as training
+    from agm.training import loop as training
 
     asked: list[int] = []
     patch.setattr(training.Stop, "__bool__", lambda _: asked.append(1) or len(asked) > steps)
@@ -154,9 +155,9 @@ def test_shares_of_a_batch() -> None:
 
 
 def test_a_batch_must_be_divisible() -> None:
-    distributed.check(tiny(batch_size=8), World(0, 4))
+    parallel.check(tiny(batch_size=8), World(0, 4))
     with pytest.raises(AgmError, match=r"^batch_size=8 cannot be divided equally among 3 processes"):
-        distributed.check(tiny(batch_size=8), World(0, 3))
+        parallel.check(tiny(batch_size=8), World(0, 3))
 
 
 def test_torchrun(tmp_path: Path, configs: dict[str, RunConfig]) -> None:

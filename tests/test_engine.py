@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from agm import Generator, GeneratorConfig, Schedule
-from agm.anytime.engine import Engine
-from agm.anytime.plain import iterate
+from agm.anytime.engine.engine import Engine
+from agm.anytime.stepper import iterate
 from agm.config import ORL_CONFIGURATIONS, Statistics
 from agm.errors import AgmError
-from agm.layers import IterationNorm
+from agm.networks.layers import IterationNorm
 
 
 def used(seed: int = 0, **fields: Any) -> Generator:

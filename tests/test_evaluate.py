@@ -14,7 +14,7 @@ from support.modules import shake
 
 from agm import Generator, GeneratorConfig, Schedule, metrics
 from agm.data import Part
-from agm.evaluate import BATCH, Quality, bicubic_baseline, evaluate, time_iterations
+from agm.training.evaluate import BATCH, Quality, bicubic_baseline, evaluate, time_iterations
 
 SCHEDULE = Schedule.parse("x--x (1) - xxxx (2)")
 
@@ -105,14 +105,14 @@ def test_times_are_measured_for_every_iteration_of_every_model() -> None:
 
 def test_a_pause_in_one_round_does_not_move_the_iterations_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
     rounds = [[99.0, 99.0, 99.0], [1.0, 1.0, 1.0], [1.0, 8.0, 1.0], [1.0, 1.0, 11.0]]
-    monkeypatch.setattr("agm.evaluate._durations", lambda *_: rounds.pop(0))
+    monkeypatch.setattr("agm.training.evaluate._durations", lambda *_: rounds.pop(0))
     assert time_iterations({"": (network(), SCHEDULE)}, 16, repeats=3) == {"": [1.0, 2.0, 3.0]}
 
 
 def test_times_are_medians_without_the_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first round is slow and does not count; when time is over, three rounds are enough."""
     rounds = [[1000.0], [3.0], [1.0], [2.0], [50.0], [40.0]]
-    monkeypatch.setattr("agm.evaluate._durations", lambda *_: rounds.pop(0))
+    monkeypatch.setattr("agm.training.evaluate._durations", lambda *_: rounds.pop(0))
     assert time_iterations({"": (network(), SCHEDULE)}, 16, repeats=50, limit=0.0) == {"": [2.0]}
     assert len(rounds) == 2
     rounds = [[1000.0], [3.0], [1.0], [2.0], [50.0], [40.0]]

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from agm import profiles
+from study import profiles
 from agm.config import RunConfig, field_owners
 from agm.errors import AgmError
-from agm.experiments import EXPERIMENTS, PARAMETERS, overrides, plan, within
+from study.experiments import EXPERIMENTS, PARAMETERS, overrides, plan, within
 from workflow.run_notebook import parameters_of
 
 QUICK = profiles.load("quick")

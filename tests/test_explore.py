@@ -16,10 +16,11 @@ from support.anytime import weights
 from support.made_up import make
 from support.modules import shake
 
-from agm import Generator, GeneratorConfig, Schedule, explore, profiles
+from agm import Generator, GeneratorConfig, Schedule
+from study import explore, profiles
 from agm.errors import AgmError
-from agm.explore import Step
-from agm.figures import live
+from study.explore import Step
+from study import live
 
 SMOKE = profiles.load("smoke")
 
@@ -109,7 +110,7 @@ def test_the_curve_fills_what_is_in_time() -> None:
 def test_the_board(home: Path) -> None:
     """Without a browser: every control has its effect, mistakes become a sentence."""
     pytest.importorskip("ipywidgets")
-    from agm.playground import Playground
+    from study.playground import Playground
 
     for schedule in ("NOAEL", "A"):
         made(home, "results/cpu", "nnnr", schedule)

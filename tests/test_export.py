@@ -23,14 +23,14 @@ from torch import Tensor
 
 import agm.anytime
 from agm import Generator, GeneratorConfig, Schedule, files, runs
-from agm.anytime.export import OnnxStepper, export
-from agm.anytime.plain import Plain
-from agm.anytime.times import Times
+from agm.anytime.onnx.export import OnnxStepper, export
+from agm.anytime.stepper import Plain
+from agm.anytime.latency import Times
 from agm.anytime.upscaler import AnytimeUpscaler
-from agm.calibrate import precise
+from agm.training.calibrate import precise
 from agm.config import ORL_CONFIGURATIONS, Statistics
 from agm.errors import AgmError
-from agm.light import ResidualLayer
+from agm.networks.light import ResidualLayer
 
 Agm = Callable[..., Any]
 RECORDED = sorted((Path(__file__).parents[1] / "results").glob("*/*/generator.safetensors"))
@@ -300,7 +300,7 @@ def test_what_cannot_be_exported(tmp_path: Path) -> None:
 def test_without_the_packages(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     export(shaken(), tmp_path / "out", Schedule.parse("xxxx (1)"))
     monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.delitem(sys.modules, "agm.anytime.graphs")
+    monkeypatch.delitem(sys.modules, "agm.anytime.onnx.graphs")
     monkeypatch.delattr(agm.anytime, "graphs")
     calls = {
         "onnx": lambda: export(shaken(), tmp_path / "other", Schedule.parse("xxxx (1)")),

@@ -26,7 +26,7 @@ from support.runs import tiny
 from test_cli import TINY, refused
 
 from agm import files
-from agm.anytime.export import read
+from agm.anytime.onnx.export import read
 from agm.runs import Run
 from workflow import record
 
@@ -161,8 +161,8 @@ LITTLE_MEMORY = """
 import os, resource, sys
 from pathlib import Path
 import torch
-import agm.train, agm.anytime.engine, agm.anytime.pictures, agm.anytime.upscaler
-from agm.cli import app
+import agm.training.loop, agm.anytime.engine.engine, agm.anytime.image_files, agm.anytime.upscaler
+from study.cli.study import app
 torch.set_num_threads(1)
 pages = int(Path("/proc/self/statm").read_text().split()[0])
 limit = pages * os.sysconf("SC_PAGE_SIZE") + 100 * 2**20

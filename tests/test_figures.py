@@ -13,9 +13,10 @@ import torch
 from matplotlib.figure import Figure
 from support.made_up import BICUBIC, make
 
-from agm import Generator, GeneratorConfig, Schedule, analysis, profiles
-from agm.experiments import plan
-from agm.figures import curves, diagrams, pictures, ranks, style, tradeoff
+from agm import Generator, GeneratorConfig, Schedule
+from study import aggregate, profiles
+from study.experiments import plan
+from study.figures import curves, diagrams, pictures, ranks, style, tradeoff
 from agm.runs import Run
 
 SMOKE = profiles.load("smoke")
@@ -46,14 +47,14 @@ def test_fig4_has_the_papers_panels(home: Path) -> None:
         {"nrrr", "rnrr", "rrnr", "rrrn", "rrrr", "bicubic"},
         {"rnnn", "nrnn", "nnrn", "nnnr", "nnnn", "bicubic"},
     ]
-    counts, shared = (curves.STATISTICS_NAMES[kind] for kind in analysis.both(runs_of("fig4", home)))
+    counts, shared = (curves.STATISTICS_NAMES[kind] for kind in aggregate.both(runs_of("fig4", home)))
     assert [title.split(", ")[1] for title in found] == [counts] * 2 + [shared] * 2
 
 
 def test_both_readings_are_drawn_from_their_own_numbers(home: Path) -> None:
     runs = runs_of("fig8", home)
     for run in runs:
-        for kind in analysis.both(runs):
+        for kind in aggregate.both(runs):
             quality = {name: list(values) for name, values in run.summary["test"][kind].items()}
             run.summary["test"][kind] = quality | {"mse": [x * (10 if kind == "shared" else 1) for x in quality["mse"]]}
     for metric, ratio in (("mse", 10), ("psnr", 1)):

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from agm import Schedule
 from agm.anytime.upscaler import AnytimeUpscaler
-from agm.figures import animation, style
-from agm.figures import films as figures
-from agm.films import Film
+from study.figures import animation, style
+from study.figures import films as figures
+from study.films import Film
 from workflow import animation as maker
 
 STATIC = Path(__file__).parents[1] / "book" / "_static"

@@ -13,9 +13,10 @@ from skimage.data import chelsea
 from skimage.metrics import peak_signal_noise_ratio
 from support.modules import shake
 
-from agm import Generator, GeneratorConfig, Schedule, films
+from agm import Generator, GeneratorConfig, Schedule
+from study import films
 from agm.errors import AgmError
-from agm.films import Film
+from study.films import Film
 
 MEASURED = {
     "rows": [
@@ -128,7 +129,7 @@ def test_recorded_networks_have_recorded_times() -> None:
 
 
 def films_measured() -> dict[str, object]:
-    from agm import measured
+    from study import measured
 
     return dict(measured.read("pictures"))
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from agm import frontier
-from agm.figures import frontier as figures
-from agm.figures import style
+from study import frontier
+from study.figures import frontier as figures
+from study.figures import style
 
 MACHINE = {"device": "Some processor", "threads": 2, "versions": {"torch": "2.0"}, "code": "abc"}
 

@@ -13,13 +13,14 @@ from skimage.metrics import peak_signal_noise_ratio
 from support.images import made_up
 from torch import Tensor
 
-from agm import data, files, profiles
-from agm import frontier as found
+from agm import data, files
+from study import profiles
+from study import frontier as found
 from agm.config import RunConfig
 from agm.data import to_tensor
-from agm.generator import bicubic
-from agm.step import Execution
-from agm.train import train
+from agm.networks.generator import bicubic
+from agm.training.step import Execution
+from agm.training.loop import train
 from benchmarks import frontier
 from benchmarks.baselines import ESPCN, IMDN, RIVALS
 from benchmarks.measure import macs_per_pixel, quality

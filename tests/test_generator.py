@@ -17,8 +17,8 @@ from support.modules import shake
 from agm import Generator, GeneratorConfig, Schedule
 from agm.config import ORL_CONFIGURATIONS
 from agm.errors import AgmError
-from agm.generator import bicubic
-from agm.layers import ConvLSTM, PlainLayer
+from agm.networks.generator import bicubic
+from agm.networks.layers import ConvLSTM, PlainLayer
 
 MIXED = "---x (1) - x--x (1) - -x-x (1) - xxxx (2) - x-xx (1)"
 

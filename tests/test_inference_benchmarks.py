@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from agm import Generator, GeneratorConfig, Schedule
-from agm.anytime.times import Times
+from agm.anytime.latency import Times
 from agm.config import ORL_CONFIGURATIONS
 from benchmarks import deadlines, inference, training
 from benchmarks.straightforward import images, straightforward

@@ -11,7 +11,7 @@ from support import reference
 from support.modules import shake
 from torch import nn
 
-from agm.layers import ConvLSTM, ConvNormAct, IterationNorm, PlainLayer, lstm_update
+from agm.networks.layers import ConvLSTM, ConvNormAct, IterationNorm, PlainLayer, lstm_update
 
 STATISTICS: Any = ("shared", "iteration", "batch")
 """Those that need nothing but training."""

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from agm import GeneratorConfig, RunConfig
-from agm.anytime.plain import Mirrored, Plain, iterate
+from agm.anytime.stepper import Mirrored, Plain, iterate
 from agm.config import ORL_CONFIGURATIONS
-from agm.counting import parameters
+from agm.networks.complexity import parameters
 from agm.errors import AgmError
-from agm.generator import Generator, bicubic
+from agm.networks.generator import Generator, bicubic
 from agm.schedule import Schedule
 
 PLAN = "---x - x--x - xx-x - xxxx (2)"

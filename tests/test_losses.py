@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from agm.losses import adversarial_loss, critic_loss, gradient_penalty, visual_loss
+from agm.training.losses import adversarial_loss, critic_loss, gradient_penalty, visual_loss
 
 REAL, FAKE = torch.tensor([1.0, 3.0]), torch.tensor([2.0, 6.0])  # means 2 and 4
 

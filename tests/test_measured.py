@@ -10,9 +10,10 @@ from support.checkout import ROOT
 from support.damage import KINDS
 from support.fuzz.targets import TARGETS
 
-from agm import files, measured
+from agm import files
+from study import measured
 from agm.errors import AgmError
-from agm.figures import anytime, style
+from study.figures import anytime, style
 
 MACHINE = {"device": "Some processor", "threads": 2, "versions": {"torch": "2.0"}, "code": "abc"}
 

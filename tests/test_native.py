@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from agm import Generator, Schedule
-from agm.anytime import compiler, native
-from agm.anytime.engine import Engine
-from agm.anytime.filtering import Source, TorchFiltering
-from agm.anytime.native import NativeFiltering
-from agm.anytime.plain import iterate
+from agm.anytime.engine import compiler, native
+from agm.anytime.engine.engine import Engine
+from agm.anytime.engine.filtering import Source, TorchFiltering
+from agm.anytime.engine.native import NativeFiltering
+from agm.anytime.stepper import iterate
 from agm.config import ORL_CONFIGURATIONS, Statistics
-from agm.winograd import Scratch
+from agm.anytime.engine.winograd import Scratch
 from tests.test_engine import SCHEDULES, used
 
 needs_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler")

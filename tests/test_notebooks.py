@@ -87,7 +87,7 @@ def test_widgets_are_for_the_playground_alone() -> None:
     for path in BATCH:
         source = "".join(line for cell in cells(path) for line in cell["source"])
         assert "widgets" not in source
-        assert "agm.playground" not in source
+        assert "study.playground" not in source
 
 
 SHOWING = (

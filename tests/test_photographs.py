@@ -10,14 +10,15 @@ import pytest
 import torch
 from PIL import Image
 
-from agm import DataConfig, GeneratorConfig, RunConfig, data, standard
+from agm import DataConfig, GeneratorConfig, RunConfig, data
+from agm.anytime import standard_sets
 from agm.anytime.upscaler import AnytimeUpscaler
 from agm.config import TrainingConfig
 from agm.data.images import halved
 from agm.data.photographs import Crops
 from agm.errors import AgmError
-from agm.step import Execution
-from agm.train import learning_rate, train, trained
+from agm.training.step import Execution
+from agm.training.loop import learning_rate, train, trained
 
 SETS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"
 
@@ -115,32 +116,32 @@ def test_luma_psnr_is_what_the_formula_says() -> None:
     image[3, 4] = (110, 90, 100)
     image[0, 0] = 255  # shaved off
     error = (65.481 * 10 - 128.553 * 10) / 255
-    assert standard.psnr_luma(image, target) == pytest.approx(10 * math.log10(255**2 / (error**2 / 16)))
-    assert standard.psnr_luma(target, target) == math.inf
-    np.testing.assert_allclose(standard.luma(np.array([[[255, 255, 255]]])), 235)
+    assert standard_sets.psnr_luma(image, target) == pytest.approx(10 * math.log10(255**2 / (error**2 / 16)))
+    assert standard_sets.psnr_luma(target, target) == math.inf
+    np.testing.assert_allclose(standard_sets.luma(np.array([[[255, 255, 255]]])), 235)
 
 
 @pytest.mark.parametrize(("name", "bicubic"), [("Set5", 33.67), ("Set14", 30.32)])
 def test_bicubic_has_the_known_psnr_on_standard_sets(name: str, bicubic: float, tmp_path: Path) -> None:
     if not (SETS / name).is_dir():
         pytest.skip("the standard sets are not here")
-    from agm.generator import Generator
-    from agm.train import save_weights
+    from agm.networks.generator import Generator
+    from agm.training.loop import save_weights
 
     run = RunConfig(GeneratorConfig("nnnn", 1, 1, base="light"), training=TrainingConfig("---x"))
     save_weights(tmp_path / "generator.safetensors", Generator(run.generator), run)
     upscaler = AnytimeUpscaler.load(tmp_path / "generator.safetensors", timed=False)
-    found = standard.summary(standard.measure(upscaler, SETS / name))
+    found = standard_sets.summary(standard_sets.measure(upscaler, SETS / name))
     assert found.psnr_luma[0] == pytest.approx(bicubic, abs=0.005)
     assert found.psnr_luma[1] == pytest.approx(
         bicubic, abs=0.02
     )  # torch's, in float: an untrained network adds nothing
     with pytest.raises(AgmError, match="no image"):
-        standard.measure(upscaler, tmp_path)
+        standard_sets.measure(upscaler, tmp_path)
 
 
 def test_weights_that_are_saved_are_the_average(photographs: Path, tmp_path: Path) -> None:
-    from agm.step import build
+    from agm.training.step import build
 
     networks = build(config(photographs), Execution(device="cpu"))
     with torch.no_grad():

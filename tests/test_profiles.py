@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from agm import profiles
+from study import profiles
 from agm.config import ORL_CONFIGURATIONS, RunConfig
 from agm.data.bundled import STAND_INS
 from agm.errors import AgmError
-from agm.experiments import (
+from study.experiments import (
     EXPERIMENTS,
     LAST_PLAIN,
     LAST_RECURRENT,

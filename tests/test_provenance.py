@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from support.made_up import make
 
-from agm import experiments, files, profiles, provenance
-from agm.code import code_hash, timed
+from study import experiments, profiles, provenance
+from agm import files
+from agm.code_version import code_hash, timed
 from agm.runs import Run
 
 SMOKE, CPU = profiles.load("smoke"), profiles.load("cpu")
@@ -105,10 +106,10 @@ def test_measurements(home: Path) -> None:
     assert shown.stale.startswith("inference: code 0123456789ab was never compared")
     now = timed("benchmarks.inference")
     assert next(iter(now)) == "benchmarks.inference"
-    changed = machine(modules=now | {"agm.layers": "0"})
+    changed = machine(modules=now | {"agm.networks.layers": "0"})
     found = {"inference": found["inference"] | {"machine": changed, "seconds": 90}}
     shown = provenance.of_measurements("anytime", found, {})
-    assert shown.stale == "inference: measured before changes in agm.layers, so times may differ."
+    assert shown.stale == "inference: measured before changes in agm.networks.layers, so times may differ."
     found["inference"]["machine"] = machine(modules=now)
     shown = provenance.of_measurements("anytime", found, {})
     assert (shown.facts["run time"], shown.stale) == ("1.5 minutes of measuring", "")

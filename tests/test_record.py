@@ -12,7 +12,7 @@ from support.runs import tiny
 from agm import files, runs
 from agm.errors import AgmError
 from agm.paths import results_folder, runs_folder
-from agm.step import Execution
+from agm.training.step import Execution
 from workflow import record
 
 QUIET = Execution(device="cpu", progress=False)

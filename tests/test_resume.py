@@ -19,12 +19,13 @@ from PIL import Image
 from support.images import made_up
 from support.runs import one_step_at_a_time, tiny, train_in_child
 
-from agm import RunConfig, data, files, step
-from agm import train as training
-from agm.code import code_hash
+from agm import RunConfig, data, files
+from agm.training import step
+from agm.training import loop as training
+from agm.code_version import code_hash
 from agm.errors import AgmError
-from agm.step import Execution
-from agm.train import train
+from agm.training.step import Execution
+from agm.training.loop import train
 
 QUIET = Execution(device="cpu", progress=False)
 RESULTS = ("generator.safetensors", "metrics.csv", "test.safetensors", "config.json")
@@ -97,7 +98,7 @@ def test_sigterm_to_a_real_process(tmp_path: Path, pictures: Path) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "AGM_HOME": str(tmp_path)}
     settings = [word for name, value in fields.items() for word in ("--set", f"{name}={value}")]
     options = ["--profile", "smoke", "--dataset", str(pictures), "--out", str(tmp_path / "out"), "--device", "cpu"]
-    command = [sys.executable, "-c", "from agm.cli import app; app()", "train", *options, *settings]
+    command = [sys.executable, "-c", "from study.cli.study import app; app()", "train", *options, *settings]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         wait_for(lambda: (folder / "checkpoint.safetensors").exists(), process.poll)
@@ -137,7 +138,7 @@ def test_kill_9_of_real_processes_at_random_moments(
 ) -> None:
     """A checkpoint at every step, so that many kills strike while one is being written."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["agm.train"])
+    context.set_forkserver_preload(["agm.training.loop"])
     moments, kills, done = random.Random(1), 0, -1
     while kills < 5:
         child = context.Process(target=train_in_child, args=(long, tmp_path, 0.0))
@@ -303,8 +304,8 @@ def test_a_checkpoint_of_other_code_is_refused(tmp_path: Path) -> None:
 
 def test_metrics_that_are_infinite_survive_a_checkpoint(tmp_path: Path) -> None:
     """A validation error can overflow while the training loss stays finite: statistics that have not settled."""
-    from agm import checkpoint
-    from agm.checkpoint import Progress
+    from agm.training import checkpoint
+    from agm.training.checkpoint import Progress
 
     networks = training.build(tiny(), QUIET)
     losses = torch.zeros(2)

@@ -10,7 +10,7 @@ import torch
 from support.anytime import weights
 
 from agm import Schedule, runs
-from agm.anytime.plain import Plain, iterate
+from agm.anytime.stepper import Plain, iterate
 from benchmarks import runtimes
 
 

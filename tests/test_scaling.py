@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from agm import machine, runs, scaling
-from agm.figures import scaling as figures
+from agm import machine, runs
+from study import scaling
+from study.figures import scaling as figures
 from benchmarks import scaling as benchmark
 
 

@@ -16,9 +16,10 @@ from support.checkout import BIN, copy
 from support.runs import RESULTS
 from support.slurm import MISSING, Slurm, slurm
 
-from agm import RunConfig, cost, files, profiles
-from agm.step import Execution
-from agm.train import train
+from agm import RunConfig, files
+from study import cost, profiles
+from agm.training.step import Execution
+from agm.training.loop import train
 from workflow import plan
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"no {', '.join(MISSING)} (Debian: apt install slurm-wlm munge)")

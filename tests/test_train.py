@@ -20,16 +20,17 @@ import pytest
 import torch
 from support.runs import tiny
 
-from agm import RunConfig, analysis, data, files, profiles, runs, tables
-from agm import step as step_module
-from agm.calibrate import precise
+from agm import RunConfig, data, files, runs
+from study import aggregate, profiles, tables
+from agm.training import step as step_module
+from agm.training.calibrate import precise
 from agm.config import STATISTICS
 from agm.errors import AgmError
-from agm.evaluate import evaluate
-from agm.layers import IterationNorm
+from agm.training.evaluate import evaluate
+from agm.networks.layers import IterationNorm
 from agm.schedule import Schedule
-from agm.step import Execution, build
-from agm.train import batches, halve, save_weights, to_device, train
+from agm.training.step import Execution, build
+from agm.training.loop import batches, halve, save_weights, to_device, train
 from workflow import record
 
 QUIET = Execution(device="cpu", progress=False)
@@ -143,11 +144,11 @@ def test_a_run_of_before_there_were_precise_statistics(smoke: runs.Run, tmp_path
     files.write_json(folder / "summary.json", summary)
 
     old = runs.Run.read(folder)
-    assert old.readings == analysis.readings([old, smoke]) == ("shared", "iteration", "batch")
+    assert old.readings == aggregate.readings([old, smoke]) == ("shared", "iteration", "batch")
     assert list(old.test_images) == ["shared"]
     assert np.isnan(old.test("mse", "precise")).tolist() == [True] * 10
     assert len(old.curve(statistics="precise")) == 0
-    assert np.isnan(analysis.last([old], "precise"))
+    assert np.isnan(aggregate.last([old], "precise"))
     assert "precise" not in tables.ranks([old])["test MSE"]
     record.test_anew(old)
     new = runs.Run.read(folder)
@@ -156,7 +157,7 @@ def test_a_run_of_before_there_were_precise_statistics(smoke: runs.Run, tmp_path
     for kind in STATISTICS:
         np.testing.assert_allclose(new.test_images[kind], smoke.test_images[kind], rtol=1e-5)
         np.testing.assert_allclose(new.test("ssim", kind), smoke.test("ssim", kind), rtol=1e-5)
-    assert analysis.validated([new]) == ("shared", "iteration", "batch")
+    assert aggregate.validated([new]) == ("shared", "iteration", "batch")
     for name, tensor in smoke.generator().state_dict().items():
         torch.testing.assert_close(new.generator().state_dict()[name], tensor, rtol=1e-4, atol=1e-6)
 
@@ -170,7 +171,7 @@ def test_without_batch_norm_there_is_one_reading_and_it_is_taken_once(
         counted[arguments[3]] += 1
         return evaluate(*arguments)
 
-    monkeypatch.setattr("agm.train.evaluate", counting)
+    monkeypatch.setattr("agm.training.loop.evaluate", counting)
     run = trained(tiny(base="light", adversarial_weight=0.0), tmp_path / "run")
     assert counted == {"shared": 2}  # validation and test
     assert list(run.test_images) == list(run.summary["test"]) == ["shared"]
@@ -253,8 +254,8 @@ TRAIN_ONE = """
 import sys
 from pathlib import Path
 from support.runs import tiny
-from agm.step import Execution
-from agm.train import train
+from agm.training.step import Execution
+from agm.training.loop import train
 print(train(tiny(), Path(sys.argv[1]), Execution(device="cpu", progress=False)))
 """
 
@@ -288,7 +289,7 @@ import sys, torch
 from pathlib import Path
 torch.set_num_threads(1)
 from support.runs import tiny
-from agm.step import Execution; from agm.train import train
+from agm.training.step import Execution; from agm.training.loop import train
 print(train(tiny(precision="bf16"), Path(sys.argv[1]), Execution(device="cpu", progress=False)))
 """
 

@@ -18,14 +18,14 @@ from support.anytime import weights
 from support.runs import tiny
 
 from agm import files, load
-from agm.anytime import model, tiles
-from agm.anytime.engine import Engine
-from agm.anytime.plain import Mirrored, Plain, Stepper
+from agm.anytime import weights_files, tiles
+from agm.anytime.engine.engine import Engine
+from agm.anytime.stepper import Mirrored, Plain, Stepper
 from agm.anytime.upscaler import TILE, AnytimeUpscaler
 from agm.config import GeneratorConfig, RunConfig
 from agm.data import to_tensor
 from agm.errors import AgmError
-from agm.generator import Generator
+from agm.networks.generator import Generator
 from agm.schedule import Schedule
 
 ROOT = Path(__file__).parents[1]
@@ -355,13 +355,13 @@ def test_memory_is_bounded(path: Path) -> None:
 
 
 def test_a_model_by_file_folder_and_id(home: Path) -> None:
-    own = weights(home / "build" / "runs" / "abc" / model.WEIGHTS)
-    recorded = weights(home / "results" / "cpu" / "def" / model.WEIGHTS)
-    assert model.weights(own) == model.weights(own.parent) == model.weights("abc") == own
-    assert model.weights("def") == recorded
+    own = weights(home / "build" / "runs" / "abc" / weights_files.WEIGHTS)
+    recorded = weights(home / "results" / "cpu" / "def" / weights_files.WEIGHTS)
+    assert weights_files.weights(own) == weights_files.weights(own.parent) == weights_files.weights("abc") == own
+    assert weights_files.weights("def") == recorded
     for name in ("nosuch", home, home / "x.safetensors", "../runs/abc/.."):
         with pytest.raises(AgmError, match="no weights there"):
-            model.weights(name)
+            weights_files.weights(name)
 
 
 def made(folder: Path, psnr: list[float], seed: int, **fields: Any) -> Path:
@@ -370,28 +370,28 @@ def made(folder: Path, psnr: list[float], seed: int, **fields: Any) -> Path:
     summary = {"id": config.id, "test": {"iteration": {"psnr": values}}, "bicubic": {"test": {"psnr": 24.0}}}
     files.write_json(folder / "config.json", config.to_dict())
     files.write_json(folder / "summary.json", summary)
-    return weights(folder / model.WEIGHTS)
+    return weights(folder / weights_files.WEIGHTS)
 
 
 def test_the_default_model_gains_most(home: Path) -> None:
     with pytest.raises(AgmError, match=r"no trained weights in .*; name some with --model"):
-        model.weights()
+        weights_files.weights()
     mine = made(home / "build" / "runs" / "a", [20, 30], 0)
-    assert model.weights() == mine
+    assert weights_files.weights() == mine
     made(home / "results" / "cpu" / "b", [28, 25], 1)
     best = made(home / "results" / "reduced" / "c", [20, 26], 2)
     made(home / "results" / "reduced" / "d", [20, float("nan")], 3)
-    assert model.weights() == best
+    assert weights_files.weights() == best
     natural = made(home / "results" / "natural" / "e", [20, 24.5], 4, dataset="natural")
-    assert model.weights() == natural
+    assert weights_files.weights() == natural
 
 
 @pytest.mark.skipif(not RECORDED, reason="no recorded weights")
 def test_the_recorded_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGM_HOME", str(ROOT))
     upscaler = AnytimeUpscaler.load(timed=False)
-    assert model.weights() in RECORDED
-    config = RunConfig.from_dict(files.read_tensors(model.weights())[1]["config"])
+    assert weights_files.weights() in RECORDED
+    config = RunConfig.from_dict(files.read_tensors(weights_files.weights())[1]["config"])
     assert str(upscaler.schedule) == config.training.schedule
 
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from agm import winograd
-from agm.winograd import TILE, Convolution, Scratch, place, tiles, transforms
+from agm.anytime.engine import winograd
+from agm.anytime.engine.winograd import TILE, Convolution, Scratch, place, tiles, transforms
 
 
 def convolved(convolution: Convolution, parts: list[Tensor], size: tuple[int, int], **chosen: object) -> Tensor:

@@ -16,11 +16,12 @@ import pytest
 from support.checkout import BIN, ROOT, Checkout, run
 from support.runs import RESULTS
 
-from agm import experiments, files, profiles
-from agm.code import code_hash
+from study import experiments, profiles
+from agm import files
+from agm.code_version import code_hash
 from agm.errors import AgmError
-from agm.step import Execution
-from agm.train import train
+from agm.training.step import Execution
+from agm.training.loop import train
 from workflow import plan, run_notebook
 
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb") if path.stem != "playground")
@@ -245,7 +246,7 @@ def test_time_limits_follow_the_costs() -> None:
 
 
 def test_the_modules_of_a_notebook_are_those_it_imports_and_theirs(tmp_path: Path) -> None:
-    code = "%matplotlib inline\nimport numpy\nfrom agm.figures import curves"
+    code = "%matplotlib inline\nimport numpy\nfrom study.figures import curves"
     found = {path.relative_to(ROOT).as_posix() for path in plan.modules_of(made_up(tmp_path / "a.ipynb", code))}
     assert {f"agm/{name}.py" for name in ("__init__", "figures/__init__", "figures/curves", "runs", "layers")} <= found
     assert not {f"agm/{name}.py" for name in ("cli", "figures/tradeoff", "figures/diagrams")} & found

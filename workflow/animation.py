@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from agm import data, files, films
+from agm import data, files
+from study import films
 from agm.anytime.upscaler import AnytimeUpscaler
-from agm.figures import animation
+from study.figures import animation
 
 OUT = Path(__file__).parents[1] / "book" / "_static"
 PHOTOGRAPH, SIZE, ROUNDS = "coffee", 192, 20

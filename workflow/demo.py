@@ -18,8 +18,8 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agm import experiments, profiles
-from agm.anytime import model
+from study import experiments, profiles
+from agm.anytime import weights_files
 from agm.config import RunConfig
 from agm.errors import AgmError
 from agm.paths import results_folder
@@ -62,14 +62,14 @@ class Model(NamedTuple):
 
 def models() -> list[Model]:
     """The default of `agm upscale`; and three on the paper's base: in its full width, and without and with AEL."""
-    default = Run.read(model.weights().parent)
+    default = Run.read(weights_files.weights().parent)
     title = f"default: {default.config.generator.layers}, width {default.config.generator.width}"
-    found = [Model("default", title, default.folder / model.WEIGHTS, default.config)]
+    found = [Model("default", title, default.folder / weights_files.WEIGHTS, default.config)]
     for profile, layers, schedule in (("reduced", "nnnr", "A"), ("cpu", "rrrr", "NOAEL"), ("cpu", "rrrr", "A")):
         run = experiments.plan("recorded", profiles.load(profile), layers=layers, schedule=schedule)[0]
         width, name = run.generator.width, schedule if schedule == "NOAEL" else f"Config. {schedule}"
         title = f"paper: {layers}, width {width}, {name}"
-        weights = results_folder() / profile / run.id / model.WEIGHTS
+        weights = results_folder() / profile / run.id / weights_files.WEIGHTS
         found.append(Model(f"{layers}-{schedule}-{width}", title, weights, run))
     return found
 
@@ -138,7 +138,7 @@ def _png(file: str) -> bytes:
 
 def exported(offered: Model) -> dict[str, Any]:
     """A network's export: chain.json without its explanations, and its files one after the other."""
-    from agm.anytime.export import export, read
+    from agm.anytime.onnx.export import export, read
     from agm.runs import load_trained
 
     generator, config = load_trained(offered.weights)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from agm import experiments, files, profiles
-from agm.code import changed, representative
+from study import experiments, profiles
+from agm import files
+from agm.code_version import changed, file_hash, imported, representative
 from agm.config import RunConfig
-from agm.cost import cost
+from study.cost import cost
 from agm.errors import AgmError
-from agm.profiles import Profile
-from agm.trees import file_hash, imported
+from study.profiles import Profile
 
 SHOWN: dict[str, dict[str, dict[str, str]]] = {
     "cpu": {

@@ -20,14 +20,15 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from agm import data, experiments, files, profiles
-from agm.cli import UNFINISHED, parse_duration
+from agm import data, files
+from study import experiments, profiles
+from study.cli.study import UNFINISHED, parse_duration
 from agm.config import RunConfig
 from agm.errors import AgmError
 from agm.paths import results_folder, runs_folder
 from agm.runs import Run, all_runs
-from agm.step import Execution
-from agm.train import (
+from agm.training.step import Execution
+from agm.training.loop import (
     CHECKED,
     CONFIG,
     METRICS_FILE,

@@ -17,7 +17,7 @@ from pathlib import Path
 from agm import files
 from agm.config import field_owners
 from agm.errors import AgmError, unknown
-from agm.status import INPUTS, note
+from study.status import INPUTS, note
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,13 +14,13 @@ from PIL import Image
 from tqdm import tqdm
 
 from agm import files
-from agm.anytime import pictures
+from agm.anytime import image_files
 from agm.anytime.metadata import Metadata
-from agm.anytime.pictures import FORMATS, PIPE, Picture
+from agm.anytime.image_files import FORMATS, PIPE, Picture
 from agm.anytime.upscaler import AnytimeUpscaler, Result
 from agm.data.images import LOCKED, survey, to_rgb
 from agm.errors import AgmError, enough_memory, one_line
-from agm.generator import SCALE
+from agm.networks.generator import SCALE
 
 SMALLER = "use a smaller --tile, or a smaller picture"
 
@@ -121,8 +121,8 @@ def check_one(source: Path, out: Path, how: How) -> None:
         return
     if os.path.lexists(out) and out.is_dir():
         raise AgmError(f"{out}: is a folder; name the file to write")
-    pictures.format_of(out)
-    if how.ending and FORMATS[how.ending] != pictures.format_of(out):
+    image_files.format_of(out)
+    if how.ending and FORMATS[how.ending] != image_files.format_of(out):
         raise AgmError(f"{out}: its ending and --format {how.ending[1:]} contradict each other; leave one out")
     if os.path.lexists(out) and not how.force:
         raise AgmError(f"{out}: is there already; --force writes over it")
@@ -131,14 +131,14 @@ def check_one(source: Path, out: Path, how: How) -> None:
 def one(upscaler: AnytimeUpscaler, source: Path, out: Path, how: How) -> Made:
     """Upscale one file. Raises AgmError that names it."""
     try:
-        picture = pictures.read(source, how.large)
+        picture = image_files.read(source, how.large)
         with enough_memory(SMALLER):
             made, image = _upscaled(upscaler, picture, source, out, how)
             kept = (
                 Picture(image, Metadata(), picture.profile, picture.white, picture.lossless) if how.strip else picture
             )
             named = out if out != PIPE else Path(f"standard output{how.ending or '.png'}")
-            content = pictures.encode(named, image, kept, how.quality, how.lossless)
+            content = image_files.encode(named, image, kept, how.quality, how.lossless)
             beside = _compared(picture.image, image, out) if how.compare and out != PIPE else None
     except AgmError as error:
         text, names = str(error), (one_line(str(source)), one_line(str(out)))
@@ -181,7 +181,7 @@ def _compared(before: Image.Image, after: Image.Image, out: Path) -> tuple[Path,
     both.paste(to_rgb(before).resize(after.size, Image.Resampling.BICUBIC))
     both.paste(to_rgb(after), (after.width, 0))
     path = out.with_stem(f"{out.stem}_compare")
-    return path, pictures.encode(path, both, Picture(both))
+    return path, image_files.encode(path, both, Picture(both))
 
 
 @dataclass

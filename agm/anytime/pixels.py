@@ -13,7 +13,7 @@ from torch import Tensor
 
 from agm.anytime.tiles import Tile
 from agm.errors import AgmError
-from agm.generator import SCALE
+from agm.networks.generator import SCALE
 
 Array = NDArray[Any]
 AnyImage = Image.Image | Array

@@ -9,7 +9,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from agm.anytime.times import FINISH, Times, activities, activity
+from agm.anytime.latency import FINISH, Times, activities, activity
 from agm.config import Statistics
 from agm.errors import AgmError
 from agm.runs import Run

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agm.anytime import model, tiles
-from agm.anytime.engine import Engine
+from agm.anytime import weights_files, tiles
+from agm.anytime.engine.engine import Engine
 from agm.anytime.pixels import AnyImage, Array, Pixels
-from agm.anytime.plain import Mirrored, Plain, Stepper, check_statistics
+from agm.anytime.stepper import Mirrored, Plain, Stepper, check_statistics
 from agm.anytime.planner import Planner
 from agm.anytime.tiles import Tile
-from agm.anytime.times import (
+from agm.anytime.latency import (
     FINISH,
     MARGIN,
     Clock,
@@ -137,7 +137,7 @@ class AnytimeUpscaler:
         engine: Callable[..., Stepper] | None = None,
         faithful: bool = False,
     ) -> AnytimeUpscaler:
-        """A network by its weights file, run folder or run id; `agm.anytime.model.weights` says which by default.
+        """A network by its weights file, run folder or run id; `agm.anytime.weights_files.weights` says which by default.
 
         `statistics`: batch-norm statistics per iteration by default, without which the first images are spoilt (the
         book's chapter on statistics). `schedule`: the one the network was trained with by default; "auto" plans one
@@ -149,7 +149,7 @@ class AnytimeUpscaler:
         """
         check_statistics(statistics)
         tiles.check(TILE if tile is None else tile)
-        weights = model.weights(path)
+        weights = weights_files.weights(path)
         generator, config = load_trained(weights)
         generator.to(device)
         planner = _planner(weights, config, schedule, statistics)
@@ -192,7 +192,7 @@ class AnytimeUpscaler:
         return tuple(self.planner.scores) if self.planner else (self.schedule,)
 
     def measure(self, sizes: Sequence[int], rounds: int, limit: float) -> Table:
-        """`agm.anytime.times.measure` for everything that the schedules do, once."""
+        """`agm.anytime.latency.measure` for everything that the schedules do, once."""
         found = Times({})
         for schedule in self.schedules:
             if found.missing(schedule):

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from agm import files
-from agm.anytime.times import FINISH, Span, Times, activity
+from agm.anytime.latency import FINISH, Span, Times, activity
 from agm.anytime.upscaler import TILE, AnytimeUpscaler
 from agm.config import GeneratorConfig, RunConfig
-from agm.generator import Generator
+from agm.networks.generator import Generator
 from agm.schedule import Mask, Schedule
 from support.modules import shake
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from agm import profiles
-from agm.analysis import schedule_name
-from agm.claims.evidence import Evidence, Turns
+from study import profiles
+from study.aggregate import schedule_name
+from study.claims.evidence import Evidence, Turns
 from agm.config import STATISTICS, RunConfig
-from agm.experiments import plan
+from study.experiments import plan
 from agm.runs import Run
 
 PAPER = profiles.load("paper")

@@ -12,15 +12,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from agm import RunConfig, checkpoint
-from agm.anytime import export as exports
+from agm import RunConfig
+from agm.training import checkpoint
+from agm.anytime.onnx import export as exports
 from agm.data import prepared
 from agm.data.official.prepare import prepare
 from agm.errors import AgmError
 from agm.runs import Run, load_trained
 from agm.schedule import Schedule
-from agm.step import Execution, build
-from agm.train import CHECKED, CHECKPOINT, SUMMARY, train
+from agm.training.step import Execution, build
+from agm.training.loop import CHECKED, CHECKPOINT, SUMMARY, train
 from support.anytime import weights
 from support.official import cars
 from support.runs import tiny

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from agm import RunConfig, files, profiles
-from agm import train as training
-from agm.step import Execution
+from agm import RunConfig, files
+from study import profiles
+from agm.training import loop as training
+from agm.training.step import Execution
 
 RESULTS = ("generator.safetensors", "metrics.csv", "test.safetensors", "config.json")
 """What must be the same, byte for byte, whenever a run is made again; summary.json tells times."""

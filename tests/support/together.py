@@ -15,11 +15,12 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from agm import RunConfig, distributed, files, step
-from agm import train as training
-from agm.distributed import World
-from agm.layers import IterationNorm
-from agm.step import Execution
+from agm import RunConfig, files
+from agm.training import parallel, step
+from agm.training import loop as training
+from agm.training.parallel import World
+from agm.networks.layers import IterationNorm
+from agm.training.step import Execution
 
 QUIET = Execution(device="cpu", progress=False)
 
@@ -35,7 +36,7 @@ def _work(rank: int, store: str, function: Callable[..., None], arguments: tuple
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
     function(*arguments)
-    distributed.leave()
+    parallel.leave()
 
 
 def train_all(root: Path, runs: dict[str, RunConfig], stopped: dict[str, RunConfig]) -> None:
@@ -43,7 +44,7 @@ def train_all(root: Path, runs: dict[str, RunConfig], stopped: dict[str, RunConf
 
     `normalise` as well.
     """
-    world = distributed.join("cpu")
+    world = parallel.join("cpu")
     for name, config in runs.items():
         assert training.train(config, root / name, QUIET) == ("diverged" if name == "diverged" else "finished")
     for name, config in stopped.items():

@@ -1,4 +1,4 @@
-// How long an iteration will take, by the times measured in this page: agm/anytime/times.py in short.
+// How long an iteration will take, by the times measured in this page: agm/anytime/latency.py in short.
 "use strict";
 
 const RECENT = 16; // durations that count

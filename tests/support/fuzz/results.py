@@ -13,14 +13,16 @@ import pandas as pd
 import torch
 from hypothesis import strategies as st
 
-from agm import checkpoint, files, measured, runs
-from agm.anytime import planner, times
-from agm.anytime.export import CHAIN, OnnxStepper, export
-from agm.anytime.plain import Plain
+from agm.training import checkpoint
+from agm import files, runs
+from study import measured
+from agm.anytime import planner, latency
+from agm.anytime.onnx.export import CHAIN, OnnxStepper, export
+from agm.anytime.stepper import Plain
 from agm.config import STATISTICS, RunConfig
-from agm.generator import Generator
+from agm.networks.generator import Generator
 from agm.schedule import Schedule
-from agm.step import Execution, Networks, build
+from agm.training.step import Execution, Networks, build
 from support import official
 from support.fuzz import samples
 from support.fuzz.check import Target
@@ -122,18 +124,18 @@ STEPPER = Plain(Generator(CONFIG.generator))
 
 
 def _machine() -> Any:
-    span = times.Span(0.1, 0.2, 0.3)
-    table = {name: {64: span} for name in times.activities(Schedule.parse(CONFIG.training.schedule))}
+    span = latency.Span(0.1, 0.2, 0.3)
+    table = {name: {64: span} for name in latency.activities(Schedule.parse(CONFIG.training.schedule))}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "machine.json")
-        times.write_profile(path, table, CONFIG.generator, STEPPER, CPU)
+        latency.write_profile(path, table, CONFIG.generator, STEPPER, CPU)
         return files.read_json(path)
 
 
 def use_machine(folder: Path, content: bytes) -> None:
     path = official.write(folder / "machine.json", content)
-    known = times.Times(times.read_profile(path, CONFIG.generator, STEPPER, CPU))
-    assert known.predict(times.FINISH, 100) > 0
+    known = latency.Times(latency.read_profile(path, CONFIG.generator, STEPPER, CPU))
+    assert known.predict(latency.FINISH, 100) > 0
 
 
 def use_json(folder: Path, content: bytes) -> None:

@@ -18,7 +18,7 @@ from PIL import Image, ImageCms
 
 from agm import files
 from agm.config import RunConfig
-from agm.generator import Generator
+from agm.networks.generator import Generator
 from support import official
 from support.images import made_up, write_prepared
 

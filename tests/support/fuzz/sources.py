@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from PIL import Image
 
-from agm.anytime import pictures
+from agm.anytime import image_files
 from agm.anytime.pixels import Pixels
 from agm.data import folder as picture_folder
 from agm.data import prepared
@@ -44,14 +44,14 @@ def use_picture(folder: Path, value: tuple[tuple[str, bytes], str]) -> None:
     """As `agm upscale` reads and writes it, but for the network."""
     (ending, content), out = value
     path = official.write(folder / f"x{ending}", content)
-    picture = pictures.read(path)
+    picture = image_files.read(path)
     try:
         pixels = Pixels.of(picture.image)
         small = Pixels.of(picture.image.crop((0, 0, 9, 9)))
         pixels.tensor(mock.Mock(top=0, bottom=9, left=0, right=9))
         image = small.restore(small.bicubic())
         assert isinstance(image, Image.Image)
-        pictures.encode(folder / f"out{out}", image, picture)
+        image_files.encode(folder / f"out{out}", image, picture)
     except AgmError as error:  # the command puts the name before it
         raise AgmError(f"{path}: {error}") from None
 
@@ -113,7 +113,7 @@ def use_prepared(folder: Path, value: tuple[str, bytes]) -> None:
     prepared.load(folder)
 
 
-outputs = st.sampled_from(sorted(pictures.FORMATS))
+outputs = st.sampled_from(sorted(image_files.FORMATS))
 TARGETS = {
     "images": Target(spoilt_files(samples.pictures()), use_image),
     "pictures": Target(st.tuples(spoilt_files(samples.pictures()), outputs), use_picture),

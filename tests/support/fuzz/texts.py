@@ -9,7 +9,10 @@ from unittest import mock
 
 from hypothesis import strategies as st
 
-from agm import cli, cli_anytime, data, experiments, profiles
+from study.cli import study
+from agm.cli import upscale
+from agm import data
+from study import experiments, profiles
 from agm.config import field_owners
 from agm.schedule import Schedule
 from support import official
@@ -42,7 +45,7 @@ durations = st.text("0123456789.smh ٣", max_size=8) | st.sampled_from(["9" * 50
 
 def use_settings(folder: Path, texts: list[str]) -> None:
     """The values of --set."""
-    fields = cli._assignments(texts)
+    fields = study._assignments(texts)
     profiles.load("smoke").run("cars", **fields)
 
 
@@ -53,8 +56,8 @@ def use_plan(folder: Path, value: tuple[str, dict[str, Any]]) -> None:
 
 
 def use_duration(folder: Path, text: str) -> None:
-    cli.parse_duration(text)
-    cli_anytime.parse_deadline(text)
+    study.parse_duration(text)
+    upscale.parse_deadline(text)
 
 
 def use_dataset(folder: Path, text: str) -> None:

@@ -1,0 +1,1 @@
+"""The generator as it is used: the same images from less work."""

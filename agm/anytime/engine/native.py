@@ -1,0 +1,158 @@
+"""A layer's work as machine code: `kernels.cpp`, compiled once per machine where there is a C++ compiler.
+
+It does the same sums as `TorchFiltering`, only without going through memory in between.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from agm.anytime.engine import compiler
+from agm.anytime.engine.filtering import Kept, Source
+from agm.anytime.engine.winograd import factors
+
+SOURCE = Path(__file__).with_name("kernels.cpp")
+OPTIONS = ("-std=c++17", "-O3", "-fopenmp", "-shared", "-fPIC")
+LEVELS = {"AVX512": ("-march=x86-64-v4",), "AVX2": ("-march=x86-64-v3",)}
+"""Which instructions torch has found here. No -march=native: a home folder may be shared by machines that differ."""
+RAW, NORM, GATES = range(3)
+
+
+class Part(ctypes.Structure):
+    _fields_ = (("data", ctypes.c_void_p), ("channels", ctypes.c_int32), ("up", ctypes.c_int32))
+
+
+class Job(ctypes.Structure):
+    """As in kernels.cpp."""
+
+    _fields_ = (
+        ("parts", Part * 2),
+        *((name, ctypes.c_int32) for name in ("images", "height", "width", "kind", "skipped", "inputs")),
+        *((name, ctypes.c_int32) for name in ("first", "gates", "all", "channels")),
+        *((name, ctypes.c_void_p) for name in ("weights", "bias", "share", "kept", "scale", "shift")),
+        ("shift_step", ctypes.c_int32),
+        ("leak", ctypes.c_float),
+        *((name, ctypes.c_void_p) for name in ("peephole", "old_cell", "cell", "out")),
+    )
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The compiled kernels; None without a C++ compiler ($CXX, or c++) or where they cannot be built.
+
+    $AGM_NATIVE=0 does without them.
+    """
+    if os.environ.get("AGM_NATIVE") == "0":
+        return None
+    return compiler.build(SOURCE, (*OPTIONS, *LEVELS.get(torch.backends.cpu.get_cpu_capability(), ())))
+
+
+WIDEST = 64
+"""Up to here numbers of channels may be no multiples of a vector: the kernels finish so many gates' at a time."""
+
+
+def fits(weight: Tensor, gates: int, width: int) -> bool:
+    """Whether the kernels can do this convolution here: (gates * C, inputs, 3, 3).
+
+    Each of the images side by side that it will see must have `width` channels or a multiple of it.
+    """
+    if weight.dtype != torch.float32 or weight.device.type != "cpu":
+        return False
+    found = library()
+    if found is None:
+        return False
+    lanes, sizes = found.lanes(), (weight.shape[0] // gates, weight.shape[1], width)
+    return min(sizes) >= lanes and (sizes[0] % lanes == 0 or sizes[0] <= WIDEST)
+
+
+class NativeFiltering:
+    """`Filtering` by the kernels. What is kept is one image, (N, H, W, gates * C); a cell's place is used again."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, gates: int) -> None:
+        """weight: (gates * C, inputs, 3, 3), for which it `fits`; bias: (gates * C,)."""
+        found = library()
+        assert found is not None
+        self._library, self.all, self.channels, self.inputs = found, gates, weight.shape[0] // gates, weight.shape[1]
+        self._lanes, self.bias = found.lanes(), bias
+        panel = 2 * self._lanes
+        shaped = factors(weight).view(36, self.inputs, gates, self.channels)  # (36, I, O)
+        padded = torch.nn.functional.pad(shaped, (0, -self.channels % panel))
+        # -> (36, gates, panels, I, panel)
+        panels = padded.view(36, self.inputs, gates, -1, panel)
+        self.weight: Tensor = panels.permute(0, 2, 3, 1, 4).contiguous()
+
+    def raw(self, source: Source, first: int = 0) -> Kept:
+        out = self._empty(source, self.all - first)
+        self._run(source, RAW, first, out)
+        return [out]
+
+    def norm(
+        self,
+        source: Source,
+        share: Kept | None,
+        leak: float,
+        scale: Tensor | None = None,
+        shift: Tensor | None = None,
+    ) -> Tensor:
+        out = self._empty(source)
+        self._run(source, NORM, 0, out, share, leak=leak, bias=self.bias, scale=scale, shift=shift)
+        return out
+
+    def gates(
+        self, source: Source, share: Kept | None, cell: Kept | None, peephole: Tensor | None, first: int
+    ) -> tuple[Tensor, Kept]:
+        out, old = self._empty(source), None if cell is None else cell[0]
+        twice = self.channels % self._lanes > 0  # then some channels are done again, from the old cell
+        new = self._empty(source) if old is None or twice else old
+        bias = None if self.bias is None else self.bias[first * self.channels :]
+        self._run(source, GATES, first, out, share, bias=bias, peephole=peephole, old_cell=old, cell=new)
+        return out, [new]
+
+    def _empty(self, source: Source, gates: int = 1) -> Tensor:
+        return self.weight.new_empty(*source.size, gates * self.channels)
+
+    def _run(
+        self,
+        source: Source,
+        kind: int,
+        first: int,
+        out: Tensor,
+        share: Kept | None = None,
+        leak: float = 1.0,
+        **more: Tensor | None,
+    ) -> None:
+        parts = [part.contiguous() for part in source.parts]
+        assert all(part.shape[3] >= self._lanes for part in parts)  # the kernels read whole vectors
+        named = {name: tensor.contiguous() for name, tensor in more.items() if tensor is not None}
+        named |= {"weights": self.weight, "out": out}
+        if share is not None:
+            named["share"] = share[0]
+        if source.kept is not None:
+            source.kept.append(self._empty(source, self.all - first))
+            named["kept"] = source.kept[0]
+        images, height, width = source.size
+        job = Job(
+            images=images,
+            height=height,
+            width=width,
+            kind=kind,
+            skipped=source.skipped,
+            inputs=self.inputs,
+            first=first,
+            gates=self.all - first,
+            all=self.all,
+            channels=self.channels,
+            leak=leak,
+            shift_step=self.channels if "shift" in named and named["shift"].dim() > 1 else 0,
+            **{name: tensor.data_ptr() for name, tensor in named.items()},
+        )
+        for number, part in enumerate(parts):
+            job.parts[number] = Part(part.data_ptr(), part.shape[3], int(source.up and number == 0))
+        if self._library.convolve(ctypes.byref(job), torch.get_num_threads()):
+            raise MemoryError("out of memory in a convolution")

@@ -1,0 +1,187 @@
+"""How long an iteration will take: measured per activation mask and image size, stored per machine, kept up to date."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agm import files
+from agm.anytime.stepper import Stepper
+from agm.config import GeneratorConfig
+from agm.errors import AgmError
+from agm.machine import describe, synchronize
+from agm.paths import home
+from agm.schedule import Mask, Schedule
+
+Clock = Callable[[], float]
+
+FINISH = "finish"
+"""Turning the network's numbers into an image, beside the iterations themselves."""
+MARGIN = 1.1
+"""A prediction is at least this many medians, however steady the measurements were."""
+RECENT = 16
+"""How many of a process's own last durations correct the predictions."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """Seconds: the median, and what 95 and 99 of 100 stay below."""
+
+    p50: float
+    p95: float
+    p99: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> Span:
+        return cls(*(float(np.quantile(seconds, q)) for q in (0.5, 0.95, 0.99)))
+
+
+Table = Mapping[str, Mapping[int, Span]]
+"""activity -> input pixels -> seconds."""
+
+
+def activity(mask: Mask, t: int) -> str:
+    """What is done: the active layers; the first iteration comes with part A, and with states that are still zero."""
+    letters = "".join("x" if active else "-" for active in mask)
+    return letters if t else f"first {letters}"
+
+
+def activities(schedule: Schedule) -> set[str]:
+    return {FINISH, *(activity(mask, t) for t, mask in enumerate(schedule.masks))}
+
+
+class Times:
+    """Predicts durations from a table, and corrects it by what is observed.
+
+    A prediction is the median for that many pixels times a safety margin: the larger of the table's p99 / p50 and the
+    95th percentile of observed / p50 over the last durations in this process. So a machine that is slower than when
+    the table was made is noticed after one iteration; one that is faster is not trusted.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.table = {name: dict(sorted(rows.items())) for name, rows in table.items() if rows}
+        self._ratios: deque[float] = deque(maxlen=RECENT)
+
+    def add(self, table: Table) -> None:
+        """Know more activities; those that are known stay as they are."""
+        self.table = Times(table).table | self.table
+
+    def missing(self, schedule: Schedule) -> set[str]:
+        return activities(schedule) - set(self.table)
+
+    def predict(self, name: str, pixels: int) -> float:
+        """Seconds that suffice for an activity on so many input pixels; infinity if it was never measured."""
+        if name not in self.table:
+            return math.inf
+        median, high = self._at(name, pixels, "p50"), self._at(name, pixels, "p99")
+        recent = float(np.quantile(self._ratios, 0.95)) if self._ratios else 0.0
+        return max(high, MARGIN * median, recent * median)
+
+    def observe(self, name: str, pixels: int, seconds: float) -> None:
+        """Take notice of how long an iteration really took."""
+        if name in self.table:
+            self._ratios.append(seconds / max(self._at(name, pixels, "p50"), 1e-9))
+
+    def _at(self, name: str, pixels: int, which: str) -> float:
+        """Interpolated by pixels; in proportion to them beyond the largest size, the smallest's time below it."""
+        rows = self.table[name]
+        sizes, seconds = list(rows), [getattr(span, which) for span in rows.values()]
+        return float(np.interp(pixels, sizes, seconds)) * max(1.0, pixels / sizes[-1])
+
+
+@torch.inference_mode()
+def measure(
+    stepper: Stepper,
+    schedule: Schedule,
+    sizes: Sequence[int],
+    rounds: int,
+    limit: float,
+    device: torch.device,
+    clock: Clock = time.perf_counter,
+) -> dict[str, dict[int, Span]]:
+    """Durations of a schedule's activities on square inputs with these sides, after one round of warm-up.
+
+    Per size at most `rounds` rounds, fewer, but at least three, once `limit` seconds are over.
+    """
+    taken: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for size in sizes:
+        x = torch.full((1, 3, size, size), 0.5, device=device)
+        begun = clock()
+        for round_ in range(rounds + 1):
+            for name, seconds in _round(stepper, schedule, x, clock):
+                if round_ > 0:
+                    taken[name][size * size].append(seconds)
+            if round_ >= 3 and clock() - begun > limit:
+                break
+    return {name: {pixels: Span.of(s) for pixels, s in rows.items()} for name, rows in taken.items()}
+
+
+def _round(stepper: Stepper, schedule: Schedule, x: Tensor, clock: Clock) -> list[tuple[str, float]]:
+    durations = []
+    synchronize(x.device)
+    moment = clock()
+    progress = stepper.start(x)
+    for t, mask in enumerate(schedule.masks):
+        image = stepper.step(progress, mask)
+        synchronize(x.device)
+        durations.append((activity(mask, t), clock() - moment))
+        moment = clock()
+    image.clamp(0, 1).mul(255).round().byte()[0].permute(1, 2, 0).contiguous().cpu()
+    return [*durations, (FINISH, clock() - moment)]
+
+
+def profile_path() -> Path:
+    """Where this machine's times are stored."""
+    return home() / "build" / "machine.json"
+
+
+def write_profile(path: Path, table: Table, config: GeneratorConfig, stepper: Stepper, device: torch.device) -> None:
+    rows = {name: {str(n): asdict(span) for n, span in sizes.items()} for name, sizes in table.items()}
+    profile = {"machine": describe(device), "model": _model(config, stepper), "seconds": rows}
+    files.write_json(path, profile)
+
+
+def read_profile(path: Path, config: GeneratorConfig, stepper: Stepper, device: torch.device) -> Table:
+    """The table in a stored profile. Raises AgmError if it is damaged, or of another machine or model."""
+    stored = files.read_json(path)
+    again = "measure again: agm profile-machine"
+    try:
+        machine, model = dict(stored["machine"]), stored["model"]
+        table = {
+            str(name): {int(n): Span(**{k: float(v) for k, v in span.items()}) for n, span in sizes.items()}
+            for name, sizes in stored["seconds"].items()
+        }
+        spans = [span for sizes in table.values() for span in sizes.values()]
+        whole = bool(spans) and all(0 < s.p50 <= s.p95 <= s.p99 < math.inf for s in spans)
+        whole = whole and all(n > 0 for sizes in table.values() for n in sizes)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        whole = False
+    if not whole:
+        raise AgmError(f"{path}: damaged; {again}")
+    for what, wanted in _identity(describe(device)).items():
+        if _identity(machine).get(what) != wanted:
+            raise AgmError(f"{path}: of another machine ({what}: not {wanted}); {again}")
+    if model != _model(config, stepper):
+        raise AgmError(f"{path}: of another network; {again} --model ...")
+    return table
+
+
+def _identity(machine: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides how long things take."""
+    known = {name: machine.get(name) for name in ("device", "threads", "system")}
+    versions = machine.get("versions")
+    return known | {"torch": versions.get("torch") if isinstance(versions, dict) else None}
+
+
+def _model(config: GeneratorConfig, stepper: Stepper) -> dict[str, Any]:
+    """What decides how much there is to do; the weights' values do not."""
+    return {"generator": asdict(config), "engine": stepper.name}

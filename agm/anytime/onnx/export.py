@@ -1,0 +1,326 @@
+"""A trained generator as ONNX files, one per part, and `chain.json`, which says in which order to run them.
+
+Parts are A, B, the four layers, C.2 where the base has it, and D. Which of the layers run is the caller's choice, so
+one export serves every AEL schedule. All files share one file of weights (ONNX external data), and are some kilobytes
+each. ONNX Runtime finds it beside them; in a browser it is handed over with the session's `externalData`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agm import files
+from agm.anytime.stepper import Mirrored, check_statistics, held_bytes
+from agm.config import GeneratorConfig, Statistics, from_dict
+from agm.errors import NO_MEMORY, AgmError
+from agm.networks.generator import SCALE, UPSAMPLED, Generator
+from agm.schedule import Mask, Schedule
+
+if TYPE_CHECKING:
+    from agm.anytime.onnx.graphs import Shapes
+
+CHAIN, WEIGHTS = "chain.json", "weights.bin"
+FORMAT = "agm chain 2"
+PRECISIONS = (32, 16)
+ABOUT = {
+    "shapes": "N images of H x W pixels, float32, RGB in [0, 1]; t is an int64 without dimensions. N, H, W may vary.",
+    "chain": "Run part a once per image, then for every entry of `iterations` its parts in order. Every input is the "
+    "last output of its name; an output `z_next` is the next part's z, and likewise h1_next and the others. t is the "
+    "iteration's row of the batch-norm statistics. `previous` is what the entry `feedback` says: `first` before "
+    "iteration 1 (zeros, or the output of that name), then the last iteration's `later`.",
+    "parts": "layerN_first is layer N where it has not been active before and has no state yet. Any other choice of "
+    "layers works as well: leave out what is not active.",
+    "image": "Not clamped: clamp it to [0, 1] to show it. `margin`: continue x by so many pixels on each side, as in a "
+    "mirror, and cut twice as many off the image; agm does so for networks that were trained for it.",
+    "weights": "All files refer to tensors in weights.bin beside them; onnxruntime-web wants it with each session: "
+    "externalData: [{path: 'weights.bin', data: ...}].",
+}
+"""Stands in chain.json, for people."""
+
+
+def export(
+    generator: Generator,
+    folder: Path,
+    schedule: Schedule,
+    statistics: Statistics = "iteration",
+    precision: int = 32,
+    run: str | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Write a generator's parts, and how a schedule chains them, to a new folder; returns what stands in chain.json.
+
+    `precision`: of the stored convolution weights, 32 or 16 bits; the arithmetic is of 32. `run`: where the weights are
+    from. The same export that is there already stays. Raises AgmError, and writes nothing, if onnx is missing, the
+    folder is in the way or the weights are not finite.
+    """
+    check_statistics(statistics)
+    if precision not in PRECISIONS:
+        raise AgmError(f"precision {precision}: the weights are stored with 32 or 16 bits")
+    target = folder.expanduser().resolve()  # where a link leads, so that the last rename stays on one disk
+    _check_place(target)
+    contents = encode(generator, statistics, precision)
+    about = {"run": run, "statistics": statistics, "precision": precision, "schedule": str(schedule)}
+    listed = {name: {"bytes": len(c), "sha256": files.sha256(c)} for name, c in contents.items()}
+    chain = {"format": FORMAT, **about, "generator": asdict(generator.config), "about": ABOUT, "files": listed}
+    chain = files.seal(chain | describe(generator.config, schedule, statistics))
+    contents[CHAIN] = files.encode_json(chain)
+    _put(contents, target, force)
+    return chain
+
+
+def encode(generator: Generator, statistics: Statistics, precision: int) -> dict[str, bytes]:
+    """File name -> content, the weights last."""
+    try:
+        from agm.anytime.onnx import graphs
+    except ModuleNotFoundError:
+        raise AgmError("exporting needs the package onnx: pip install 'agm[export]'") from None
+    store, contents = graphs.Store(WEIGHTS, precision), {}
+    for name, (inputs, outputs) in ends(generator.config).items():
+        graph = graphs.Graph(store)
+        graphs.build(graph, generator, name, statistics)
+        contents[f"{name}.onnx"] = graph.encode(name, inputs, outputs)
+    return contents | {WEIGHTS: bytes(store.content)}
+
+
+def describe(config: GeneratorConfig, schedule: Schedule, statistics: Statistics) -> dict[str, Any]:
+    """How to run the files: the inputs and outputs of each, and the parts that each iteration runs."""
+    used, iterations = set[int](), []
+    for t, mask in enumerate(schedule.masks):
+        iterations.append({"t": _row(config, statistics, t), "parts": taken(config, mask, used)})
+        used |= _active(mask)
+    return {
+        "parts": {name: {"file": f"{name}.onnx", "inputs": i, "outputs": o} for name, (i, o) in ends(config).items()},
+        "iterations": iterations,
+        "feedback": {
+            "first": "base" if config.feedback == "bicubic" else "zeros",
+            "later": "z" if config.feedback == "features" else "image",
+        },
+        "margin": Mirrored.MARGIN if config.base == "light" else 0,
+    }
+
+
+def ends(config: GeneratorConfig) -> dict[str, tuple[Shapes, Shapes]]:
+    """The inputs and outputs of every part."""
+    paper, (small, large) = config.base == "paper", (("H", "W"), ("2H", "2W"))
+    image, features = ("N", 3, *large), ("N", config.width, *small)
+    t: Shapes = {"t": ()} if paper else {}  # batch norm asks for it
+    base = {"base": image} if config.residual or config.feedback == "bicubic" else {}
+    previous = features if config.feedback == "features" else image
+    z: tuple[int | str, ...] = ("N", 2 * config.width, *small)
+    found: dict[str, tuple[Shapes, Shapes]] = {
+        "a": ({"x": ("N", 3, *small)}, {"features": features, **base}),
+        "b": ({"features": features, "previous": previous, **t}, {"z": z}),
+    }
+    for i, letter in enumerate(config.layers):
+        if i == UPSAMPLED and paper:
+            found["up"] = {"z": z}, {"z_next": (*z[:2], *large)}
+            z = (*z[:2], *large)
+        out = ("N", config.width if i == UPSAMPLED + 1 else 2 * config.width, *z[2:])
+        states = {f"h{i + 1}": out, f"c{i + 1}": out} if letter == "r" else {}
+        outputs = {"z_next": out} | {f"{name}_next": out for name in states}
+        found[f"layer{i + 1}"] = {"z": z, **(states or t)}, outputs
+        if states:
+            found[f"layer{i + 1}_first"] = {"z": z}, outputs
+        z = out
+    return found | {"d": ({"z": z, **(base if config.residual else {})}, {"image": image})}
+
+
+def taken(config: GeneratorConfig, mask: Mask, used: set[int]) -> list[str]:
+    """The parts of an iteration in order, where the layers in `used`, counted from 0, have been active before."""
+    names = ["b"]
+    for i, letter in enumerate(config.layers):
+        if i == UPSAMPLED and config.base == "paper":
+            names.append("up")
+        if mask[i]:
+            names.append(f"layer{i + 1}" + ("_first" if letter == "r" and i not in used else ""))
+    return [*names, "d"]
+
+
+def _active(mask: Mask) -> set[int]:
+    return {i for i, active in enumerate(mask) if active}
+
+
+def _row(config: GeneratorConfig, statistics: str, t: int) -> int:
+    """Of the tables of statistics; past the last iteration, the last iteration's."""
+    return 0 if statistics == "shared" else min(t, config.iterations - 1)
+
+
+@dataclass
+class Progress:
+    """Where one batch of images stands: what the next iteration may need, and which layers have been active."""
+
+    tensors: dict[str, Any]
+    used: set[int] = field(default_factory=set)
+    t: int = 0
+
+
+class OnnxStepper:
+    """An export, run by ONNX Runtime: a Stepper for `AnytimeUpscaler`, with its own `config` and `schedule`."""
+
+    name = "onnxruntime"
+
+    def __init__(self, folder: str | Path, threads: int | None = None) -> None:
+        """`threads`: as many as torch uses by default. Raises AgmError if onnxruntime is missing or the export is
+        damaged."""
+        self.folder, self.threads = Path(folder), threads or torch.get_num_threads()
+        chain, contents = read(self.folder)
+        self.config = from_dict(GeneratorConfig, chain["generator"])
+        self.schedule, self.statistics = Schedule.parse(chain["schedule"]), chain["statistics"]
+        self._feedback, self._inputs = chain["feedback"], {n: part["inputs"] for n, part in chain["parts"].items()}
+        self._parts = {name: self.load(part["file"], contents) for name, part in chain["parts"].items()}
+
+    def load(self, name: str, contents: dict[str, bytes]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        """A file, ready to be run: inputs by name -> outputs by name."""
+        try:
+            import onnxruntime
+        except ModuleNotFoundError:
+            raise AgmError("running an export needs the package onnxruntime: pip install 'agm[export]'") from None
+        options, weights = onnxruntime.SessionOptions(), contents[WEIGHTS]
+        options.intra_op_num_threads, options.log_severity_level = self.threads, 3
+        # Each file has its own threads; those that have just been used must not spin while the next one's work.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])
+        try:
+            session = onnxruntime.InferenceSession(contents[name], options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # it has a class of its own for every reason
+            raise AgmError(f"{self.folder / name}: ONNX Runtime cannot read it ({error}); export again") from None
+        outputs = [output.name for output in session.get_outputs()]
+
+        def run(inputs: dict[str, Any]) -> dict[str, Any]:
+            try:
+                return dict(zip(outputs, session.run(outputs, inputs), strict=True))
+            except Exception as error:
+                if NO_MEMORY.search(str(error)):
+                    raise
+                raise AgmError(f"{self.folder / name}: ONNX Runtime cannot run it ({error}); export again") from None
+
+        return run
+
+    def start(self, x: Tensor) -> Progress:
+        """x: (N, 3, H, W) in [0, 1] -> progress before the first iteration."""
+        n, _, height, width = x.shape
+        tensors = self._parts["a"]({"x": np.ascontiguousarray(x.numpy(), np.float32)})
+        size = {"N": n, "H": height, "W": width, "2H": SCALE * height, "2W": SCALE * width}
+        zeros = np.zeros([size.get(side, side) for side in self._inputs["b"]["previous"]], np.float32)
+        return Progress(tensors | {"previous": tensors.get(self._feedback["first"], zeros)})
+
+    def step(self, progress: Progress, mask: Mask) -> Tensor:
+        """One iteration with the active layers of `mask` -> its image, (N, 3, 2H, 2W), not clamped."""
+        held = progress.tensors
+        held["t"] = np.array(_row(self.config, self.statistics, progress.t))
+        for name in taken(self.config, mask, progress.used):
+            made = self._parts[name]({end: held[end] for end in self._inputs[name]})
+            held |= {end.removesuffix("_next"): array for end, array in made.items()}
+        held["previous"] = held[self._feedback["later"]]
+        progress.used |= _active(mask)
+        progress.t += 1
+        del held["z"], held["t"]
+        return torch.from_numpy(held.pop("image"))
+
+    def held_bytes(self, schedules: Iterable[Schedule]) -> int:
+        """What `Progress` and one more image hold between iterations, in bytes per input pixel."""
+        return held_bytes(self.config)
+
+
+def read(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """chain.json, and the content of every file it lists. Raises AgmError if they do not belong together."""
+    chain = files.read_json(folder / CHAIN)
+    if not isinstance(chain, dict) or chain.get("format") != FORMAT or "files" not in chain:
+        raise AgmError(f"{folder / CHAIN}: not written by this version of agm, or damaged; export again")
+    if not files.is_sealed(chain):
+        raise AgmError(f"{folder / CHAIN}: damaged, its checksum does not match; export again")
+    if not _is_whole(chain):
+        raise AgmError(f"{folder / CHAIN}: damaged, it lists other files than its schedule needs; export again")
+    contents = {}
+    for name, entry in chain["files"].items():
+        try:
+            contents[name] = (folder / name).read_bytes()
+        except OSError as error:
+            raise AgmError(f"{folder / name}: cannot be read ({error.strerror}); export again") from None
+        if files.sha256(contents[name]) != entry["sha256"]:
+            raise AgmError(f"{folder / name}: damaged, it is not what {CHAIN} says; export again")
+    return chain, contents
+
+
+def _is_whole(chain: dict[str, Any]) -> bool:
+    """Whether steps and files are those that `export` writes for its network and schedule: no others are opened."""
+    try:
+        config, schedule = from_dict(GeneratorConfig, chain["generator"]), Schedule.parse(chain["schedule"])
+        check_statistics(chain["statistics"])
+        if len(schedule) != len(chain["iterations"]):
+            return False
+        wanted = json.loads(files.encode_json(describe(config, schedule, chain["statistics"])))
+        names = {WEIGHTS, *(part["file"] for part in wanted["parts"].values())}
+        listed = {name for name, entry in chain["files"].items() if isinstance(entry["sha256"], str)}
+        return listed == names and all(chain[key] == wanted[key] for key in wanted)
+    except (AgmError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _check_place(out: Path) -> None:
+    """Raises AgmError if there is something else than an export."""
+    if not out.name or (out.exists() and not out.is_dir()):
+        raise AgmError(f"{out}: not a place for a folder; name another one with --out")
+    if out.is_dir() and any(out.iterdir()) and not (out / CHAIN).is_file():
+        raise AgmError(f"{out}: holds other files, but no export; name an empty or a new folder with --out")
+
+
+def _put(contents: dict[str, bytes], out: Path, force: bool) -> None:
+    """Write a folder beside its place, then rename it: there is all of it, or nothing.
+
+    The folder's name is fixed: what a killed process left there is put back, or written over.
+    """
+    partial, lock = out.with_name(f".{out.name}.partial"), out.with_name(f".{out.name}.lock")
+    new, old = partial / "new", partial / "old"
+    try:
+        with files.locked(lock, math.inf):
+            _undo(partial, out)
+            try:
+                if not _is_there(contents, out, force):
+                    for name, content in contents.items():
+                        files.write_bytes(new / name, content)
+                    if out.is_dir():
+                        files.copy_others(out, new, _named(out) | contents.keys())
+                        out.rename(old)
+                    new.rename(out)
+            finally:
+                _undo(partial, out)
+                lock.unlink(missing_ok=True)
+    except OSError as error:
+        raise files.unwritable(out, error) from None
+
+
+def _named(out: Path) -> set[str]:
+    """The files of the export in a folder; of one that is damaged no more than its description is known."""
+    try:
+        return {CHAIN, *files.read_json(out / CHAIN)["files"]}
+    except (AgmError, KeyError, TypeError):
+        return {CHAIN}
+
+
+def _undo(partial: Path, out: Path) -> None:
+    """Remove what is unfinished; put back what was to be replaced and was not."""
+    if (partial / "old").is_dir() and not out.exists():
+        (partial / "old").rename(out)
+    shutil.rmtree(partial, ignore_errors=True)
+
+
+def _is_there(contents: dict[str, bytes], out: Path, force: bool) -> bool:
+    """Whether this very export is in its place. Raises AgmError if another one is, unless `force` is given."""
+    if not (out / CHAIN).is_file():
+        return False
+    if all((out / name).is_file() and (out / name).read_bytes() == content for name, content in contents.items()):
+        return True
+    if not force:
+        raise AgmError(f"{out}: holds another export; name another folder with --out, or replace it with --force")
+    return False

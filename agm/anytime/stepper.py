@@ -1,0 +1,116 @@
+"""What an upscaler needs of a network: start an image, do one iteration. And the plain way to do both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from agm.config import GeneratorConfig, Statistics
+from agm.errors import AgmError, unknown
+from agm.networks.generator import SCALE, Context, Generator, Memory
+from agm.schedule import Mask, Schedule
+
+STATISTICS: tuple[Statistics, ...] = ("iteration", "shared", "precise")
+"""Those that do not depend on what else is in the batch."""
+
+
+class Stepper(Protocol):
+    """A trained network that goes through its iterations one by one; what it has reached lies in `progress`."""
+
+    name: str
+    """By what means, as far as that decides how long it takes."""
+
+    def start(self, x: Tensor) -> Any:
+        """x: (N, 3, H, W) in [0, 1] -> progress before the first iteration."""
+
+    def step(self, progress: Any, mask: Mask) -> Tensor:
+        """One iteration with the active layers of `mask` -> its image, (N, 3, 2H, 2W), not clamped."""
+
+    def held_bytes(self, schedules: Iterable[Schedule]) -> int:
+        """What progress and one more image hold between iterations, in bytes per input pixel."""
+
+
+def iterate(stepper: Stepper, schedule: Schedule, x: Tensor) -> Iterator[Tensor]:
+    """Yield the image of each iteration, as `Generator.iterate` does. x: (N, 3, H, W) in [0, 1]."""
+    progress = stepper.start(x)
+    for mask in schedule.masks:
+        yield stepper.step(progress, mask)
+
+
+@dataclass
+class Progress:
+    """Where one batch of images stands."""
+
+    context: Context
+    memory: Memory
+    t: int = 0
+
+
+class Plain:
+    """`Generator.iterate`, one iteration at a time: the same bits."""
+
+    name = "plain"
+
+    def __init__(self, generator: Generator, statistics: Statistics = "iteration") -> None:
+        """Raises AgmError for batch statistics: an image, and each of its tiles, would come out in its own colours."""
+        check_statistics(statistics)
+        self.generator, self.statistics = generator.eval(), statistics
+
+    @torch.inference_mode()
+    def start(self, x: Tensor) -> Progress:
+        context = self.generator.encode(x, self.statistics)
+        return Progress(context, self.generator.first_memory(x, context))
+
+    @torch.inference_mode()
+    def step(self, progress: Progress, mask: Mask) -> Tensor:
+        image, progress.memory = self.generator.step(
+            progress.context, progress.memory, mask, progress.t, self.statistics
+        )
+        progress.t += 1
+        return image
+
+    def held_bytes(self, schedules: Iterable[Schedule]) -> int:
+        return held_bytes(self.generator.config)
+
+
+class Mirrored:
+    """A stepper that sees its image continued as in a mirror, so that nothing of the network's zeros outside shows."""
+
+    MARGIN = 8
+
+    def __init__(self, stepper: Stepper) -> None:
+        self.stepper, self.name = stepper, stepper.name
+
+    def start(self, x: Tensor) -> Any:
+        # torch reflects only what is larger than the margin; a smaller image is continued by its border.
+        mode = "reflect" if min(x.shape[-2:]) > self.MARGIN else "replicate"
+        return self.stepper.start(F.pad(x, (self.MARGIN,) * 4, mode=mode))
+
+    def step(self, progress: Any, mask: Mask) -> Tensor:
+        inside = slice(SCALE * self.MARGIN, -SCALE * self.MARGIN)
+        return self.stepper.step(progress, mask)[..., inside, inside]
+
+    def held_bytes(self, schedules: Iterable[Schedule]) -> int:
+        return self.stepper.held_bytes(schedules)
+
+
+def check_statistics(statistics: str) -> None:
+    if statistics == "batch":
+        raise AgmError("statistics 'batch' are those of many images at once; choose iteration, precise or shared")
+    if statistics not in STATISTICS:
+        raise unknown("statistics", statistics, STATISTICS)
+
+
+def held_bytes(config: GeneratorConfig) -> int:
+    """Features, states, the last image and the new one, in bytes per input pixel."""
+    floats = config.width + 3 * 4 * 2 + (3 * 4 if config.residual or config.feedback == "bicubic" else 0)
+    floats += config.width if config.feedback == "features" else 0
+    # (channels / width) x (pixels / input pixels) of the layers' outputs
+    sizes = (2, 2, 2, 1) if config.base == "light" else (2, 2, 2 * 4, 4)
+    floats += sum(2 * config.width * size for letter, size in zip(config.layers, sizes, strict=True) if letter == "r")
+    return 4 * floats

@@ -1,0 +1,189 @@
+"""`agm upscale` and `agm profile-machine`: pictures by a deadline."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from agm.errors import AgmError, enough_memory
+
+if TYPE_CHECKING:
+    from agm.anytime.upscaler import AnytimeUpscaler
+
+SMALLER = "use a smaller --tile, or a smaller picture"
+
+Model = Annotated[
+    str | None,
+    typer.Option(help="A weights file, a run folder or a run's id. [default: the best recorded run with weights]"),
+]
+ScheduleText = Annotated[
+    str | None,
+    typer.Option(
+        help="AEL schedule, or auto: for each picture the one that is expected to be best by the deadline. "
+        "[default: the one the model was trained with; auto if it was trained with any]"
+    ),
+]
+StatisticsName = Annotated[str, typer.Option(help="Batch-norm statistics: iteration, precise or shared.")]
+Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads. [default: torch's choice]")]
+DeviceName = Annotated[str, typer.Option(help="auto (CUDA if there is a GPU for it), cpu, cuda or mps.")]
+
+
+def upscale(
+    source: Annotated[Path, typer.Argument(help="A picture, a folder of pictures, or -.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Argument(help=".png, .jpg, .webp or .tif; a folder; or -. [default: beside the source, with _x2]"),
+    ] = None,
+    deadline: Annotated[str | None, typer.Option(help="Time for each picture, such as 50ms, 0.05s or 2s.")] = None,
+    iterations: Annotated[int | None, typer.Option(help="Stop after so many iterations; 0 is bicubic.")] = None,
+    scale: Annotated[float | None, typer.Option(help="How many times as large: more than 1, 16 at most.")] = None,
+    width: Annotated[int | None, typer.Option(min=1, help="Width of the result in pixels, instead of --scale.")] = None,
+    format_: Annotated[
+        str | None, typer.Option("--format", help="png, jpg, webp or tif, where no file is named.")
+    ] = None,
+    quality: Annotated[int | None, typer.Option(min=1, max=100, help="Of JPEG and WebP. [default: 95]")] = None,
+    lossless: Annotated[bool, typer.Option(help="WebP without loss, as it is for a lossless WebP.")] = False,
+    strip: Annotated[bool, typer.Option(help="Leave out all metadata but the colour profile.")] = False,
+    compare: Annotated[bool, typer.Option(help="Beside each result, a picture with bicubic at its left.")] = False,
+    large: Annotated[bool, typer.Option(help="Take pictures of any number of pixels.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each picture.")] = False,
+    model: Model = None,
+    schedule: ScheduleText = None,
+    statistics: StatisticsName = "iteration",
+    tile: Annotated[int | None, typer.Option(help="Side of a tile in input pixels; memory grows with it.")] = None,
+    threads: Threads = None,
+    device: DeviceName = "auto",
+    force: Annotated[bool, typer.Option(help="Write over files that are there.")] = False,
+) -> None:
+    """Make pictures twice as high and wide: by a deadline, or as good as the network can.
+
+    An iteration is begun only if it will be over by the deadline; the last finished picture is written, bicubic if
+    there is none. The clock runs from the decoded picture to the finished one. `agm profile-machine` makes the
+    predictions better.
+
+    Large pictures are cut into tiles. Memory: about 1 GB at width 64, and 60 bytes for each pixel of an 8-bit input,
+    180 where there is transparency.
+    """
+    seconds = None if deadline is None else parse_deadline(deadline)
+    with enough_memory(SMALLER):
+        from agm.anytime import batch
+        from agm.anytime.image_files import PIPE
+
+        how = batch.How(
+            deadline=seconds,
+            iterations=iterations,
+            ending=_ending(format_),
+            quality=quality,
+            lossless=lossless,
+            scale=scale,
+            width=width,
+            strip=strip,
+            compare=compare,
+            large=large,
+            force=force,
+            as_json=as_json,
+        )
+        how.check()
+        out = out or batch.out_for(source, how)
+        folder = batch.Folder.of(source, out, how) if source.is_dir() else None
+        if folder is None:
+            batch.check_one(source, out, how)
+        upscaler = _loaded(model, statistics, schedule, tile, threads, device, seconds is not None)
+        if folder is not None:
+            raise typer.Exit(int(not folder.upscale(upscaler, how)))
+        made = batch.one(upscaler, source, out, how)
+        typer.echo(made.json() if as_json else made.sentence(upscaler), err=out == PIPE)
+
+
+def _ending(format_: str | None) -> str:
+    """Of the files of a format. Raises AgmError if it cannot be written."""
+    from agm.anytime.image_files import format_of
+
+    if format_ is None:
+        return ""
+    ending = f".{format_.lower().removeprefix('.')}"
+    format_of(Path(f"x{ending}"))
+    return ending
+
+
+def _loaded(
+    model: str | None,
+    statistics: str,
+    schedule: str | None,
+    tile: int | None,
+    threads: int | None,
+    device: str,
+    timed: bool,
+) -> AnytimeUpscaler:
+    from agm.anytime.upscaler import AnytimeUpscaler
+    from agm.machine import choose
+
+    _use_threads(threads)
+    return AnytimeUpscaler.load(
+        model,
+        cast(Any, statistics),
+        schedule,
+        tile,
+        choose(device),
+        timed=timed,
+        faithful=True,
+    )
+
+
+def profile_machine(
+    model: Model = None,
+    schedule: ScheduleText = None,
+    sizes: Annotated[
+        list[int] | None, typer.Option(min=1, help="Side of the inputs. [default: 16, 32, 64, 128]")
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Measurements of every iteration and size.")] = 30,
+    seconds: Annotated[float, typer.Option(min=0, help="Per size; after that, three rounds suffice.")] = 20.0,
+    threads: Threads = None,
+    device: DeviceName = "auto",
+) -> None:
+    """Measure how long each iteration takes here, and store it for `agm upscale --deadline`.
+
+    It counts for one model, number of threads and machine, while the machine is as busy as it is then.
+    """
+    with enough_memory(SMALLER):
+        from agm.anytime.latency import FINISH, profile_path, write_profile
+        from agm.anytime.upscaler import AnytimeUpscaler
+        from agm.machine import choose
+
+        _use_threads(threads)
+        upscaler = AnytimeUpscaler.load(model, schedule=schedule, device=choose(device), timed=False, faithful=True)
+        table = upscaler.measure(sorted(sizes or (16, 32, 64, 128)), rounds, seconds)
+    write_profile(profile_path(), table, upscaler.config, upscaler.stepper, upscaler.device)
+    typer.echo(f"{'active layers':15}{'input':>11}{'p50/ms':>10}{'p95/ms':>10}{'p99/ms':>10}")
+    for name, rows in table.items():
+        for pixels, span in rows.items():
+            side = f"{round(pixels**0.5)} x {round(pixels**0.5)}"
+            values = "".join(f"{1000 * value:>10.1f}" for value in (span.p50, span.p95, span.p99))
+            typer.echo(f"{'to an image' if name == FINISH else name:15}{side:>11}{values}")
+    typer.echo(f"run by: {upscaler.stepper.name}")
+    typer.echo(f"-> {profile_path()}")
+
+
+def register(commands: typer.Typer) -> None:
+    """Add the commands of this module."""
+    commands.command()(upscale)
+    commands.command("profile-machine")(profile_machine)
+
+
+def parse_deadline(text: str) -> float:
+    """50ms, 0.05s, 2s or 1m -> seconds. Raises AgmError for anything else, and for zero."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m)", text.strip())
+    seconds = float(match[1]) * {"ms": 0.001, "s": 1, "m": 60}[match[2]] if match else 0.0
+    if not 0 < seconds < float("inf"):
+        raise AgmError(f"deadline {text!r}: expected a positive time with its unit, such as 50ms, 0.05s or 2s")
+    return seconds
+
+
+def _use_threads(threads: int | None) -> None:
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)

@@ -1,0 +1,142 @@
+"""Which code made a result: hashes of Python sources as syntax trees. Nothing is run, and torch is not imported.
+
+A hash ignores comments, docstrings, formatting and where a module lies. `agm.training.golden` notes in results/code.json which
+codes count as one.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import agm
+from agm import files
+from agm.paths import results_folder
+
+ROOT = Path(agm.__file__).parents[1]
+PACKAGES = ("agm", "benchmarks")
+TRAINING = "agm.training.loop"
+"""What this module imports, directly or through others, decides what a training run gives."""
+
+
+@cache
+def code_hash(root: Path = ROOT) -> str:
+    """Twelve hexadecimal digits over the training code."""
+    parts = sorted(map(file_hash, imported(f"import {TRAINING}", root)))
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
+
+
+def attested(base: str) -> list[dict[str, Any]]:
+    """Groups of codes that train a base alike, oldest first: their hashes in `codes`, what came anew in `changed`."""
+    path = results_folder() / "code.json"
+    groups: list[dict[str, Any]] = files.read_json(path).get(base, []) if path.exists() else []
+    return groups
+
+
+def representative(base: str) -> str:
+    """The first hash of those that count as today's training code."""
+    return next((next(iter(g["codes"])) for g in attested(base) if code_hash() in g["codes"]), code_hash())
+
+
+def changed(codes: str, base: str) -> str:
+    """What changed in the training code since a result was made by `codes`, joined by +; nothing if nothing did."""
+    groups = attested(base)
+    places = [_place(code, groups) for code in codes.split("+") if code != code_hash()]
+    today = _place(code_hash(), groups)
+    if None in places or (places and today is None):
+        return f"code {codes} was never compared with today's, {code_hash()}"
+    between = range(min([today, *places]) + 1, max([today, *places]) + 1) if places else ()
+    return "; ".join(groups[number]["changed"] for number in between)
+
+
+def _place(code: str, groups: Sequence[dict[str, Any]]) -> Any:
+    return next((number for number, group in enumerate(groups) if code in group["codes"]), None)
+
+
+def timed(module: str, root: Path = ROOT) -> dict[str, str]:
+    """The hashes of what decides how long a script takes: its own, first, what imports torch, and C++, by names."""
+    paths = imported(f"import {module}", root)
+    paths = [path for path in paths if "import torch" in path.read_text("utf-8")]
+    paths += sorted({source for path in paths for source in path.parent.glob("*.cpp")})
+    names = {path.relative_to(root).as_posix().removesuffix(".py").replace("/", "."): path for path in paths}
+    return {name: file_hash(names[name]) for name in sorted(names, key=lambda name: (name != module, name))}
+
+
+def changed_modules(recorded: dict[str, str]) -> list[str]:
+    """Those of the `timed` modules that a result carries which are no more as they were. Moving one is no change."""
+    now = set(timed(next(iter(recorded))).values()) if recorded else set()
+    return [module for module, noted in recorded.items() if noted not in now]
+
+
+class _Bare(ast.NodeTransformer):
+    """Removes what does not run: docstrings and imports for type checkers."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        is_typing = isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        return None if is_typing else self.generic_visit(node)
+
+
+def _parse(source: str) -> ast.AST:
+    tree: ast.AST = _Bare().visit(ast.parse(source))
+    return tree
+
+
+def imported(source: str, root: Path = ROOT) -> list[Path]:
+    """The project's modules that a source imports, directly or through one another, as files below `root`."""
+    queue, found = [*_imported(source, root)], set[Path]()
+    while queue:
+        path = queue.pop()
+        if path not in found:
+            found.add(path)
+            queue += _imported(path.read_text(encoding="utf-8"), root)
+    return sorted(found)
+
+
+@cache
+def _imported(source: str, root: Path) -> set[Path]:
+    """The modules behind a source's own import statements, wherever in it they stand."""
+    names = set[str]()
+    for node in ast.walk(_parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    files = set[Path]()
+    for name in names:
+        parts = name.split(".")
+        if parts[0] in PACKAGES:  # importing agm.data.splits runs agm and agm.data too
+            files |= {root.joinpath(*parts[: depth + 1], "__init__.py") for depth in range(len(parts))}
+            files.add(root.joinpath(*parts).with_suffix(".py"))
+    return {path for path in files if path.is_file()}
+
+
+@cache
+def tree_hash(source: str) -> str:
+    """Twelve hexadecimal digits over what a Python source does; every Python version gives the same."""
+    return hashlib.sha256(json.dumps(_plain(_parse(source))).encode()).hexdigest()[:12]
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_plain(item) for item in node]
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = {name: _plain(value) for name, value in ast.iter_fields(node) if value is not None and value != []}
+    if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in PACKAGES:
+        del fields["module"]  # it may move
+    return [type(node).__name__, fields]
+
+
+def file_hash(path: Path) -> str:
+    """`tree_hash` of a Python file; of another one, twelve digits over its bytes."""
+    if path.suffix == ".py":
+        return tree_hash(path.read_text(encoding="utf-8"))
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]

@@ -1,0 +1,100 @@
+"""The light base: parts of a generator that works on the small image and corrects bicubic upsampling.
+
+It keeps A, B, four inner layers with an ORL letter each, D and one image per iteration. It differs from the paper's
+base in four things: all inner layers work at L x L and D ends in a sub-pixel convolution (Shi et al., 2016); there is
+no batch norm; D's output is added to bicubic upsampling and starts at zero; and an n layer adds to its input.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from agm.config import GeneratorConfig, Statistics
+from agm.networks.layers import LEAK, ConvLSTM, State
+
+SCALE = 2
+
+
+class Contrast(nn.Module):
+    """A: a 5x5 convolution whose kernels sum to zero for each colour, and LeakyReLU.
+
+    What does not change over 5 pixels gives nothing, so a flat colour gets no tint, whichever it is. Outside the image
+    its border pixels go on.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, width, 5)
+        nn.init.kaiming_normal_(self.conv.weight, LEAK)
+        assert self.conv.bias is not None
+        nn.init.zeros_(self.conv.bias)
+
+    def kernel(self) -> Tensor:
+        """The weights that are used, (width, 3, 5, 5)."""
+        weight = self.conv.weight
+        return weight - weight.mean(dim=(2, 3), keepdim=True)
+
+    def forward(self, x: Tensor, t: int, statistics: Statistics) -> Tensor:
+        """x: (N, 3, H, W) -> (N, width, H, W)."""
+        x = F.pad(x, (2, 2, 2, 2), mode="replicate")
+        return F.leaky_relu(F.conv2d(x, self.kernel(), self.conv.bias), LEAK)
+
+
+class ConvAct(nn.Module):
+    """B: a convolution and LeakyReLU, on the last image or on the features that it was made from."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=1)
+
+    def forward(self, x: Tensor, t: int, statistics: Statistics) -> Tensor:
+        return F.leaky_relu(self.conv(x), LEAK)
+
+
+class ResidualLayer(nn.Module):
+    """An n layer: output = x + C2 * LReLU(C1 * x). Where the number of channels changes, x goes through a 1x1 one.
+
+    C2 starts near zero: a fresh layer and an inactive one are both close to the identity.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else None
+        with torch.no_grad():
+            self.conv2.weight.mul_(0.1)
+
+    def forward(self, x: Tensor, state: State, t: int, statistics: Statistics) -> tuple[Tensor, State]:
+        """x: (N, inputs, H, W) -> (N, outputs, H, W), and the state as it came."""
+        u = self.conv2(F.leaky_relu(self.conv1(x), LEAK))
+        return u + (x if self.skip is None else self.skip(x)), state
+
+
+class SubPixel(nn.Module):
+    """D: a 3x3 convolution to one small image for each of the four phases of the large one, starting at zero."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, 3 * SCALE**2, 3, padding=1)
+        nn.init.zeros_(self.conv.weight)
+        assert self.conv.bias is not None
+        nn.init.zeros_(self.conv.bias)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """z: (N, inputs, H, W) -> (N, 3, 2H, 2W)."""
+        return F.pixel_shuffle(self.conv(z), SCALE)
+
+
+def parts(config: GeneratorConfig) -> tuple[nn.Module, nn.Module, nn.ModuleList, nn.Module]:
+    """A, B, the four inner layers and D."""
+    width = config.width
+    outputs = (2 * width, 2 * width, 2 * width, width)  # layers 1-3 keep theirs, so that AEL can skip them
+    inner = nn.ModuleList(
+        ConvLSTM(2 * width, channels, config.peephole) if letter == "r" else ResidualLayer(2 * width, channels)
+        for letter, channels in zip(config.layers, outputs, strict=True)
+    )
+    b = ConvAct(width, width, 3, 1) if config.feedback == "features" else ConvAct(3, width, 4, SCALE)
+    return Contrast(width), b, inner, SubPixel(width)

@@ -1,0 +1,343 @@
+"""Training: the loop of Section II-A with the losses of II-E and the settings of III-A.
+
+A run can be stopped at any moment and goes on from its last checkpoint. On the CPU it then gives the same bytes as an
+uninterrupted run: everything random is drawn anew from (seed, epoch, step), so no generator state needs to be kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Container, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from agm.training import checkpoint, parallel
+from agm import data, files, machine
+from agm.training.calibrate import precise
+from agm.training.checkpoint import Progress
+from agm.code_version import code_hash
+from agm.config import RunConfig, Statistics, TrainingConfig
+from agm.data import Part, Splits
+from agm.data.images import Pixels
+from agm.training.parallel import World
+from agm.errors import AgmError, enough_memory
+from agm.training.evaluate import BATCH, METRICS, Quality, bicubic_baseline, evaluate, time_iterations
+from agm.networks.generator import Generator
+from agm.runs import Run, made_on_these_images
+from agm.schedule import Schedule, candidates, sandwich
+from agm.training.step import Execution, Networks, build, stepper
+from agm.training.stopping import Stop
+
+CONFIG, SUMMARY, WEIGHTS, CHECKPOINT = "config.json", "summary.json", "generator.safetensors", "checkpoint.safetensors"
+METRICS_FILE, TEST_FILE = "metrics.csv", "test.safetensors"
+CHECKED = (CONFIG, METRICS_FILE, TEST_FILE, WEIGHTS)
+"""The files whose checksums stand in the summary."""
+TIMED_SECONDS = 10.0
+"""For so long a run times its iterations after training."""
+logger = logging.getLogger(__name__)
+
+
+def train(config: RunConfig, folder: Path, execution: Execution | None = None) -> str:
+    """Train one run, or go on with it, in `folder`. Only one process at a time does, or several that torchrun started.
+
+    Returns "finished"; "diverged" if the training loss stopped being finite (recorded like a finished run, since
+    instability is a result); "interrupted" if it was stopped and a further call will go on; or "busy" if another
+    process is at it and `execution` says not to wait. Raises AgmError.
+    """
+    execution = execution or Execution()
+    started, lock = time.monotonic(), folder.with_name(f".{folder.name}.lock")
+    world = parallel.join(execution.device)
+    if (folder / SUMMARY).exists():
+        if world.size == 1:
+            made_on_these_images(Run.read(folder))
+            return _finished(folder, lock)
+    else:
+        data.locate(config.data.dataset)  # a misspelt name should leave nothing behind
+    parallel.check(config, world)
+    sizes = f"batch_size {config.training.batch_size}, width {config.generator.width}"
+    hint = f"lower one of {sizes}, image_size {config.data.image_size}; {folder} keeps its last checkpoint"
+    with enough_memory(hint), contextlib.ExitStack() as held:
+        status = world.first(_claim(held, lock, folder, execution) if world.rank == 0 else "")
+        left = execution.time_budget - (time.monotonic() - started)
+        status = status or _train(config, folder, replace(execution, time_budget=left), world)
+        ended = world.rank == 0 and status not in ("interrupted", "busy")
+        return world.first(_finished(folder, lock) if ended else status)
+
+
+def _claim(held: contextlib.ExitStack, lock: Path, folder: Path, execution: Execution) -> str:
+    """Lock a run for ourselves; returns nothing, or why there is nothing to train."""
+    try:
+        held.enter_context(files.locked(lock, execution.time_budget if execution.wait else 0))
+    except TimeoutError:
+        return "interrupted" if execution.wait else "busy"
+    return "finished" if (folder / SUMMARY).exists() else ""  # while we waited
+
+
+def _train(config: RunConfig, folder: Path, execution: Execution, world: World) -> str:
+    """`train`, in the only processes that are at this run. The first of them alone writes, validates and tests."""
+    settings, schedule = config.training, Schedule.parse(config.training.schedule)
+    parts = data.splits(config.data)
+    if world.rank == 0:
+        files.clear_partial(folder)
+        files.write_json(folder / CONFIG, config.to_dict())
+
+    networks = build(config, execution, world)
+    device = networks.fabric.device
+    losses = torch.zeros(2, device=device)  # sums over the epoch so far: visual loss, critic loss
+    good = _snapshot(networks.result)  # the generator after the last whole epoch
+    progress = checkpoint.resume(folder / CHECKPOINT, config, networks, losses, good)
+    _note_origin(progress, data.load(config.data.dataset, config.data.image_size).fingerprint, folder)
+    started, saved = time.monotonic() - progress.seconds, time.monotonic()
+
+    def save() -> None:
+        if world.rank > 0:
+            return
+        progress.seconds = time.monotonic() - started
+        checkpoint.save(folder / CHECKPOINT, config, networks, losses, good, progress)
+
+    update = stepper(networks, settings)
+    steps = math.ceil(parts.train.per_epoch / settings.batch_size)
+    bar = tqdm(
+        total=settings.epochs * steps,
+        initial=progress.epoch * steps + progress.step,
+        desc=execution.label or f"{config.generator.layers} {config.id}",
+        unit="step",
+        disable=None if execution.progress and world.rank == 0 else True,
+    )
+    networks.generator.train()
+    first = progress.epoch
+    with Stop(execution.time_budget, world) as stop, bar:
+        while progress.epoch < settings.epochs:
+            pixels = parts.train.epoch(config.seed, progress.epoch)
+            if progress.epoch == first or parts.train.per_epoch != len(parts.train):
+                high, low = (to_device(array, device) for array in pixels)
+            order = batches(config.seed, progress.epoch, parts.train.per_epoch, settings.batch_size)
+            for step, batch in enumerate(order):
+                if step < progress.step:
+                    continue
+                if stop:
+                    save()
+                    return "interrupted"
+                if time.monotonic() - saved > execution.checkpoint_interval:
+                    save()
+                    saved = time.monotonic()
+                # Without waiting for the device, which may still be busy with the step before.
+                share = world.share(len(batch))
+                index = torch.from_numpy(batch[share]).to(device, non_blocking=True)
+                mix = _mix(config.seed, progress.epoch, step, len(batch))[share].to(device, non_blocking=True)
+                schedules = trained(config, progress.epoch, step)
+                done = progress.epoch * steps + step
+                set_rate(networks.optimizer, learning_rate(settings, done / (settings.epochs * steps)))
+                losses += update(low[index].float() / 255, high[index].float() / 255, mix, schedules)
+                networks.follow(settings.average, done)
+                progress.step = step + 1
+                bar.update()
+            training_loss = losses.div(steps).tolist()
+            if not all(map(math.isfinite, training_loss)):
+                if world.rank == 0:
+                    where = f"{folder}: the loss is not finite in epoch {progress.epoch + 1}"
+                    logger.warning("%s; recorded as diverged, in the state after the epoch before", where)
+                    networks.result.load_state_dict(good)
+                    _write_metrics(folder, progress)
+                return _finish(config, folder, "diverged", networks, parts, schedule, progress)
+            progress.epoch, progress.step = progress.epoch + 1, 0
+            losses.zero_()
+            good = _snapshot(networks.result)
+            if world.rank == 0:
+                progress.rows += _validate(networks.result, parts, config, progress.epoch, training_loss)
+                _write_metrics(folder, progress)
+                save()
+                bar.set_postfix(validation_mse=f"{_validation_mse(progress, config):.4f}")
+            saved = time.monotonic()
+            if stop:  # after the last epoch as well: the tests take a while
+                return "interrupted"
+    return _finish(config, folder, "finished", networks, parts, schedule, progress)
+
+
+def _note_origin(progress: Progress, images: str, folder: Path) -> None:
+    """What the run is made from. Raises AgmError if it was begun on other images."""
+    if progress.images not in ("", images):
+        raise AgmError(f"{folder}: was begun on other images of this name; bring them back, or delete it to start anew")
+    progress.images = images
+    progress.codes = list(dict.fromkeys([*progress.codes, code_hash()]))
+
+
+def _finished(folder: Path, lock: Path) -> str:
+    """How a run ended. Whoever still waits for the lock will find the run finished, too."""
+    summary = files.read_json(folder / SUMMARY)
+    status = summary.get("status") if isinstance(summary, dict) else None
+    if status not in ("finished", "diverged"):
+        raise AgmError(f"{folder / SUMMARY}: does not say how the run ended; delete the folder to train it again")
+    for path in (folder / CHECKPOINT, lock):  # here, since a kill may have come right after the summary
+        with contextlib.suppress(OSError):
+            path.unlink()
+    return str(status)
+
+
+def _snapshot(generator: Generator) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in generator.state_dict().items()}
+
+
+def batches(seed: int, epoch: int, images: int, size: int) -> Iterator[np.ndarray]:
+    """The indices of each mini-batch of an epoch; the last one may be smaller."""
+    order = np.random.default_rng([seed, epoch]).permutation(images)
+    return (order[start : start + size] for start in range(0, images, size))
+
+
+def trained(config: RunConfig, epoch: int, step: int) -> tuple[Schedule, ...]:
+    """The schedules of one training step; the critic judges the first one's last image."""
+    schedule = Schedule.parse(config.training.schedule)
+    if config.training.sampling == "fixed":
+        return (schedule,)
+    if config.training.sampling == "prefix":
+        number = int(np.random.default_rng([config.seed, epoch, step, 1]).integers(3))
+        return (schedule.take(min((1, 2, len(schedule))[number], len(schedule))),)
+    return sandwich(config.generator.iterations, np.random.default_rng([config.seed, epoch, step, 1]))
+
+
+def learning_rate(settings: TrainingConfig, done: float) -> float:
+    """The learning rate after a share `done` of all steps."""
+    half_cosine = (1 + math.cos(math.pi * done)) / 2 if settings.decay == "cosine" else 1.0
+    return settings.learning_rate * half_cosine
+
+
+def set_rate(optimizer: Any, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def to_device(pixels: np.ndarray, device: torch.device) -> Tensor:
+    """(N, H, W, 3) uint8 -> (N, 3, H, W) uint8 on the device: a whole set of small images fits there."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().to(device)
+
+
+def _mix(seed: int, epoch: int, step: int, size: int) -> Tensor:
+    return torch.from_numpy(np.random.default_rng([seed, epoch, step]).random(size, dtype=np.float32))
+
+
+def readings(
+    generator: Generator, part: Part, config: RunConfig, training: Pixels, kept: Container[Statistics] = ()
+) -> tuple[Generator, dict[Statistics, Quality]]:
+    """A copy of the network with precise statistics of the `training` images (inputs), and its quality on a part's
+    images under every kind of statistics that it has, without those that are `kept` already."""
+    schedule, precision = Schedule.parse(config.training.schedule), config.training.precision
+    generator = precise(generator, training, schedule, precision)
+    kinds = [kind for kind in config.generator.readings if kind not in kept]
+    return generator, {kind: evaluate(generator, part, schedule, kind, precision) for kind in kinds}
+
+
+def _validate(
+    generator: Generator, parts: Splits, config: RunConfig, epoch: int, training_loss: list[float]
+) -> list[dict[str, Any]]:
+    """One row per kind of batch statistics and iteration. Training is the same for all kinds.
+
+    Precise statistics are here of one batch, which takes a tenth of an epoch where that has 400 images. Of all training
+    images they would be within two hundredths of the same MSE.
+    """
+    rows = []
+    _, found = readings(generator, parts.validation, config, parts.train.low[:BATCH])
+    for kind, measured in found.items():
+        quality = measured.per_iteration()
+        for t in range(config.generator.iterations):
+            row: dict[str, Any] = {"epoch": epoch, "statistics": kind, "iteration": t + 1}
+            row |= {name: quality[name][t] for name in METRICS}
+            rows.append(row | {"visual_loss": training_loss[0], "critic_loss": training_loss[1]})
+    return rows
+
+
+def _validation_mse(progress: Progress, config: RunConfig) -> float:
+    last = [
+        row["mse"]
+        for row in progress.rows
+        if row["epoch"] == progress.epoch and row["statistics"] == config.generator.statistics
+    ]
+    return float(np.mean(last))
+
+
+def _write_metrics(folder: Path, progress: Progress) -> None:
+    files.write_text(folder / METRICS_FILE, pd.DataFrame(progress.rows).to_csv(index=False))
+
+
+def _finish(
+    config: RunConfig,
+    folder: Path,
+    status: str,
+    networks: Networks,
+    parts: Splits,
+    schedule: Schedule,
+    progress: Progress,
+) -> str:
+    """Test, then write the weights and, last of all, the summary: a run that has one is complete."""
+    if networks.world.rank > 0:
+        return status
+    halve(networks.result)  # what is tested is what is kept
+    generator, tests = readings(networks.result, parts.test, config, parts.train.low)
+    plans = {str(plan): (generator, plan) for plan in (schedule, *candidates(len(schedule))[-3:])}
+    times = time_iterations(plans, config.data.image_size, limit=TIMED_SECONDS)
+    images = data.load(config.data.dataset, config.data.image_size)
+    counts = {"train": len(parts.train), "validation": len(parts.validation), "test": len(parts.test)}
+    summary = {
+        "id": config.id,
+        "status": status,
+        "epochs": progress.epoch,
+        "seconds": progress.seconds,
+        "parameters": sum(parameter.numel() for parameter in generator.parameters()),
+        "test": {kind: quality.per_iteration() for kind, quality in tests.items()},
+        "bicubic": {"validation": bicubic_baseline(parts.validation), "test": bicubic_baseline(parts.test)},
+        "seconds_until_iteration": times[str(schedule)],
+        "seconds_by_schedule": times,  # NOAEL, A and B as well, in turns: their ratios need no other run
+        "data": {"fingerprint": progress.images, "stand_in": images.stand_in, "images": counts},
+        "machine": machine.describe(networks.fabric.device)
+        | {"devices": networks.world.size, "code": "+".join(progress.codes)},
+    }
+    if config.training.sampling == "any":
+        summary["schedules"] = _scores(generator, parts.validation, config)
+    files.write_tensors(folder / TEST_FILE, {kind: test.mse for kind, test in tests.items()}, {"id": config.id})
+    save_weights(folder / WEIGHTS, generator, config)
+    summary["files"] = {name: files.sha256((folder / name).read_bytes()) for name in CHECKED}
+    files.write_json(folder / SUMMARY, files.seal(files.finite(summary)))
+    return status
+
+
+def _scores(generator: Generator, part: Part, config: RunConfig) -> dict[str, dict[str, list[float]]]:
+    """PSNR by kind of batch statistics, schedule and iteration: what deadlines are planned by."""
+    return {
+        kind: {
+            str(schedule): evaluate(generator, part, schedule, kind, config.training.precision).per_iteration()["psnr"]
+            for schedule in candidates(config.generator.iterations)
+        }
+        for kind in config.generator.readings
+    }
+
+
+@torch.no_grad()
+def halve(generator: Generator) -> None:
+    """Round convolutions to half precision, which changed no PSNR of the default network by a thousandth of a decibel.
+
+    Norms and their statistics are small and need their range; so does what has grown too large.
+    """
+    for parameter in generator.parameters():
+        if parameter.dim() == 4 and parameter.half().isfinite().all():
+            parameter.copy_(parameter.half())
+
+
+def _stored(tensor: Tensor) -> Tensor:
+    """In half precision where nothing is lost by that."""
+    half = tensor.half()
+    return half if tensor.dim() == 4 and tensor.is_floating_point() and torch.equal(half.float(), tensor) else tensor
+
+
+def save_weights(path: Path, generator: Generator, config: RunConfig) -> None:
+    """Weights with the run's configuration inside, so that `agm.load` can rebuild the network."""
+    tensors = {name: _stored(tensor) for name, tensor in generator.state_dict().items()}
+    files.write_tensors(path, tensors, {"kind": "generator", "config": config.to_dict()})

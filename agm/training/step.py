@@ -1,0 +1,244 @@
+"""One training step: the two networks with their optimizers, and one update of both (Sections II-A and II-E)."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from torch import Tensor, nn
+
+from agm import machine
+from agm.config import RunConfig, TrainingConfig
+from agm.networks.critic import Critic, clip_weights
+from agm.training.parallel import World
+from agm.networks.generator import Generator
+from agm.training.losses import adversarial_loss, critic_loss, gradient_penalty, visual_loss
+from agm.schedule import Schedule
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a run is carried out: nothing here is part of a run's identity.
+
+    `device`: auto, cpu or cuda.
+    `time_budget`: seconds until the run stops and saves itself.
+    `checkpoint_interval`: seconds between checkpoints within an epoch; one is written after every epoch anyway.
+    `label`: what the progress bar is headed with.
+    `wait`: if another process is at the same run, wait until it stops, rather than leave the run to it.
+    """
+
+    device: str = "auto"
+    time_budget: float = math.inf
+    checkpoint_interval: float = 120.0
+    progress: bool = True
+    label: str = ""
+    wait: bool = True
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The two networks, plain and as Fabric wraps them, with their optimizers."""
+
+    fabric: Fabric
+    generator: Generator
+    critic: Critic
+    wrapped_generator: Any
+    wrapped_critic: Any
+    optimizer: Any
+    critic_optimizer: Any
+    world: World
+    average: Generator | None = None
+    """The moving average of the generator's weights, where the configuration asks for one."""
+
+    @property
+    def result(self) -> Generator:
+        """What is validated, tested and saved."""
+        return self.average or self.generator
+
+    def follow(self, share: float, steps: int) -> None:
+        """Let the average, if there is one, follow the generator's weights."""
+        if self.average is not None:
+            follow(self.average, self.generator, share, steps)
+
+
+@torch.no_grad()
+def follow(average: nn.Module, network: nn.Module, share: float, steps: int) -> None:
+    """Let a moving average follow a network's weights; after few `steps` it keeps less of itself than `share`."""
+    keep = min(share, (1 + steps) / (10 + steps))
+    for own, new in zip(average.parameters(), network.parameters(), strict=True):
+        own.lerp_(new, 1 - keep)
+    for held, statistic in zip(average.buffers(), network.buffers(), strict=True):
+        held.copy_(statistic)
+
+
+def build(config: RunConfig, execution: Execution, world: World | None = None) -> Networks:
+    """Networks with the initial weights that the seed decides, on their device. `world`: the run's processes."""
+    settings, world = config.training, world or World()
+    fabric = _fabric(execution.device, settings.precision, world)
+    torch.manual_seed(config.seed)
+    generator, critic = Generator(config.generator), Critic(settings, config.data.image_size)
+    world.share_moments(generator)
+    world.share_moments(critic)
+    on_gpu = fabric.device.type == "cuda"
+    if on_gpu:  # faster there by a quarter and more
+        generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        critic.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    adam: dict[str, Any] = {"lr": settings.learning_rate, "eps": settings.adam_epsilon, "capturable": on_gpu}
+    wrapped_generator, optimizer = fabric.setup(generator, torch.optim.Adam(generator.parameters(), **adam))
+    wrapped_critic, critic_optimizer = fabric.setup(critic, torch.optim.Adam(critic.parameters(), **adam))
+    average = copy.deepcopy(generator).requires_grad_(False) if settings.average else None
+    return Networks(
+        fabric, generator, critic, wrapped_generator, wrapped_critic, optimizer, critic_optimizer, world, average
+    )
+
+
+def train_step(
+    networks: Networks,
+    low: Tensor,
+    target: Tensor,
+    settings: TrainingConfig,
+    mix: Tensor,
+    schedules: Sequence[Schedule | str] = (),
+) -> Tensor:
+    """One update of both networks. low: (N, 3, H, W), target: (N, 3, 2H, 2W); mix: (N,) for the gradient penalty.
+
+    `schedules`: those that are trained, the configuration's by default; the critic sees the first one's last image.
+    Where several processes train, `low`, `target` and `mix` are this one's share of the batch.
+    Returns the visual and the critic loss, (2,), without waiting for the device.
+    """
+    fabric, generator, critic = networks.fabric, networks.wrapped_generator, networks.wrapped_critic
+    # As text: with 16-bit precision Fabric looks into all arguments, and refuses frozen dataclasses.
+    first, *others = map(str, schedules or (settings.schedule,))
+    images = generator(low, first)  # (T, N, 3, 2H, 2W)
+
+    loss_d = images.new_zeros(())
+    if settings.adversarial_weight:
+        loss_d = _update_critic(networks, images[-1].detach(), target, settings, mix)
+
+    # L_G = L_G_VIS + adversarial term (II-E); L_G_VIS is the mean over the schedules
+    visual = visual_loss(images, target, settings.loss) / (1 + len(others))
+    loss_g = visual
+    if settings.adversarial_weight:
+        critic.requires_grad_(False)
+        loss_g = visual + adversarial_loss(critic(images[-1]), settings.adversarial_weight, settings.signs)
+    networks.optimizer.zero_grad()
+    fabric.backward(loss_g)
+    visual = visual.detach()
+    for schedule in others:  # each by itself: gradients add up in place, activations would need three times the memory
+        share = visual_loss(generator(low, schedule), target, settings.loss) / (1 + len(others))
+        fabric.backward(share)
+        visual += share.detach()
+    _update(networks, generator, networks.optimizer, settings)
+    return networks.world.mean(torch.stack([visual, loss_d]))
+
+
+def _update_critic(networks: Networks, fake: Tensor, target: Tensor, settings: TrainingConfig, mix: Tensor) -> Tensor:
+    """One update of the critic by L_D, on the last iteration's image (II-E) -> L_D."""
+    critic = networks.wrapped_critic
+    critic.requires_grad_(True)
+    loss = critic_loss(critic(target), critic(fake), settings.signs)
+    if settings.lipschitz == "penalty":
+        loss = loss + settings.penalty_weight * gradient_penalty(critic, target, fake, mix)
+    networks.critic_optimizer.zero_grad()
+    networks.fabric.backward(loss)
+    _update(networks, critic, networks.critic_optimizer, settings)
+    if settings.lipschitz == "clipping":
+        clip_weights(networks.critic, settings.weight_clip)
+    return loss.detach()
+
+
+class Update(Protocol):
+    """`train_step` without its other arguments."""
+
+    def __call__(self, low: Tensor, target: Tensor, mix: Tensor, schedules: Sequence[Schedule] = ()) -> Tensor: ...
+
+
+def stepper(networks: Networks, settings: TrainingConfig) -> Update:
+    """`train_step`; on a GPU replayed from a CUDA graph where one can repeat it."""
+    if networks.fabric.device.type == "cuda":
+        why = no_graph(networks, settings)
+        if not why:
+            return GraphedStep(networks, settings)
+        logger.info("training without a CUDA graph: %s", why)
+    return lambda low, target, mix, schedules=(): train_step(networks, low, target, settings, mix, schedules)
+
+
+def no_graph(networks: Networks, settings: TrainingConfig) -> str:
+    """Why no CUDA graph can repeat the steps of a run; nothing if one can."""
+    reasons = {
+        f"sampling={settings.sampling} draws a schedule in each step": settings.sampling != "fixed",
+        f"decay={settings.decay} changes the learning rate in each step": settings.decay != "none",
+        "the gradients of several processes are averaged": networks.world.size > 1,
+    }
+    return ", ".join(reason for reason, holds in reasons.items() if holds)
+
+
+class GraphedStep:
+    """`train_step` as a CUDA graph, which saves launching its thousands of kernels each time.
+
+    The first steps, and batches that are not full, run as usual; all do if the graph cannot be captured.
+    """
+
+    WARM_UP = 3
+
+    def __init__(self, networks: Networks, settings: TrainingConfig) -> None:
+        self.networks, self.settings = networks, settings
+        self.stream = torch.cuda.Stream(networks.fabric.device)  # type: ignore[no-untyped-call]
+        self.graph: torch.cuda.CUDAGraph | None = None
+        self.steps, self.failed = 0, False
+
+    def __call__(self, low: Tensor, target: Tensor, mix: Tensor, schedules: Sequence[Schedule] = ()) -> Tensor:
+        if len(low) != self.settings.batch_size or self.failed:
+            return train_step(self.networks, low, target, self.settings, mix)
+        if self.steps < self.WARM_UP:
+            self.steps += 1
+            current = torch.cuda.current_stream(self.stream.device)
+            self.stream.wait_stream(current)
+            with torch.cuda.stream(self.stream):
+                losses = train_step(self.networks, low, target, self.settings, mix)
+            current.wait_stream(self.stream)
+            return losses
+        if self.graph is None:
+            try:
+                self.graph = self._capture(low, target, mix)
+            except RuntimeError as error:
+                self.failed = True
+                logger.info("training without a CUDA graph: %s", str(error).splitlines()[0])
+                return train_step(self.networks, low, target, self.settings, mix)
+        for own, given in zip(self.inputs, (low, target, mix), strict=True):
+            own.copy_(given)
+        self.graph.replay()
+        return self.losses
+
+    def _capture(self, low: Tensor, target: Tensor, mix: Tensor) -> torch.cuda.CUDAGraph:
+        """Record the step without carrying it out."""
+        self.inputs = (low.clone(), target.clone(), mix.clone())
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=self.stream):
+            self.losses = train_step(self.networks, *self.inputs[:2], self.settings, self.inputs[2])
+        return graph
+
+
+def _fabric(device: str, precision: str, world: World) -> Fabric:
+    accelerator = machine.choose(device)
+    return Fabric(
+        accelerator=accelerator,
+        devices=[world.local] if accelerator == "cuda" and world.size > 1 else 1,
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+        plugins=LightningEnvironment(),  # or else Fabric looks for Slurm, and warns where it is but is not used
+    )
+
+
+def _update(networks: Networks, module: Any, optimizer: Any, settings: TrainingConfig) -> None:
+    networks.world.average_gradients(module.parameters())  # before they are clipped: the limit is for the whole batch's
+    networks.fabric.clip_gradients(module, optimizer, max_norm=settings.gradient_clip, error_if_nonfinite=False)
+    optimizer.step()

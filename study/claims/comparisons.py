@@ -1,0 +1,323 @@
+"""The kinds of predicate: what is compared with what, and how strongly the outcome speaks for and against.
+
+Every test works on one number per seed, since all models of a seed share its images and their order. Tests are
+scipy's; logarithms make ratios of them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import stats
+
+from study.claims.evidence import Array, Group, Quantity
+from agm.config import ORL_CONFIGURATIONS
+from study.experiments import LAST_PLAIN, LAST_RECURRENT, with_recurrent
+from study.findings import PAPER_TABLE_1
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Range:
+    """Where a ratio must lie for a claim to hold, ends excluded."""
+
+    low: float = 0.0
+    high: float = math.inf
+
+    def slack(self, value: float) -> float:
+        """How far inside a number lies, negative outside."""
+        return min(value - self.low, self.high - value)
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A number, its 95 % interval where there is one, and two p-values: that it holds, and that it does not, by chance.
+
+    `holds` is small where the claim is shown to hold, `fails` where it is shown not to.
+    """
+
+    value: float
+    interval: Interval | None
+    holds: float
+    fails: float
+
+
+def t_test(x: Array) -> Callable[[float], tuple[float, float]]:
+    """Margin -> the p-values of "the mean is not above" and "the mean is not below": Student's t, (S,) numbers.
+
+    Not `scipy.stats.ttest_1samp`, which warns of numbers that are all the same.
+    """
+
+    def at(margin: float) -> tuple[float, float]:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = (x.mean() - margin) / (x.std(ddof=1) / math.sqrt(len(x)))
+        above = float(np.nan_to_num(stats.t.sf(t, len(x) - 1), nan=1.0))
+        return above, float(np.nan_to_num(stats.t.cdf(t, len(x) - 1), nan=1.0))
+
+    return at
+
+
+def t_interval(x: Array, confidence: float = 0.95) -> Interval:
+    """Student's t interval of the mean of (S,) numbers."""
+    half = stats.t.ppf((1 + confidence) / 2, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x))
+    return float(x.mean() - half), float(x.mean() + half)
+
+
+@dataclass(frozen=True)
+class Part:
+    """One comparison of some quantities. Subclasses say what of."""
+
+    label: str
+    quantities: tuple[Quantity, ...]
+
+    def value(self, values: Array) -> float:
+        """The number that is shown: (K, S) -> a ratio."""
+        raise NotImplementedError
+
+    def test(self, values: Array, holds: Range) -> Tested:
+        """Of at least two seeds."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Contrast(Part):
+    """A weighted sum of logarithms, over a number: `weights` (1, -1) make the ratio of two quantities.
+
+    Margins on both sides are tested as equivalence is, by two one-sided tests.
+    """
+
+    weights: tuple[float, ...]
+    over: float = 1.0
+
+    def logs(self, values: Array) -> Array:
+        """By seed: (S,)."""
+        return np.asarray(np.array(self.weights) @ np.log(values) - math.log(self.over))
+
+    def value(self, values: Array) -> float:
+        return float(np.exp(self.logs(values).mean()))
+
+    def test(self, values: Array, holds: Range) -> Tested:
+        x = self.logs(values)
+        at = t_test(x)
+        ends = [at(math.log(holds.low))] if holds.low > 0 else []
+        ends += [at(math.log(holds.high))[::-1]] if holds.high < math.inf else []
+        low, high = t_interval(x)
+        inside, outside = max(end[0] for end in ends), min(1.0, len(ends) * min(end[1] for end in ends))
+        return Tested(self.value(values), (math.exp(low), math.exp(high)), inside, outside)
+
+
+@dataclass(frozen=True)
+class Agreement(Part):
+    """Two contrasts of the same sign. The number is the smaller of the two ratios, below 1 if they disagree."""
+
+    first: tuple[float, ...]
+    second: tuple[float, ...]
+
+    def logs(self, values: Array) -> tuple[Array, Array]:
+        return np.array(self.first) @ np.log(values), np.array(self.second) @ np.log(values)
+
+    def value(self, values: Array) -> float:
+        a, b = (x.mean() for x in self.logs(values))
+        return math.exp(np.sign(a * b) * min(abs(a), abs(b)))
+
+    def test(self, values: Array, holds: Range) -> Tested:
+        (a_above, a_below), (b_above, b_below) = (t_test(x)(0.0) for x in self.logs(values))
+        same = min(1.0, 2 * min(max(a_above, b_above), max(a_below, b_below)))
+        apart = min(1.0, 2 * min(max(a_above, b_below), max(a_below, b_above)))
+        return Tested(self.value(values), None, same, apart)
+
+
+@dataclass(frozen=True)
+class Spread(Part):
+    """The worst of several over the best, against its null: which is which does not matter, seed by seed.
+
+    The largest of several is above the smallest by chance alone, so that networks change places at random within each
+    seed (a permutation test). That all are within the margin of each other is tested pair by pair.
+    """
+
+    def value(self, values: Array) -> float:
+        return float(np.exp(np.ptp(np.log(values).mean(axis=1))))
+
+    def test(self, values: Array, holds: Range) -> Tested:
+        def spread(*rows: Array, axis: int = -1) -> Array:
+            return np.asarray(np.ptp([row.mean(axis=axis) for row in rows], axis=0))
+
+        logs = np.log(values)
+        drawn = stats.permutation_test(
+            tuple(logs),
+            spread,
+            permutation_type="samples",
+            vectorized=True,
+            n_resamples=9999,
+            alternative="greater",
+            rng=np.random.default_rng(0),
+        )
+        value, margin = self.value(values), math.log(holds.low)
+        pairs = [t_test(a - b) for a, b in itertools.combinations(logs, 2)]
+        alike = max(max(at(-margin)[0], at(margin)[1]) for at in pairs)
+        return Tested(value, None, float(drawn.pvalue) if value > holds.low else 1.0, alike)
+
+
+@dataclass(frozen=True)
+class Sooner(Part):
+    """Epochs of the first `count` quantities against those of the others; a ratio of medians.
+
+    Whoever never got there counts as last, which is all that is known of a censored time: a rank test (Mann and
+    Whitney's, with all permutations), where such times are ties.
+    """
+
+    count: int
+
+    def value(self, values: Array) -> float:
+        first, second = np.split(values, [self.count])
+        return float(np.median(first) / np.median(second))
+
+    def test(self, values: Array, holds: Range) -> Tested:
+        first, second = (half.ravel() for half in np.split(values, [self.count]))
+        method = stats.PermutationMethod(rng=np.random.default_rng(0))
+        if np.ptp(values) == 0:
+            return Tested(1.0, None, 1.0, 1.0)
+        less, greater = (
+            float(stats.mannwhitneyu(first, second, alternative=way, method=method).pvalue)
+            for way in ("less", "greater")
+        )
+        return Tested(self.value(values), None, *((less, greater) if holds.high < math.inf else (greater, less)))
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A number that follows from the model alone: no runs, no interval."""
+
+    count: Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Comparisons that are tested one by one; the claim holds if all do, or if any does."""
+
+    parts: tuple[Part, ...]
+    any: bool = False
+
+
+Predicate = Counted | Measured
+
+
+def ratio(label: str, first: Quantity, second: Quantity) -> Part:
+    return Contrast(label, (first, second), (1, -1))
+
+
+def versus(
+    models: Iterable[str],
+    others: Iterable[str],
+    measure: str = "mse",
+    any: bool = False,  # as in the dataclass
+    **where: object,
+) -> Measured:
+    """Each of some models over each of others, in a measure. `where`: data set role, schedule, fraction."""
+
+    def quantity(layers: str) -> Quantity:
+        return Quantity(replace(Group(layers), **where), measure)  # type: ignore[arg-type]
+
+    pairs = [(a, b) for a in models for b in others if a != b]
+    return Measured(tuple(ratio(f"{quantity(a).group} / {b}", quantity(a), quantity(b)) for a, b in pairs), any)
+
+
+def sooner(models: Sequence[str], others: Sequence[str], fraction: float = 1.0) -> Measured:
+    """Epochs that each model needs to get to where rrrr ended, over those of all others."""
+    rrrr = Group("rrrr", fraction=fraction)
+    epochs = {m: Quantity(Group(m, fraction=fraction), "epochs to reference", rrrr) for m in (*models, *others)}
+    rest = tuple(epochs[other] for other in others)
+    return Measured(tuple(Sooner(f"{m} / {', '.join(others)}", (epochs[m], *rest), 1) for m in models))
+
+
+def over_noael(models: Iterable[str], schedule: str, measure: str = "mse") -> Measured:
+    """Each model under a schedule over itself without AEL."""
+    groups = [(Group(layers, schedule=schedule), Group(layers)) for layers in models]
+    return Measured(tuple(ratio(f"{a} / NOAEL", Quantity(a, measure), Quantity(b, measure)) for a, b in groups))
+
+
+def saving(models: Iterable[str], others: Iterable[str], schedule: str) -> Measured:
+    """A schedule's share of the time to the first image: of each model over that of each other."""
+
+    def quantities(layers: str) -> tuple[Quantity, ...]:
+        return tuple(Quantity(group, "first image") for group in (Group(layers, schedule=schedule), Group(layers)))
+
+    pairs = [(a, b) for a in models for b in others]
+    return Measured(tuple(Contrast(f"{a} / {b}", quantities(a) + quantities(b), (1, -1, -1, 1)) for a, b in pairs))
+
+
+def less_data(models: Iterable[str]) -> Measured:
+    """Each model trained on a quarter of the data over itself trained on all."""
+    groups = [(Group(layers, fraction=0.25), Group(layers)) for layers in models]
+    return Measured(tuple(ratio(f"{a} / all", Quantity(a), Quantity(b)) for a, b in groups))
+
+
+def levels_sooner(models: Iterable[str]) -> Measured:
+    """Epochs until a model is within a tenth of where it ended: with a quarter of the data over with all."""
+    groups = [(Group(layers, fraction=0.25), Group(layers)) for layers in models]
+    parts = [(f"{a} / all", tuple(Quantity(group, "epochs to own") for group in (a, b))) for a, b in groups]
+    return Measured(tuple(Sooner(label, quantities, 1) for label, quantities in parts))
+
+
+def within(models: Iterable[str], schedules: Iterable[str], first: str, second: str) -> Measured:
+    """One measure over another of the same runs."""
+    groups = [Group(layers, schedule=name) for name in schedules for layers in models]
+    return Measured(tuple(ratio(str(g), Quantity(g, first), Quantity(g, second)) for g in groups))
+
+
+def last_layers(role: str) -> Measured:
+    """Spikiness of the eight models with a plain last layer over that of their twins: geometric means."""
+    quantities = tuple(Quantity(Group(layers, role), "spikiness") for layers in (*LAST_PLAIN, *LAST_RECURRENT))
+    return Measured((Contrast("last n / last r", quantities, (1 / 8,) * 8 + (-1 / 8,) * 8),))
+
+
+def more_n_spikier() -> Measured:
+    """Of the models with a plain last layer: by which factor the spikiness grows with each plain layer."""
+    counts = np.array([layers.count("n") for layers in LAST_PLAIN], dtype=float)
+    slope = (counts - counts.mean()) / ((counts - counts.mean()) ** 2).sum()
+    quantities = tuple(Quantity(Group(layers), "spikiness") for layers in LAST_PLAIN)
+    return Measured((Contrast("per plain layer", quantities, tuple(slope)),))
+
+
+def impact_of_last(role: str) -> Measured:
+    """How much layer 4's kind changes the spikiness, against how much that of layers 1, 2 and 3 does.
+
+    |a| > |b| exactly if a + b and a - b have the same sign.
+    """
+    quantities = tuple(Quantity(Group(layers, role), "spikiness") for layers in ORL_CONFIGURATIONS)
+
+    def effect(layer: int) -> Array:
+        return np.array([1 / 8 if layers[layer] == "n" else -1 / 8 for layers in ORL_CONFIGURATIONS])
+
+    parts = []
+    for other in range(3):
+        both, apart = effect(3) + effect(other), effect(3) - effect(other)
+        parts.append(Agreement(f"layer 4, layer {other + 1}", quantities, tuple(both), tuple(apart)))
+    return Measured(tuple(parts))
+
+
+def placements() -> Measured:
+    """Of all models with one, two and three recurrent layers: the worst over the best."""
+    models = {count: tuple(Quantity(Group(layers)) for layers in with_recurrent(count)) for count in (1, 2, 3)}
+    return Measured(tuple(Spread(f"worst {count}r / best {count}r", found) for count, found in models.items()))
+
+
+def same_order(models: Sequence[str], schedule: str) -> Measured:
+    """Every two models differ in the same sense without AEL and under a schedule."""
+    parts = []
+    for a, b in itertools.combinations(models, 2):
+        groups = [Group(layers, schedule=name) for name in ("NOAEL", schedule) for layers in (a, b)]
+        parts.append(Agreement(f"{a}, {b}", tuple(map(Quantity, groups)), (1, -1, 0, 0), (0, 0, 1, -1)))
+    return Measured(tuple(parts))
+
+
+def printed_errors(colours: int) -> Measured:
+    """Each model's test MSE over the one that Table I prints; summed over the colours, or averaged (1)."""
+    printed = {layers: mse / colours for layers, (_, mse) in PAPER_TABLE_1.items()}
+    parts = [Contrast(f"{m} / {mse}", (Quantity(Group(m)),), (1,), printed[m]) for m, (_, mse) in PAPER_TABLE_1.items()]
+    return Measured(tuple(parts))

@@ -1,0 +1,240 @@
+"""What is measured in runs and timings: from finished runs to one number per quantity and seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from study import aggregate, measured
+from study.aggregate import PAPER_NAMES, diverged, schedule_name, value
+from agm.config import ORL_CONFIGURATIONS, RunConfig, Statistics
+from study.experiments import role_of
+from study.profiles import Profile
+from agm.runs import Run
+
+Array = np.ndarray
+
+NEAR = 1.1
+"""Within a tenth. Table I's largest error is 1.1 times its smallest: what the paper itself counts as a difference."""
+
+SEVERAL = 3
+"""The fewest seeds that a verdict needs: two leave Student's t a single degree of freedom."""
+
+
+class UndecidableError(Exception):
+    """Why something cannot be measured."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in nothing but their seed. `layers` may be "best 2r": see `Evidence.chosen`."""
+
+    layers: str
+    role: str = "cars"
+    schedule: str = "NOAEL"
+    fraction: float = 1.0
+
+    def __str__(self) -> str:
+        parts = [self.layers, PAPER_NAMES[self.role] if self.role != "cars" else ""]
+        parts += [self.schedule if self.schedule != "NOAEL" else ""]
+        return " ".join(filter(None, [*parts, f"{self.fraction:g} of the data" if self.fraction < 1 else ""]))
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A measure (a name in MEASURES or TIMES) of a group; some compare with a reference's run of the same seed."""
+
+    group: Group
+    measure: str = "mse"
+    reference: Group | None = None
+
+
+@dataclass(frozen=True)
+class Stack:
+    """values: (K quantities, S seeds), or rounds where `runs` is empty: times are replicated by timing."""
+
+    values: Array
+    seeds: tuple[int, ...]
+    runs: tuple[str, ...] = ()
+
+    @property
+    def short(self) -> str:
+        """Why so few seeds decide nothing; empty if they may."""
+        count = len(self.seeds)
+        if count == 1:
+            return "one seed: these networks only"
+        return f"{count} of {SEVERAL} seeds" if count < SEVERAL else ""
+
+
+Turns = Mapping[tuple[str, str, str], Array]
+"""layers, schedule, implementation -> seconds of each iteration in each round: (rounds, T)."""
+
+
+def turns() -> Turns:
+    """The recorded timing (`benchmarks.turns`); empty if there is none."""
+    rows = (measured.find("turns") or {"rows": []})["rows"]
+    return {(r["layers"], r["schedule"], r["implementation"]): np.array(r["seconds"]) for r in rows}
+
+
+class Evidence:
+    """Finished runs of one profile, found by what they are, and a timing.
+
+    `statistics` None: the reading that counts (`aggregate.both`); learning curves fall back to iteration where it is not
+    among those of the validation. `timing` None: the recorded one.
+    """
+
+    def __init__(
+        self, runs: Iterable[Run], profile: Profile, statistics: Statistics | None = None, timing: Turns | None = None
+    ) -> None:
+        self.runs = tuple(runs)
+        self.statistics = statistics or aggregate.both(self.runs)[0]
+        validated = self.statistics in aggregate.validated(self.runs)
+        self.curves = self.statistics if validated else aggregate.both(self.runs, curves=True)[0]
+        self.timing = turns() if timing is None else timing
+        self.groups: dict[Group, dict[int, Run]] = {}
+        for run in self.runs:
+            schedule = schedule_name(run.config.training.schedule)
+            role = role_of(run.config, profile)
+            group = Group(run.config.generator.layers, role, schedule, run.config.data.fraction)
+            self.groups.setdefault(group, {})[run.config.seed] = run
+
+    def find(self, group: Group) -> dict[int, Run]:
+        """The runs of a group by seed. Raises UndecidableError if there are none, or one of them diverged."""
+        if " " in group.layers:
+            return self.chosen(group)
+        found = self.groups.get(group)
+        if not found:
+            raise UndecidableError(f"{group} is missing")
+        for seed, run in found.items():
+            if diverged(run):
+                raise UndecidableError(f"{group} diverged (seed {seed})")
+        return found
+
+    def chosen(self, group: Group) -> dict[int, Run]:
+        """For "best 2r": of all models with two recurrent layers the one with the lowest last validation MSE.
+
+        For each seed it is chosen by the other seeds, where there are any: the best of several draws would look better
+        than it is.
+        """
+        models = [layers for layers in ORL_CONFIGURATIONS if layers.count("r") == int(group.layers[-2])]
+        runs = {layers: self.find(replace(group, layers=layers)) for layers in models}
+        seeds = set.intersection(*map(set, runs.values()))
+        found = {}
+        for seed in seeds:
+            by = (seeds - {seed}) or seeds
+            scores = {m: aggregate.last([runs[m][other] for other in sorted(by)], self.curves) for m in models}
+            best = aggregate.extremes(scores)[0]
+            if best not in runs:
+                raise UndecidableError("no validation to choose by")
+            found[seed] = runs[best][seed]
+        return found
+
+    def stack(self, quantities: Iterable[Quantity], implementation: str = "plain") -> Stack:
+        """Measure several quantities for the seeds that they share. Raises UndecidableError if that is impossible."""
+        listed = list(quantities)
+        if all(quantity.measure in TIMES for quantity in listed):
+            return self._timed(listed, implementation)
+        found = [self.find(quantity.group) for quantity in listed]
+        references = [self.find(q.reference) if q.reference else own for q, own in zip(listed, found, strict=True)]
+        seeds = tuple(sorted(set.intersection(*map(set, found), *map(set, references))))
+        if not seeds:
+            raise UndecidableError("no seed in common")
+        used = {own[seed].config.id: own[seed] for own in found for seed in seeds}
+        if len({run.fingerprint for run in used.values()}) > 1:
+            raise UndecidableError("made on different images of one name")
+        if stand_in := next((str(run.summary["data"].get("stand_in") or "") for run in used.values()), ""):
+            raise UndecidableError(f"made on {stand_in}, which only stand in: not counted")
+        values = np.array(
+            [
+                [MEASURES[quantity.measure](own[seed], reference[seed], self._reading(quantity)) for seed in seeds]
+                for quantity, own, reference in zip(listed, found, references, strict=True)
+            ]
+        )
+        if not np.isfinite(values).all():
+            raise UndecidableError("too few epochs, or not finite")
+        return Stack(values, seeds, tuple(used))
+
+    def _reading(self, quantity: Quantity) -> Statistics:
+        return self.statistics if "mse" in quantity.measure else self.curves
+
+    def _timed(self, quantities: list[Quantity], implementation: str) -> Stack:
+        rows = []
+        for quantity in quantities:
+            group = quantity.group
+            found = self.timing.get((group.layers, group.schedule, implementation))
+            if found is None:
+                raise UndecidableError(f"{group} has not been timed; benchmarks.turns times it")
+            rows.append(TIMES[quantity.measure](found))
+        return Stack(np.array(rows), tuple(range(len(rows[0]))))
+
+    def below_the_paper(self) -> str:
+        """In which of width, picture size and epochs the runs fall short of the paper's; empty if in none."""
+        paper = RunConfig()
+        wanted = {
+            "width": paper.generator.width,
+            "image_size": paper.data.image_size,
+            "epochs": paper.training.epochs,
+        }
+        short = []
+        for name, number in wanted.items():
+            least = min((value(run, name) for run in self.runs), default=0)
+            short += [f"{name} {least} of {number}"] if least < number else []
+        return ", ".join(short)
+
+
+Measure = Callable[[Run, Run, Statistics], float]
+"""A run, a reference of the same seed, the kind of batch statistics -> a number."""
+
+
+def error(iteration: int | None = None) -> Measure:
+    """Test MSE of one iteration, or averaged over all."""
+
+    def measure(run: Run, _: Run, statistics: Statistics) -> float:
+        found = run.test("mse", statistics)
+        return float(found.mean() if iteration is None else found[iteration])
+
+    return measure
+
+
+def spikes(run: Run, _: Run, statistics: Statistics) -> float:
+    """Spikiness of the validation curve; a curve with no spike at all counts as 1e-9."""
+    return float(np.maximum(aggregate.spikiness(run.curve("mse", statistics)), 1e-9))
+
+
+def epochs_until(curve: Iterable[float], level: float) -> int:
+    """The first epoch, from 1, at whose end a curve is at most at a level; one more than there are if none is."""
+    values = list(curve)
+    return next((epoch for epoch, mse in enumerate(values, 1) if mse <= level), len(values) + 1)
+
+
+def epochs(run: Run, reference: Run, statistics: Statistics, within: float = 1) -> float:
+    """Epochs until the validation MSE is where the reference ended, times `within`.
+
+    Censored: one epoch more than there are means "never so far".
+    """
+    own, ended = run.curve("mse", statistics), reference.curve("mse", statistics)
+    return epochs_until(own, within * float(ended.iloc[-1])) if len(own) and len(ended) else float("nan")
+
+
+MEASURES: dict[str, Measure] = {
+    "mse": error(),
+    "first mse": error(0),
+    "fifth mse": error(4),
+    "last mse": error(-1),
+    "bicubic": lambda run, _, __: run.bicubic(),
+    "spikiness": spikes,
+    "epochs to reference": epochs,
+    "epochs to own": partial(epochs, within=NEAR),
+}
+"""Test MSE, averaged over the iterations unless said otherwise; what bicubic upsampling has; learning curves."""
+
+TIMES: dict[str, Callable[[Array], Array]] = {
+    "first image": lambda seconds: seconds[:, 0],
+    "third image": lambda seconds: seconds[:, :3].sum(axis=1),
+    "all images": lambda seconds: seconds.sum(axis=1),
+    "last iteration": lambda seconds: seconds[:, -1],
+}
+"""Seconds for one image in each round of a timing, (rounds, T) -> (rounds,)."""

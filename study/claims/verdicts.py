@@ -1,0 +1,269 @@
+"""From runs to verdicts. The rule:
+
+- A claim says where a number must lie, its `Range`. *Supported*: shown to lie there. *Contradicted*: shown not to.
+  *Inconclusive*: tested, and neither. *Untested*: there is nothing to test, because a run that matters is missing or
+  diverged, is made on stand-ins, or has too few seeds: with one seed a number is about these networks only.
+- A number is one per seed. Ratios are tested as logarithms, by Student's t; margins on both sides by two one-sided
+  tests; epochs by ranks, those that were never reached last; placement against its null. See `predicates`.
+- A claim may consist of several comparisons. If all must hold, each must be shown to, and one that is shown not to
+  decides, its p-value times their number; if one suffices, the other way round.
+- Of all claims that were tested with the same runs, and of all tested with the same timing, chance decides any with a
+  probability of at most 0.05 (Holm). Intervals are of single comparisons, 95 %.
+- Margins follow from the words. "Better", "worse", "sooner", "earlier": by any amount. "Much", "significantly",
+  "critical": by at least a tenth, the distance between the largest and the smallest error of Table I. "Slightly": by
+  less than that. "About half": 0.4 to 0.6. A printed error: within a tenth. A printed count or percentage: to the last
+  digit printed. "Not worse": by 1 % at most.
+- It is no preregistration: the rule was changed after verdicts were there (the book's page on claims lists how).
+- Claims about time are replicated by timing, not by training: rounds in which all networks take turns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from study import aggregate, profiles
+from study.claims.evidence import TIMES, Array, Evidence, UndecidableError
+from study.claims.comparisons import Counted, Interval, Measured, Part, Predicate, Range, Tested
+from agm.config import DataConfig, GeneratorConfig, RunConfig, Statistics, TrainingConfig
+from study.experiments import plan
+from agm.files import finite
+from agm.paths import results_folder
+from study.profiles import Profile
+from agm.runs import Run, all_runs
+
+Verdict = Literal["supported", "contradicted", "inconclusive", "untested"]
+VERDICTS: tuple[Verdict, ...] = ("supported", "contradicted", "inconclusive", "untested")
+
+LEVEL = 0.05
+"""The probability with which chance may decide any of the claims."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A checkable statement of the paper. It has no room for a verdict: that is always computed.
+
+    `where`: the notebook of the figure or table that it belongs to. `full_size`: only runs of the paper's width,
+    picture size and epochs can tell.
+    """
+
+    key: str
+    section: str
+    where: str
+    published: str
+    text: str
+    predicate: Predicate
+    holds: Range
+    full_size: bool = False
+
+    @property
+    def basis(self) -> Literal["count", "times", "runs"]:
+        """What it is judged by."""
+        if isinstance(self.predicate, Counted):
+            return "count"
+        return "times" if self.predicate.parts[0].quantities[0].measure in TIMES else "runs"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One comparison: its number, its interval, its p-values (see `Tested`), and what they rest on."""
+
+    label: str
+    value: float | None = None
+    interval: Interval | None = None
+    holds: float = math.nan
+    fails: float = math.nan
+    seeds: tuple[int, ...] = ()
+    runs: tuple[str, ...] = ()
+    reason: str = ""
+
+    @property
+    def tested(self) -> bool:
+        return math.isfinite(self.holds)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim's verdict; `outcome` is the comparison that decides, or comes closest to it.
+
+    `p`: after Holm's correction; NaN if nothing was tested. `beside`: the same comparison in this library's engine,
+    for claims about time.
+    """
+
+    claim: Claim
+    verdict: Verdict
+    outcome: Outcome
+    outcomes: tuple[Outcome, ...]
+    p: float = math.nan
+    beside: Outcome | None = None
+
+    @property
+    def reason(self) -> str:
+        """What it rests on, or why there is no verdict."""
+        if self.claim.basis == "count":
+            return ""
+        if self.verdict == "untested":
+            return self.outcome.reason or next((outcome.reason for outcome in self.outcomes if outcome.reason), "")
+        return f"{len(self.outcome.seeds)} {'rounds' if self.claim.basis == 'times' else 'seeds'}, p = {self.p:.2g}"
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The ids of all runs that were looked at."""
+        return tuple(dict.fromkeys(run for outcome in self.outcomes for run in outcome.runs))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        claim = self.claim
+        named = {name: getattr(claim, name) for name in ("key", "text", "section", "published", "where", "basis")}
+        found: dict[str, Any] = {
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "value": self.outcome.value,
+            "p": self.p,
+        }
+        found |= {"interval": _listed(self.outcome), "holds": [claim.holds.low, claim.holds.high]}
+        parts = [asdict(outcome) | {"interval": _listed(outcome)} for outcome in self.outcomes]
+        seeds = list(self.outcome.seeds)
+        whole: dict[str, Any] = finite(named | found | {"seeds": seeds, "runs": list(self.runs), "parts": parts})
+        return whole
+
+
+def _listed(outcome: Outcome) -> list[float] | None:
+    return None if outcome.interval is None else list(outcome.interval)
+
+
+def evaluate(claims: Sequence[Claim], evidence: Evidence) -> list[Finding]:
+    """The verdict on each claim, from finished runs and a timing; corrected for how many there are."""
+    examined = [(claim, examine(claim, evidence)) for claim in claims]
+    sides = [combine(claim.predicate, outcomes) for claim, outcomes in examined]
+    p = np.array([2 * min(side) for side in sides])
+    for basis in ("runs", "times"):
+        family = np.array([claim.basis == basis for claim in claims], dtype=bool)
+        p[family] = holm(p[family])
+    return [
+        conclude(claim, outcomes, side, float(own), evidence)
+        for (claim, outcomes), side, own in zip(examined, sides, p, strict=True)
+    ]
+
+
+def holm(p: Array) -> Array:
+    """Holm's correction (1979); NaN is no test, and does not count as one."""
+    order = np.argsort(p)[: np.isfinite(p).sum()]
+    adjusted = np.full(len(p), np.nan)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)), 1)
+    return adjusted
+
+
+def examine(claim: Claim, evidence: Evidence) -> tuple[Outcome, ...]:
+    """The comparisons of a claim; none for one that is counted."""
+    if isinstance(claim.predicate, Counted):
+        return ()
+    short = evidence.below_the_paper() if claim.full_size else ""
+    return tuple(compare(part, claim, evidence, short=short) for part in claim.predicate.parts)
+
+
+def compare(part: Part, claim: Claim, evidence: Evidence, implementation: str = "plain", short: str = "") -> Outcome:
+    """One comparison. `short`: why the runs cannot tell, whatever they show."""
+    try:
+        stack = evidence.stack(part.quantities, implementation)
+    except UndecidableError as problem:
+        return Outcome(part.label, reason=str(problem))
+    with np.errstate(divide="ignore", invalid="ignore"):  # a number that is not finite gives a reason below
+        value = part.value(stack.values)
+    reason = short or stack.short or ("" if 0 < value < math.inf else "all are equal, or zero")
+    if reason:
+        shown = value if math.isfinite(value) else None
+        return Outcome(part.label, shown, seeds=stack.seeds, runs=stack.runs, reason=reason)
+    found: Tested = part.test(stack.values, claim.holds)
+    return Outcome(part.label, found.value, found.interval, found.holds, found.fails, stack.seeds, stack.runs)
+
+
+def combine(predicate: Predicate, outcomes: Sequence[Outcome]) -> tuple[float, float]:
+    """The p-values of "it does not hold" and "it holds"; NaN if nothing was tested.
+
+    What needs all comparisons takes the largest, and there is none if one was not tested; what needs one takes the
+    smallest times their number.
+    """
+    tested = [outcome for outcome in outcomes if outcome.tested]
+    if not tested or isinstance(predicate, Counted):
+        return math.nan, math.nan
+    needs_one, needs_all = ([o.holds for o in tested], [o.fails for o in tested])
+    if not predicate.any:
+        needs_one, needs_all = needs_all, needs_one
+    one = min(1.0, len(outcomes) * min(needs_one))
+    every = max(needs_all) if len(tested) == len(outcomes) else 1.0
+    return (one, every) if predicate.any else (every, one)
+
+
+def conclude(
+    claim: Claim, outcomes: tuple[Outcome, ...], sides: tuple[float, float], p: float, evidence: Evidence
+) -> Finding:
+    """The verdict, and the comparison that shows it."""
+    predicate = claim.predicate
+    if isinstance(predicate, Counted):
+        number = predicate.count()
+        inside = claim.holds.low < number < claim.holds.high
+        return Finding(claim, "supported" if inside else "contradicted", Outcome("counted", number), ())
+    verdict: Verdict = "supported" if sides[0] < sides[1] else "contradicted"
+    if not p <= LEVEL:
+        verdict = "inconclusive" if all(outcome.tested for outcome in outcomes) else "untested"
+    outcome = _decisive(outcomes, verdict, claim.holds, predicate)
+    beside = None
+    if claim.basis == "times":
+        beside = compare(predicate.parts[outcomes.index(outcome)], claim, evidence, "engine")
+    return Finding(claim, verdict, outcome, outcomes, p, beside)
+
+
+def _decisive(outcomes: Sequence[Outcome], verdict: Verdict, holds: Range, predicate: Measured) -> Outcome:
+    """The comparison that decides where one does; else the weakest if all must hold, or the best if one must."""
+    tested = [outcome for outcome in outcomes if outcome.tested]
+    if verdict == ("supported" if predicate.any else "contradicted"):
+        return min(tested, key=lambda outcome: outcome.holds if predicate.any else outcome.fails)
+    open_ = [outcome for outcome in outcomes if not outcome.tested] if verdict == "untested" else outcomes
+    measured = [outcome for outcome in open_ if outcome.value is not None]
+    if not measured:
+        return open_[0]
+    pick = max if predicate.any else min
+    return pick(measured, key=lambda outcome: holds.slack(outcome.value or 0.0))
+
+
+Recipe = tuple[GeneratorConfig, DataConfig, TrainingConfig]
+"""A configuration without its seed."""
+
+
+def recipe(config: RunConfig) -> Recipe:
+    return config.generator, config.data, config.training
+
+
+def planned(profile: Profile) -> set[Recipe]:
+    """What a profile plans for the claims."""
+    return {recipe(config) for config in plan("claims", profile)}
+
+
+def gather(profile: Profile, statistics: Statistics | None = None, root: Path | None = None) -> Evidence:
+    """The finished runs that a profile plans, with whatever seed; by default those made here and recorded ones."""
+    return Evidence(_gathered(profile, root), profile, statistics)
+
+
+def _gathered(profile: Profile, root: Path | None) -> Iterable[Run]:
+    wanted, found = planned(profile), dict[str, Run]()
+    for run in all_runs(root):
+        if recipe(run.config) in wanted:
+            found.setdefault(run.config.id, run)
+    return found.values()
+
+
+def recorded() -> dict[tuple[str, Statistics], Evidence]:
+    """The evidence that travels with the project, by the profile under which it was recorded and the reading."""
+    found = {}
+    for name in profiles.names():
+        profile = profiles.load(name)
+        runs = list(_gathered(profile, results_folder() / name))
+        for reading in aggregate.both(runs) if runs else ():
+            found[name, reading] = Evidence(runs, profile, reading)
+    return found

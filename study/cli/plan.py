@@ -1,0 +1,88 @@
+"""`agm plan`: what a profile will cost, before anything starts."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from typing import Annotated, Any
+
+import typer
+
+from study import experiments, profiles
+from agm.config import RunConfig
+from study.profiles import Profile
+
+COLUMNS = ("experiment", "planned", "finished", "missing", "one core", "all cores", "memory")
+
+
+def plan(
+    profile: Annotated[str, typer.Option(help=f"How much is spent: {', '.join(profiles.names())}.")] = "quick",
+    experiment: Annotated[
+        list[str] | None, typer.Option(help="Only these figures or tables, such as fig4. Repeatable. [default: all]")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu or cuda.")] = "auto",
+    from_scratch: Annotated[bool, typer.Option(help="As if no run were finished.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Minutes and memory that the missing runs of a profile will take, roughly.
+
+    Trains a few steps to see how fast this machine is. Notebooks and the book's pages are not counted.
+    """
+    chosen = profiles.load(profile)
+    wanted = {name: experiments.plan(name, chosen) for name in experiment or experiments.EXPERIMENTS}
+    every = list(dict.fromkeys(config for configs in wanted.values() for config in configs))
+
+    from study import budget
+    from agm.machine import choose
+    from agm.runs import find
+
+    place = choose(device)
+    missing = [config for config in every if from_scratch or find(config) is None]
+    cores = (os.cpu_count() or 1) if place == "cpu" else 1
+    times = _times(chosen, missing, place)
+    rows = [
+        budget.row(name, configs, [config for config in configs if config.id in times], times, cores)
+        for name, configs in (wanted | {"all together": every}).items()
+    ]
+    if as_json:
+        answer = {"profile": profile, "device": place, "cores": cores, "experiments": rows[:-1], "total": rows[-1]}
+        typer.echo(json.dumps(answer, indent=1))
+        return
+    _print(rows, place)
+    typer.echo(
+        "A run on each core; memory is one run's. The last line counts runs that experiments share once."
+        if missing
+        else "All runs are finished; --from-scratch says what they would take here."
+    )
+
+
+def _times(chosen: Profile, missing: list[RunConfig], device: str) -> dict[str, float]:
+    """Seconds by run id."""
+    from study import budget
+
+    if not missing:
+        return {}
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it tells the precision each time
+    unit = budget.measured_unit(chosen.base, device)
+    return {config.id: budget.seconds(config, budget.images_of(config.data), unit) for config in missing}
+
+
+def _print(rows: list[dict[str, Any]], device: str) -> None:
+    names = COLUMNS if device == "cpu" else (*COLUMNS[:4], "GPU", "GPU", *COLUMNS[6:])
+    typer.echo(f"{names[0]:14}" + "".join(f"{name:>12}" for name in names[1:]))
+    for row in rows:
+        counts = "".join(f"{row[name]:>12}" for name in ("planned", "finished", "missing"))
+        times = "".join(f"{_minutes(row[f'{name}_minutes']):>12}" for name in ("one_core", "all_cores"))
+        typer.echo(f"{row['experiment']:14}{counts}{times}{row['memory_mb'] / 1000:>9.1f} GB")
+
+
+def _minutes(minutes: float) -> str:
+    if minutes < 1:
+        return f"{60 * minutes:.0f} s"
+    return f"{minutes / 60:.1f} h" if minutes >= 120 else f"{minutes:.1f} min"
+
+
+def register(commands: typer.Typer) -> None:
+    """Add the command of this module."""
+    commands.command()(plan)

@@ -1,0 +1,96 @@
+"""What follows from the model and the data alone, with no training: counts, operations, bicubic upsampling."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+from pandas.io.formats.style import Styler
+
+from agm import data
+from study.aggregate import Numbers
+from agm.config import ORL_CONFIGURATIONS, GeneratorConfig
+from agm.networks.complexity import count, fewer, macs_per_iteration, parameters
+from agm.errors import AgmError
+from agm.training.evaluate import bicubic_baseline
+from study.findings import PAPER_TABLE_1
+from agm.networks.generator import Generator
+from study.profiles import ROLES, Profile
+from agm.schedule import Schedule
+
+
+def model_table(width: int = 64, image_size: int = 64) -> pd.DataFrame:
+    """Parameters, percent fewer than rrrr, and million multiply-accumulates an iteration, of all 16 models."""
+    rows = {}
+    for layers in ORL_CONFIGURATIONS:
+        config = GeneratorConfig(layers, width)
+        macs = macs_per_iteration(config, image_size) / 1e6
+        rows[layers] = {"parameters": parameters(config), "fewer": fewer(layers, width), "macs": macs}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def styled_model_table() -> Styler:
+    """`model_table` as a page shows it."""
+    names = {"fewer": "fewer than rrrr", "macs": "operations of an iteration"}
+    formats: dict[Any, Any] = {"parameters": "{:,.0f}", "fewer than rrrr": "{:.1f} %", names["macs"]: "{:,.1f} million"}
+    return model_table().rename(columns=names).style.format(formats)
+
+
+def model_numbers() -> Numbers:
+    """`model_table` by name, the parameters of single parts, and the cost of first iterations, at width 64."""
+    numbers: Numbers = {}
+    for layers, row in model_table().iterrows():
+        numbers[f"{layers}_parameters"] = int(row["parameters"])
+        numbers |= {f"{layers}_{name}": float(row[name]) for name in ("fewer", "macs")}
+    recurrent, plain = Generator(GeneratorConfig("rrrr")), Generator(GeneratorConfig("nnnn"))
+    parts = {"a": recurrent.a, "b": recurrent.b, "d": recurrent.d}
+    parts |= {"layer_r": recurrent.layers[0], "layer_n": plain.layers[0]}
+    parts |= {"layer4_r": recurrent.layers[3], "layer4_n": plain.layers[3]}
+    numbers |= {f"{name}_parameters": count(part) for name, part in parts.items()}
+    numbers |= {f"{name.lower()}_first_macs": first_iteration_share(name) for name in ("A", "B")}
+    numbers["peephole_parameters"] = parameters(GeneratorConfig("rrrr", peephole=True))
+    numbers["peephole_extra"] = numbers["peephole_parameters"] - numbers["rrrr_parameters"]
+    return numbers
+
+
+def first_iteration_share(schedule: str, layers: str = "rrrr") -> float:
+    """Operations of a schedule's first iteration in percent of an iteration with all layers, A left out."""
+    config = GeneratorConfig(layers)
+    return 100 * macs_per_iteration(config, mask=Schedule.parse(schedule).masks[0]) / macs_per_iteration(config)
+
+
+def psnr_of_mse(mse: float) -> float:
+    """The PSNR in dB that a mean squared error is equal to, for values in [0, 1] (Section III-A2)."""
+    return -10 * math.log10(mse)
+
+
+def paper_numbers() -> Numbers:
+    """Table I's MSE as the paper prints it, and the PSNR it is equal to."""
+    numbers: Numbers = {}
+    for layers, (_, mse) in PAPER_TABLE_1.items():
+        numbers |= {f"{layers}_paper_mse": mse, f"{layers}_paper_psnr": psnr_of_mse(mse)}
+    return numbers
+
+
+def bicubic_table(profile: Profile) -> pd.DataFrame:
+    """Bicubic upsampling on the test images of each part's data set, at the profile's size; NaN where it is missing."""
+    rows = {}
+    for role in ROLES:
+        name = profile.datasets[role]
+        try:
+            part = data.splits(profile.run(role).data).test
+        except AgmError:
+            rows[role] = {"data": f"{name} (not prepared)", "images": 0}
+        else:
+            rows[role] = {"data": name, "images": len(part), **bicubic_baseline(part)}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["data", "images", "mse", "psnr", "ssim"])
+
+
+def bicubic_numbers(table: pd.DataFrame) -> Numbers:
+    """A `bicubic_table` by name."""
+    numbers: Numbers = {}
+    for role, row in table.to_dict("index").items():
+        numbers[f"{role}_data"] = str(row.pop("data"))
+        numbers |= {f"{role}_bicubic_{metric}": float(row[metric]) for metric in ("mse", "psnr", "ssim")}
+    return numbers

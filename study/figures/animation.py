@@ -1,0 +1,80 @@
+"""A film beside bicubic upsampling as time passes: an animated picture of what there is at every moment."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+from study.figures import style
+from study.films import Row, latest
+
+SIZE, DOTS = (8.0, 6.6), 100
+"""Inches, and dots per inch: large enough letters where a telephone shows it at half its size."""
+
+
+def frames(row: Row, count: int) -> list[Image.Image]:
+    """So many pictures at equal distances of time, from 0 to a little after the film's last image."""
+    end = 1.05 * row[1][-1]
+    return [frame(row, moment, end) for moment in np.linspace(0, end, count)]
+
+
+def frame(row: Row, moment: float, end: float) -> Image.Image:
+    """What there is at a moment: bicubic upsampling, the latest image, and how good all were until then.
+
+    What changes from frame to frame is close together, which keeps the file small.
+    """
+    film, milliseconds = row
+    t = latest(milliseconds, moment)
+    told = f"picture {t} of {len(milliseconds)}, {film.psnr(t):.2f} dB" if t else "nothing yet"
+    with style.context():
+        fig = Figure(figsize=SIZE, dpi=DOTS)
+        fig.text(0.97, 0.245, f"{moment:.0f} ms", ha="right", fontsize=22)
+        fig.text(0.02, 0.25, "PSNR, dB", fontsize=15)
+        places = [fig.add_axes((left, 0.365, 0.47, 0.47 * SIZE[0] / SIZE[1])) for left in (0.02, 0.51)]
+        _picture(places[0], film.bicubic, "bicubic upsampling", f"{film.psnr(0):.2f} dB", style.FAINT)
+        _picture(places[1], film.shown(t), "the network", told, style.BLUE, pale=not t)
+        _curve(fig.add_axes((0.07, 0.1, 0.88, 0.13)), row, moment, end)
+        buffer = io.BytesIO()
+        fig.savefig(buffer, format="png", dpi=DOTS)
+    return Image.open(buffer).convert("RGB")
+
+
+def encode(pictures: Sequence[Image.Image], seconds: float, rest: float, quality: int = 75) -> bytes:
+    """An animated WebP that lasts so many seconds, rests on its last picture, and begins again."""
+    each = round(1000 * seconds / len(pictures))
+    lengths = [each] * (len(pictures) - 1) + [round(1000 * rest)]
+    buffer = io.BytesIO()
+    pictures[0].save(
+        buffer, "WEBP", save_all=True, append_images=pictures[1:], duration=lengths, loop=0, quality=quality, method=6
+    )
+    return buffer.getvalue()
+
+
+def _picture(ax: Axes, image: Tensor, name: str, told: str, colour: str, pale: bool = False) -> None:
+    ax.set_axis_off()
+    pixels = image.permute(1, 2, 0).numpy()  # (3, H, W) -> (H, W, 3)
+    ax.imshow(pixels, interpolation="nearest", alpha=0.3 if pale else 1.0)
+    ax.set_title(name, loc="left", fontsize=17, color=colour)
+    ax.text(0, -0.03, told, transform=ax.transAxes, va="top", fontsize=17)
+
+
+def _curve(ax: Axes, row: Row, moment: float, end: float) -> None:
+    """The qualities until a moment, on axes that stay the same from the first picture to the last."""
+    film, milliseconds = row
+    values = [film.psnr(t) for t in range(len(milliseconds) + 1)]
+    margin = 0.12 * (max(values) - min(values))
+    ax.set(xlim=(0, end), ylim=(min(values) - margin, max(values) + 2 * margin))
+    style.baseline(ax, values[0])
+    ax.text(0.85 * end, values[0], "bicubic", ha="right", va="bottom", fontsize=15, color=style.FAINT)
+    t = latest(milliseconds, moment)
+    ax.plot(milliseconds[:t], values[1 : t + 1], color=style.BLUE, marker="o", markersize=8, linewidth=2.2)
+    ax.axvline(moment, color=style.FAINT, linewidth=1.0)
+    ax.set_xlabel("ms", fontsize=15, loc="right", labelpad=-2)
+    ax.tick_params(labelsize=15)
+    ax.locator_params(axis="y", nbins=4)

@@ -1,0 +1,65 @@
+"""Boxes, arrows, loops and braces for the diagrams. Coordinates are inches from the lower left corner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from study.figures import style
+
+Point = tuple[float, float]
+
+RECURRENT, PLAIN, STATIC, IMAGE = "#BFDDF0", "#FFFFFF", "#EDEDED", "#FBE6C8"
+"""Fill of a recurrent layer, of a plain one, of the other parts and of images."""
+
+
+def canvas(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure without axes, one unit an inch."""
+    fig = Figure(figsize=(width, height))
+    ax = fig.add_axes((0, 0, 1, 1))
+    ax.set_axis_off()
+    ax.set_xlim(0, width)
+    ax.set_ylim(0, height)
+    return fig, ax
+
+
+def box(ax: Axes, centre: Point, size: Point, text: str, face: str = STATIC, **look: Any) -> None:
+    """A rounded box with its text in the middle."""
+    (x, y), (width, height) = centre, size
+    shape = "round,pad=0,rounding_size=0.07"
+    patch = {"edgecolor": style.BLACK, "linewidth": 1.1, "zorder": 3, **look}
+    ax.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height, shape, facecolor=face, **patch))
+    ax.text(x, y, text, ha="center", va="center", fontsize=style.SMALL, zorder=4)
+
+
+def arrow(ax: Axes, start: Point, end: Point, colour: str = style.BLACK, bend: str = "arc3,rad=0") -> None:
+    """An arrow from one point to another."""
+    look: dict[str, Any] = {
+        "color": colour,
+        "linewidth": 1.3,
+        "mutation_scale": 11,
+        "shrinkA": 0,
+        "shrinkB": 0,
+        "zorder": 2,
+    }
+    ax.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", connectionstyle=bend, **look))
+
+
+def loop(ax: Axes, x: float, y: float, reach: float = 0.24, rise: float = 0.13) -> None:
+    """The way of a state from one iteration to the next: out of a box's right side and back into it."""
+    ax.plot([x, x + reach, x + reach], [y + rise, y + rise, y - rise], color=style.BLUE, linewidth=1.3, zorder=2)
+    arrow(ax, (x + reach, y - rise), (x, y - rise), style.BLUE)
+
+
+def brace(ax: Axes, x: float, low: float, high: float, text: str) -> None:
+    """A bracket open to the left, with a name to its right."""
+    ax.plot([x, x + 0.08, x + 0.08, x], [low, low, high, high], color=style.FAINT, linewidth=1.1)
+    ax.text(x + 0.17, (low + high) / 2, text, ha="left", va="center", fontsize=style.RC["font.size"], weight="bold")
+
+
+def note(ax: Axes, x: float, y: float, text: str, ha: str = "left", **look: Any) -> None:
+    """Small grey writing."""
+    ax.text(x, y, text, **{"ha": ha, "va": "center", "fontsize": style.SMALL - 1, "color": style.FAINT, **look})

@@ -1,0 +1,175 @@
+"""Quality against time: Figs. 8 and 9, NOAEL and AEL+ORL for each model of Table I."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from study import aggregate
+from agm.config import Statistics
+from agm.errors import unknown
+from study.figures import style
+from study.figures.curves import STATISTICS_NAMES
+from study.profiles import Profile
+from agm.runs import Run
+from agm.schedule import NAMED, Schedule
+
+ROUNDS, LIMIT = 40, 30.0
+"""How often the times are measured at most, and for how many seconds."""
+
+NOAEL = str(Schedule.parse(NAMED["NOAEL"]))
+
+Seconds = Mapping[str, Sequence[float]]
+"""Run id -> seconds from the start until each iteration's image is there."""
+
+LOOKS: dict[bool, dict[str, Any]] = {
+    False: {"label": "NOAEL", "color": style.BLUE, "linestyle": "-", "marker": "o"},
+    True: {"label": "AEL+ORL", "color": style.VERMILLION, "linestyle": (0, (4, 1.6)), "marker": "X"},
+}
+"""How a series is drawn, by whether layers are inactive in it; the paper marks AEL with crosses, too."""
+
+
+def seconds(runs: Sequence[Run], measure: bool = True) -> Seconds:
+    """The time of every run's iterations: measured here, all networks taking turns, or as the runs noted it.
+
+    The time does not depend on the weights, so networks are built anew where a recorded run has left its own out.
+    """
+    if not measure:
+        return noted(runs)
+    from agm.training.evaluate import time_iterations
+    from agm.networks.generator import Generator
+
+    schedules = {run.config.id: Schedule.parse(run.config.training.schedule) for run in runs}
+    models = {run.config.id: (Generator(run.config.generator), schedules[run.config.id]) for run in runs}
+    return time_iterations(models, runs[0].config.data.image_size, repeats=ROUNDS, limit=LIMIT)
+
+
+def noted(runs: Sequence[Run]) -> Seconds:
+    """The times that runs noted, brought to one speed: each was timed alone, when the machine had more or less to do.
+
+    The last iteration of a model, if all layers work in it, is the same under every schedule: it counts as what it took
+    where it was fastest.
+    """
+    times = {run.config.id: np.array(run.summary["seconds_until_iteration"], dtype=float) for run in runs}
+    for group in aggregate.by(runs, "layers").values():
+        whole = [run.config.id for run in group if all(Schedule.parse(run.config.training.schedule).masks[-1])]
+        last = {name: own for name in whole if (own := np.diff(times[name], prepend=0.0)[-1]) > 0}
+        for name, own in last.items():
+            times[name] = times[name] * (min(last.values()) / own)
+    return {name: series.tolist() for name, series in times.items()}
+
+
+def draw(runs: Sequence[Run], profile: Profile, times: Seconds, metric: str = "mse") -> Figure:
+    """Test MSE, or PSNR, of each iteration's image over the time at which it is there, and bicubic.
+
+    A row per model, a column per reading. Raises AgmError for another metric.
+    """
+    if metric not in LABELS:
+        raise unknown("metric", metric, LABELS)
+    models = sorted(aggregate.by(runs, "layers").items(), key=lambda item: item[0], reverse=True)
+    with style.context():
+        fig = style.figure(0.9 + 2.0 * len(models))
+        axes = fig.subplots(len(models), 2, sharex=True, sharey=True, squeeze=False)
+        scale, unit = units(times)
+        letters = iter("abcdefgh")
+        for row, (layers, group) in zip(axes, models, strict=True):
+            for ax, kind in zip(row, aggregate.both(runs), strict=True):
+                panel(ax, group, times, scale, kind, metric)
+                style.title(ax, next(letters), f"{layers}, {STATISTICS_NAMES[kind]}")
+        axes[0, 0].set_xlim(left=0)  # the others share it; not before all have been drawn
+        _label(fig, axes, unit, LABELS[metric])
+        style.stamp(fig, runs, profile)
+    return fig
+
+
+def units(times: Seconds) -> tuple[float, str]:
+    """Seconds, as the paper has them, or milliseconds where everything is over within one second."""
+    longest = max((series[-1] for series in times.values()), default=1.0)
+    return (1.0, "seconds") if longest >= 1 else (1000.0, "milliseconds")
+
+
+LABELS = {"mse": "test MSE", "psnr": "test PSNR in dB"}
+
+
+def panel(ax: Axes, runs: Sequence[Run], times: Seconds, scale: float, statistics: Statistics, metric: str) -> None:
+    """The series of one model: the mean over seeds of each schedule's runs, all T iterations."""
+    for text, group in aggregate.by(runs, "schedule").items():
+        x = scale * np.mean([times[run.config.id] for run in group], axis=0)
+        y = np.mean([run.test(metric, statistics) for run in group], axis=0)
+        look = LOOKS[text != NOAEL]
+        ax.plot(x, y, markerfacecolor=look["color"], markeredgecolor="white", markeredgewidth=0.6, **look)
+    style.baseline(ax, aggregate.bicubic(runs, metric))
+    if metric == "mse":
+        style.log_axis(ax)
+    groups = aggregate.by(runs, "schedule").items()
+    broken = [str(LOOKS[text != NOAEL]["label"]) for text, group in groups if any(map(aggregate.diverged, group))]
+    style.note_diverged(ax, broken)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+
+
+def _label(fig: Figure, axes: Any, unit: str, label: str) -> None:
+    for ax in axes[:, 0]:
+        ax.set_ylabel(label)
+    fig.align_ylabels(axes[:, 0])
+    for ax in axes[-1]:
+        ax.set_xlabel(unit)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside lower center", ncols=3)
+
+
+def numbers(runs: Sequence[Run], times: Seconds) -> aggregate.Numbers:
+    """The results of Fig. 8 or 9: times and their ratios, AEL+ORL over NOAEL, by model, and qualities by reading."""
+    kinds = dict(zip(("precise", "shared"), aggregate.both(runs), strict=True))
+    found: aggregate.Numbers = {f"bicubic_{metric}": aggregate.bicubic(runs, metric) for metric in ("mse", "psnr")}
+    for layers, group in aggregate.by(runs, "layers").items():
+        for text, same in aggregate.by(group, "schedule").items():
+            name = f"{layers}_{'noael' if text == NOAEL else 'ael'}"
+            found |= aggregate.prefixed(name, _times(same, times))
+            for reading, kind in kinds.items():
+                found |= aggregate.prefixed(f"{name}_{reading}", _qualities(same, kind))
+        for part in ("first", "total"):
+            ael, noael = (found.get(f"{layers}_{series}_{part}_ms", float("nan")) for series in ("ael", "noael"))
+            found[f"{layers}_{part}_ratio"] = ael / noael
+    for reading in kinds:
+        last = [found[name] for name in found if name.endswith(f"_{reading}_last_mse")]
+        found[f"{reading}_beat_bicubic"] = sum(mse < found["bicubic_mse"] for mse in last)
+    found["earlier"] = sum(found[name] < 1 for name in found if name.endswith("_first_ratio"))
+    schedules = [text for text in aggregate.by(runs, "schedule") if text != NOAEL]
+    return found | {"schedule": schedules[0] if schedules else NOAEL, "reading": kinds["precise"]}
+
+
+def _times(runs: Sequence[Run], times: Seconds) -> aggregate.Numbers:
+    mean = np.mean([times[run.config.id] for run in runs], axis=0)
+    return {"first_ms": 1000 * float(mean[0]), "total_ms": 1000 * float(mean[-1])}
+
+
+def _qualities(runs: Sequence[Run], statistics: Statistics) -> aggregate.Numbers:
+    return {
+        "mse": aggregate.score(runs, "mse", statistics),
+        "first_mse": aggregate.over_seeds(runs, lambda run: float(run.test("mse", statistics)[0])),
+        "last_mse": aggregate.over_seeds(runs, lambda run: float(run.test("mse", statistics)[-1])),
+        "last_psnr": aggregate.over_seeds(runs, lambda run: float(run.test("psnr", statistics)[-1])),
+    }
+
+
+def by_deadline(runs: Sequence[Run], times: Seconds, milliseconds: float) -> pd.DataFrame:
+    """What each run has to show by a deadline: the last iteration that is finished, its MSE and PSNR as it can do.
+
+    Rows are (model, schedule, seed). Where no iteration is finished, bicubic upsampling is what there is.
+    """
+    rows, precise = {}, aggregate.both(runs)[0]
+    for run in runs:
+        finished = int(np.searchsorted(times[run.config.id], milliseconds / 1000, side="right"))
+        measures = {
+            name: float(run.test(name, precise)[finished - 1]) if finished else run.bicubic(name)
+            for name in ("mse", "psnr")
+        }
+        key = (run.config.generator.layers, aggregate.schedule_name(run.config.training.schedule), run.config.seed)
+        rows[key] = {"iteration": finished, "MSE": measures["mse"], "PSNR": measures["psnr"]}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["model", "schedule", "seed"])

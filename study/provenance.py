@@ -1,0 +1,252 @@
+"""What a figure or a table was made with, and the commands that make it again; notebooks show it below each."""
+
+from __future__ import annotations
+
+import html
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from study import experiments, profiles
+from agm import files, machine
+from study.aggregate import schedule_name
+from agm.code_version import code_hash
+from agm.config import RunConfig
+from agm.data import PAPER_SETS
+from study.profiles import Profile
+from agm.runs import Run
+from study.status import stale_measurement, stale_run
+
+UNKNOWN = "not recorded"
+
+ANEW = "the runs as well, from nothing"
+
+FRESH = 'AGM_HOME="$PWD/fresh"'
+"""A project folder without runs: whatever is needed is trained there, and nothing that is here is touched."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """`facts`: what was used. `commands`: what each makes -> a line for the shell. `stale`: why it may be, or nothing.
+
+    A notebook shows both folded.
+    """
+
+    facts: Mapping[str, str]
+    commands: Mapping[str, str]
+    stale: str = ""
+
+    def __str__(self) -> str:
+        lines = [f"{name}: {text}" for name, text in {**self.facts, **self.commands}.items()]
+        return "\n".join([self.stale, *lines] if self.stale else lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = [_row(name, html.escape(text)) for name, text in self.facts.items()]
+        rows += [_row(name, f"<code>{html.escape(text)}</code>") for name, text in self.commands.items()]
+        return self._warning() + _folded("provenance", "Provenance", f"<dl>{''.join(rows)}</dl>")
+
+    def _warning(self) -> str:
+        return _folded("stale", "The code has changed since", f"<p>{html.escape(self.stale)}</p>") if self.stale else ""
+
+
+def _folded(kind: str, title: str, content: str) -> str:
+    return f"<details class='{kind}'><summary>{title}</summary>{content}</details>"
+
+
+def _row(name: str, value: str) -> str:
+    return f"<dt>{html.escape(name)}</dt><dd>{value}</dd>"
+
+
+def of_runs(
+    notebook: str, runs: Sequence[Run], profile: Profile, given: Mapping[str, Any], anew: str | None = None
+) -> Provenance:
+    """Of what a notebook shows of runs.
+
+    `given`: its parameters that are not None, besides the profile. `anew`: a command of its own that makes the runs.
+    """
+    seconds = sum(float(run.summary.get("seconds") or 0) for run in runs)
+    facts = {
+        "profile": f"{profile.name}; {_places(runs)}",
+        "runs, by the hash of their configuration": _listed(run.config.id for run in runs),
+        "data": "; ".join(dict.fromkeys(map(_data, runs))),
+        "seeds": _listed(run.config.seed for run in runs),
+        **made_on(run.summary.get("machine") for run in runs),
+        "run time": f"{seconds / 60:.1f} minutes of training",
+        **_here(),
+    }
+    official = any(run.config.data.dataset in PAPER_SETS for run in runs)
+    commands = remake(notebook, {"profile": profile.name, **given}, official) | ({ANEW: anew} if anew else {})
+    return Provenance(facts, commands, stale(runs))
+
+
+def of_measurements(
+    notebook: str, measurements: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]
+) -> Provenance:
+    """Of what scripts in `benchmarks/` have measured, by their names."""
+    facts = {f"settings of {name}": _settings(found["settings"]) for name, found in measurements.items()}
+    facts |= made_on(found.get("machine") for found in measurements.values())
+    seconds = [found.get("seconds") for found in measurements.values()]
+    total = sum(map(float, filter(None, seconds)))
+    facts["run time"] = f"{total / 60:.1f} minutes of measuring" if all(seconds) else UNKNOWN
+    scripts = [found.get("command") or measuring(name, found["settings"]) for name, found in measurements.items()]
+    commands = {"the figures": _papermill(notebook, given), "the measurements as well": " && ".join(scripts)}
+    reasons = {name: stale_measurement(found) for name, found in measurements.items()}
+    stale = " ".join(f"{name}: {reason}." for name, reason in reasons.items() if reason)
+    return Provenance(facts | _here(), commands, stale)
+
+
+def of_code(notebook: str, given: Mapping[str, Any]) -> Provenance:
+    """Of what follows from the code that runs now and from nothing else."""
+    facts = {"made from": "the code itself, nothing was trained", "code": code_hash(), **_here()}
+    return Provenance(facts, {"the same again": _papermill(notebook, given)})
+
+
+def stale(runs: Sequence[Run]) -> str:
+    """What changed in the training code since some of the runs were made; nothing if nothing did."""
+    reasons = [reason for run in runs if (reason := stale_run(run.summary, run.config.generator.base))]
+    made = "Made" if len(reasons) == len(runs) else f"{len(reasons)} of {len(runs)} runs were made"
+    return f"{made} with other training code: {'; '.join(dict.fromkeys(reasons))}." if reasons else ""
+
+
+def code_of(run: Run) -> str:
+    """The hash of the training code that made a run."""
+    return str((run.summary.get("machine") or {}).get("code") or UNKNOWN)
+
+
+def made_on(machines: Iterable[Mapping[str, Any] | None]) -> dict[str, str]:
+    """Device, code, commit and packages of what `agm.machine.describe` noted, every different one once."""
+    found = [entry or {} for entry in machines]
+    versions = [{"python": entry.get("python"), **(entry.get("versions") or {})} for entry in found]
+    return {
+        "device": _listed((_device(entry) for entry in found), "; "),
+        "code": _listed(entry.get("code") or UNKNOWN for entry in found),
+        "commit": _listed(entry.get("commit") or UNKNOWN for entry in found),
+        "packages": _listed((_versions(entry) for entry in versions), "; "),
+    }
+
+
+def _device(entry: Mapping[str, Any]) -> str:
+    threads = entry.get("threads")
+    plural = "" if threads == 1 else "s"
+    return f"{entry.get('device') or UNKNOWN}" + (f", {threads} thread{plural}" if threads else "")
+
+
+def _versions(versions: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items() if version) or UNKNOWN
+
+
+def _here() -> dict[str, str]:
+    return {"shown by": f"commit {machine.commit() or UNKNOWN}, on {machine.processor()}"}
+
+
+def _places(runs: Iterable[Run]) -> str:
+    return _listed("recorded in results" if run.recorded else "made on this machine" for run in runs)
+
+
+def _data(run: Run) -> str:
+    found = run.summary.get("data") or {}
+    counts = ", ".join(f"{number} {part}" for part, number in (found.get("images") or {}).items())
+    name, fingerprint = run.config.data.dataset, str(found.get("fingerprint") or UNKNOWN)
+    standing = f" ({found['stand_in']})" if found.get("stand_in") else ""
+    return f"{name}{standing}: {counts or UNKNOWN} images, sha256 {fingerprint[:12]}"
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {_text(value)}" for name, value in settings.items() if value is not None)
+
+
+def _listed(values: Iterable[Any], between: str = ", ") -> str:
+    return between.join(dict.fromkeys(map(str, values)))
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _papermill(notebook: str, given: Mapping[str, Any]) -> str:
+    parts = ["papermill", f"notebooks/{notebook}.ipynb", "out.ipynb"]
+    parts += [part for name, value in given.items() for part in ("-p", name, _text(value))]
+    return shlex.join(parts)
+
+
+def remake(notebook: str, given: Mapping[str, Any], official: bool) -> dict[str, str]:
+    """The commands that make a notebook's results again, from the finished runs and from nothing.
+
+    `official`: the data lie in the folder `data`, which the fresh project folder needs, too.
+    """
+    command = _papermill(notebook, given)
+    linked = 'mkdir -p fresh && ln -sfn "$PWD/data" fresh/data && ' if official else ""
+    return {"the same from these runs": command, ANEW: f"{linked}{FRESH} {command}"}
+
+
+def recording(experiment: str, profile: str) -> str:
+    """The command line that records the runs of an experiment anew."""
+    script = f"python workflow/record.py --profile {profile}"
+    return f"{script} --experiment {experiment} --time-budget 24h --pack packed && {script} --unpack packed"
+
+
+def measuring(name: str, settings: Mapping[str, Any]) -> str:
+    """The command line of a script in `benchmarks/` with the settings that it noted."""
+    parts = ["python", "-m", f"benchmarks.{name}"]
+    for key, value in settings.items():
+        if value is not None:
+            parts += [f"--{key.replace('_', '-')}", *map(str, value if isinstance(value, list) else [value])]
+    return shlex.join([*parts, "--out", f"build/benchmarks/{name}.json"])
+
+
+def words(config: RunConfig) -> str:
+    """A configuration as one says it: "nnnr, width 16, 32 px, cars, NOAEL, 8 epochs"."""
+    generator, data, training = config.generator, config.data, config.training
+    share = "" if data.fraction == 1 else f" ({data.fraction:g} of the training images)"
+    parts = [generator.layers, f"width {generator.width}", f"{data.image_size} px", f"{data.dataset}{share}"]
+    return ", ".join([*parts, schedule_name(training.schedule), f"{training.epochs} epochs"])
+
+
+def table(runs: Iterable[Run]) -> pd.DataFrame:
+    """A row per run: what it is, how long it took, on what, with which code."""
+    planned = _planned()
+    rows = []
+    for run in runs:
+        noted = run.summary.get("machine") or {}
+        profile = run.folder.parent.name if run.recorded else planned.get(run.config.id, "none")
+        rows.append(
+            {"run": run.config.id, "profile": profile, "made": "recorded" if run.recorded else "here"}
+            | {"configuration": words(run.config), "seed": run.config.seed, "status": run.summary.get("status")}
+            | {"seconds": run.summary.get("seconds"), "device": _device(noted), "code": code_of(run)}
+            | {"commit": noted.get("commit") or UNKNOWN, "stale": "yes" if stale([run]) else "no"}
+        )
+    return pd.DataFrame(rows)
+
+
+def _planned() -> dict[str, str]:
+    """Run id -> the profile that plans it."""
+    loaded = [profiles.load(name) for name in profiles.names()]
+    return {
+        config.id: profile.name
+        for profile in loaded
+        for config in experiments.plan_all(experiments.EXPERIMENTS, profile)
+    }
+
+
+def notebooks(folder: Path) -> pd.DataFrame:
+    """A row per notebook that papermill executed in a folder or one below: seconds and parameters."""
+    rows = []
+    for path in [*sorted(folder.glob("*.ipynb")), *sorted(folder.glob("*/*.ipynb"))]:
+        noted = files.read_json(path)["metadata"].get("papermill") or {}
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        given = ", ".join(f"{key} {_text(value)}" for key, value in (noted.get("parameters") or {}).items())
+        rows.append({"notebook": name, "duration": noted.get("duration"), "parameters": given})
+    return pd.DataFrame(rows, columns=["notebook", "duration", "parameters"]).dropna().astype({"duration": float})
+
+
+def packages() -> pd.DataFrame:
+    """Every package that is installed here, and its version."""
+    found = {(entry.metadata["Name"] or "").lower(): entry.version for entry in distributions()}
+    return pd.DataFrame(sorted(found.items()), columns=["package", "version"])

@@ -1,0 +1,93 @@
+"""What of runs, measurements, notebooks and the book is up to date, and why not.
+
+Nothing is run and torch is not imported: results carry hashes of what they were made from, and those are compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agm import files
+from agm.code_version import changed, changed_modules, file_hash
+from agm.paths import home, results_folder, runs_folder
+
+INPUTS = "agm_inputs"
+"""Where an executed notebook keeps, in its metadata, the hashes of what it was made from."""
+
+
+@dataclass(frozen=True)
+class State:
+    """Of one thing. `kind`: runs, benchmarks, notebooks or book. `reason`: why it is not up to date, or nothing."""
+
+    kind: str
+    name: str
+    reason: str
+
+
+def states() -> Iterator[State]:
+    """The state of all that is here. Raises AgmError if a file cannot be read."""
+    for path in [*sorted(results_folder().glob("*/*/summary.json")), *sorted(runs_folder().glob("*/summary.json"))]:
+        base = files.read_json(path.with_name("config.json"))["generator"].get("base", "paper")
+        yield State("runs", path.parent.name, stale_run(files.read_json(path), base))
+    for path in sorted((results_folder() / "benchmarks").glob("*.json")):
+        yield State("benchmarks", path.stem, stale_measurement(files.read_json(path)))
+    shown = home() / "book" / "notebooks"
+    for path in sorted(shown.rglob("*.ipynb")):
+        noted = files.read_json(path)["metadata"].get(INPUTS)
+        yield State("notebooks", path.relative_to(shown).with_suffix("").as_posix(), _stale_inputs(noted))
+    for path in sorted((home() / "notebooks").glob("*.ipynb")):
+        if "glue(" in path.read_text(encoding="utf-8") and not (shown / path.name).exists():
+            yield State("notebooks", path.stem, "was not executed here")
+    book = home() / "build" / "book.json"
+    yield State("book", "book", _stale_inputs(files.read_json(book)) if book.exists() else "was not built here")
+
+
+def stale_run(summary: Mapping[str, Any], base: str) -> str:
+    """What changed in the training code since a run was made, in one sentence; nothing if nothing did."""
+    code = (summary.get("machine") or {}).get("code")
+    return changed(str(code), base) if code else "its code was not recorded"
+
+
+def stale_measurement(found: Mapping[str, Any]) -> str:
+    """What changed since something was measured. Where no times were, that is up to the training code."""
+    modules = (found.get("machine") or {}).get("modules")
+    if modules is None:
+        return stale_run(found, "paper")
+    names = changed_modules(modules)
+    return f"measured before changes in {_few(names)}, so times may differ" if names else ""
+
+
+def note(paths: Iterable[str]) -> dict[str, str]:
+    """The hashes of files, by their paths below the project folder: what something is made from."""
+    return {path: file_hash(home() / path) for path in paths}
+
+
+def _stale_inputs(noted: Mapping[str, str] | None) -> str:
+    if noted is None:
+        return "does not say what it was made from"
+    names = [
+        name for name, before in noted.items() if not (home() / name).exists() or file_hash(home() / name) != before
+    ]
+    return f"{_few(names)} changed since" if names else ""
+
+
+def _few(names: Sequence[str]) -> str:
+    """The first three names, and how many more there are."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{more}"
+
+
+def lines(found: Iterable[State]) -> list[str]:
+    """A line per kind, with how many are up to date, and below it one per reason."""
+    kinds: dict[str, list[State]] = {}
+    for state in found:
+        kinds.setdefault(state.kind, []).append(state)
+    told = []
+    for kind, group in kinds.items():
+        told.append(f"{kind}: {sum(not state.reason for state in group)} of {len(group)} up to date")
+        for reason in dict.fromkeys(state.reason for state in group if state.reason):
+            names = [state.name for state in group if state.reason == reason]
+            told.append(f"  {_few(names)}: {reason}")
+    return told
