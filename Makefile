@@ -1,7 +1,7 @@
 # `make book` makes everything from a bare clone; `make help` lists the rest.
 
 PROFILE ?= quick
-PROFILES := $(sort $(basename $(notdir $(wildcard agm/profiles/*.yml))))
+PROFILES := $(sort $(basename $(notdir $(wildcard study/profiles/*.yml))))
 ifeq ($(filter $(PROFILE),$(PROFILES)),)
 $(error unknown profile '$(PROFILE)' (known: $(PROFILES)))
 endif

@@ -1,7 +1,7 @@
 """Which code made a result: hashes of Python sources as syntax trees. Nothing is run, and torch is not imported.
 
-A hash ignores comments, docstrings, formatting and where a module lies. `agm.training.golden` notes in results/code.json which
-codes count as one.
+A hash ignores comments, docstrings, formatting and where a module lies. `study.golden` notes in
+results/code.json which codes count as one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from agm import files
 from agm.paths import results_folder
 
 ROOT = Path(agm.__file__).parents[1]
-PACKAGES = ("agm", "benchmarks")
+PACKAGES = ("agm", "study", "benchmarks")
 TRAINING = "agm.training.loop"
 """What this module imports, directly or through others, decides what a training run gives."""
 

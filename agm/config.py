@@ -39,8 +39,8 @@ ORL_CONFIGURATIONS: tuple[str, ...] = tuple("".join(letters) for letters in iter
 class GeneratorConfig:
     """The recurrent generator of Fig. 1.
 
-    `base`: the paper's network, or the light one (`agm.networks.light`), whose inner layers all work on the small image and
-    which corrects bicubic upsampling.
+    `base`: the paper's network, or the light one (`agm.networks.light`), whose inner layers all work on the small
+    image and which corrects bicubic upsampling.
     `layers`: one letter per inner layer from the bottom, r (ConvLSTM) or n (plain convolution).
     `width`: channels of A and B; the inner layers have twice as many. 64 gives the counts of Table I.
     `iterations`: T, the length of a full run.

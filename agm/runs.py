@@ -228,8 +228,8 @@ def ensure(configs: Sequence[RunConfig], root: Path | None = None, execution: Ex
         if run is None:
             from dataclasses import replace
 
-            from agm.training.step import Execution
             from agm.training.loop import train
+            from agm.training.step import Execution
 
             label = f"run {number} of {len(configs)}: {config.generator.layers} on {config.data.dataset}"
             how = replace(execution or Execution(), label=label)

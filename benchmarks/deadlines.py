@@ -25,9 +25,9 @@ from skimage import data as photographs
 from tqdm import tqdm
 
 from agm import files, machine
-from study import measured
 from agm.anytime import weights_files
 from agm.anytime.upscaler import AnytimeUpscaler
+from study import measured
 
 
 def main() -> None:

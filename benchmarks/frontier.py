@@ -10,8 +10,8 @@ takes the place of epochs; and the learning rate is the best of three, by the va
 `--sweep-minutes` each. `ours` is the recorded default network, which had longer; `ours-same-time` is the same network
 trained from scratch as the others are. One seed.
 
-Quality is `agm.anytime.standard_sets`'s: PSNR of the luma, dB. Times are of Set5's own pictures, so that quality and time are of the
-same ones: plain torch in 32 bits, batch 1, networks in turns. Ours sees its image continued as in a mirror, as in `agm
+Quality is `standard_sets`'s: PSNR of the luma, dB. Times are of Set5's own pictures, so that quality and time are of
+the same ones: plain torch in 32 bits, batch 1, networks in turns. Ours sees its image continued as in a mirror, as in `agm
 upscale`; the others see zeros outside, as published.
 
 The JSON: `settings`; `machine`; `rounds` and `load`, by picture: how often it was timed, and the load average as that
@@ -41,26 +41,25 @@ from torch import Tensor
 from tqdm import tqdm
 
 from agm import data, files, machine
-from agm.training import evaluate
-from agm.anytime import standard_sets
-from agm.anytime import weights_files
-from agm.anytime.stepper import iterate
+from agm.anytime import standard_sets, weights_files
 from agm.anytime.latency import Times
+from agm.anytime.stepper import iterate
 from agm.anytime.upscaler import AnytimeUpscaler
 from agm.config import GeneratorConfig, RunConfig
 from agm.data import to_tensor
 from agm.data.images import image_files
 from agm.errors import AgmError
-from study.frontier import OURS, SAME_TIME
 from agm.networks.generator import Generator
-from agm.training.losses import visual_loss
 from agm.paths import data_folder, home
 from agm.runs import Run
 from agm.schedule import Mask, Schedule
-from agm.training.step import follow
+from agm.training import evaluate
 from agm.training.loop import batches, learning_rate, set_rate, to_device, trained
+from agm.training.losses import visual_loss
+from agm.training.step import follow
 from benchmarks.baselines import RIVALS, Network
 from benchmarks.measure import LIMIT, macs_per_pixel, parameters, quality
+from study.frontier import OURS, SAME_TIME
 
 TRAINED = (*(name for name in RIVALS if name != "bicubic"), SAME_TIME)
 SETS = ("Set5", "Set14")

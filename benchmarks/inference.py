@@ -26,13 +26,13 @@ from agm import files, machine
 from agm.anytime.engine.engine import Engine
 from agm.anytime.stepper import Plain, iterate
 from agm.config import GeneratorConfig
-from agm.training.evaluate import Iterate
-from study.experiments import TABLE_1
-from agm.networks.generator import Generator
 from agm.metrics import psnr
+from agm.networks.generator import Generator
 from agm.schedule import Schedule
+from agm.training.evaluate import Iterate
 from benchmarks.measure import take_turns
 from benchmarks.straightforward import images, straightforward
+from study.experiments import TABLE_1
 
 
 def main() -> None:

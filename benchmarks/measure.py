@@ -8,8 +8,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from agm.training import evaluate
 from agm.data import Part
+from agm.training import evaluate
 from agm.training.evaluate import Iterate
 
 LIMIT = 120.0

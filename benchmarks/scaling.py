@@ -27,10 +27,10 @@ import torch
 import yaml
 
 from agm import files, machine
-from study import profiles
 from agm.config import ORL_CONFIGURATIONS, STATISTICS, RunConfig
-from study.profiles import FOLDER, ROLES
 from agm.training.step import Execution, build, stepper
+from study import profiles
+from study.profiles import FOLDER, ROLES
 
 ROOT = Path(__file__).parents[1]
 BASE = {"width": 16, "image_size": 32, "batch_size": 4, "iterations": 4}

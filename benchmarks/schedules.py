@@ -18,16 +18,16 @@ from typing import Any
 import torch
 
 from agm import data, files, machine
-from study import profiles
-from agm.training.calibrate import precise
 from agm.config import RunConfig, Statistics
-from agm.training.evaluate import METRICS, evaluate
 from agm.networks.generator import Generator
 from agm.paths import runs_folder
 from agm.runs import Run, ensure, find
 from agm.schedule import Schedule, candidates
-from agm.training.step import Execution, build, train_step
+from agm.training.calibrate import precise
+from agm.training.evaluate import METRICS, evaluate
 from agm.training.loop import trained
+from agm.training.step import Execution, build, train_step
+from study import profiles
 
 TRAININGS: tuple[dict[str, Any], ...] = (
     {"sampling": "any"},

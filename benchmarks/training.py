@@ -19,10 +19,10 @@ import torch
 from agm import files, machine
 from agm.config import DataConfig, GeneratorConfig, RunConfig, TrainingConfig
 from agm.networks.complexity import macs_per_iteration
-from study.experiments import TABLE_1
 from agm.schedule import Schedule
 from agm.training.step import Execution, GraphedStep, Networks, Update, build, stepper, train_step
 from benchmarks.straightforward import Straightforward
+from study.experiments import TABLE_1
 
 VARIANTS = ("straightforward", "eager", "library")
 """The loop of `benchmarks.straightforward`, `train_step`, and what training makes of it: on a GPU, a CUDA graph."""

@@ -22,11 +22,11 @@ from agm import files, machine
 from agm.anytime.engine.engine import Engine
 from agm.anytime.stepper import iterate
 from agm.config import GeneratorConfig
-from agm.training.evaluate import Iterate, durations
-from study.experiments import TABLE_1
 from agm.networks.generator import Generator
 from agm.schedule import NAMED, Schedule
+from agm.training.evaluate import Iterate, durations
 from benchmarks.straightforward import images, straightforward
+from study.experiments import TABLE_1
 
 
 def main() -> None:

@@ -14,10 +14,10 @@ from scipy.stats import kendalltau
 
 from agm.config import STATISTICS, Statistics, field_owners
 from agm.errors import AgmError, unknown
-from study.experiments import role_of
-from study.profiles import Profile
 from agm.runs import Run
 from agm.schedule import NAMED, Schedule
+from study.experiments import role_of
+from study.profiles import Profile
 
 PAPER_NAMES = {"cars": "CARDATA", "faces": "FACEDATA", "geo": "GEODATA"}
 """What the paper calls its data sets, by role."""

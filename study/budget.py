@@ -11,14 +11,14 @@ from typing import Any
 
 import torch
 
-from study import cost
 from agm import data, machine
 from agm.config import DataConfig, RunConfig
-from agm.networks.complexity import macs_per_iteration
 from agm.data import prepared
 from agm.data.splits import SHARE, TEST_IMAGES
 from agm.errors import AgmError
+from agm.networks.complexity import macs_per_iteration
 from agm.training.step import Execution, GraphedStep, build, stepper
+from study import cost
 
 OFFICIAL = {"cars": 16185, "faces": 10205, "geo": 16000}
 """Images of the paper's data sets, for planning before they are there (the cards in `data/`)."""

@@ -12,8 +12,8 @@ from typing import Any
 
 from agm.config import ORL_CONFIGURATIONS, RunConfig, field_owners
 from agm.errors import AgmError, unknown
-from study.profiles import ROLES, Profile
 from agm.schedule import Schedule
+from study.profiles import ROLES, Profile
 
 TABLE_1 = ("nnnr", "nnrr", "rrnr", "rrrr")
 """The models of Table I and of Section III-C: the paper's best with 1, 2 and 3 recurrent layers, and rrrr."""

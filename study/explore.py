@@ -17,9 +17,9 @@ from agm.data import Part
 from agm.data.images import Pixels, read_image, square
 from agm.errors import AgmError
 from agm.networks.generator import SCALE, Generator
-from study.profiles import Profile
 from agm.runs import Run
 from agm.schedule import Schedule
+from study.profiles import Profile
 
 SIDE, OWN_SIDE = 64, 128
 """Pixels of the sides of bundled photographs and of one's own pictures; the network sees half as many."""

@@ -9,15 +9,15 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from agm import data
-from study.aggregate import Numbers
 from agm.config import ORL_CONFIGURATIONS, GeneratorConfig
-from agm.networks.complexity import count, fewer, macs_per_iteration, parameters
 from agm.errors import AgmError
-from agm.training.evaluate import bicubic_baseline
-from study.findings import PAPER_TABLE_1
+from agm.networks.complexity import count, fewer, macs_per_iteration, parameters
 from agm.networks.generator import Generator
-from study.profiles import ROLES, Profile
 from agm.schedule import Schedule
+from agm.training.evaluate import bicubic_baseline
+from study.aggregate import Numbers
+from study.findings import PAPER_TABLE_1
+from study.profiles import ROLES, Profile
 
 
 def model_table(width: int = 64, image_size: int = 64) -> pd.DataFrame:

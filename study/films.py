@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 
 from agm import data, metrics, runs
-from study import experiments, profiles
-from study.aggregate import Numbers
 from agm.config import Statistics
 from agm.data.images import Pixels, read_image, square
 from agm.errors import AgmError, unknown
 from agm.networks.generator import Generator
-from study.measured import Measured
 from agm.paths import results_folder
 from agm.runs import Run
 from agm.schedule import Schedule
+from study import experiments, profiles
+from study.aggregate import Numbers
+from study.measured import Measured
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels, the last two exclusive."""

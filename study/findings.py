@@ -1,4 +1,4 @@
-"""What each figure and table says in numbers, by name: what the text of the book can quote. `study.tables` has tables."""
+"""What each figure and table says in numbers, by name: what the book can quote. `study.tables` has tables."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 from scipy.stats import f_oneway
 
-from study import aggregate, experiments, profiles
 from agm import runs
-from study.aggregate import Numbers, bicubic, by, extremes, last, median, score, select, spikiness_of
 from agm.config import GeneratorConfig, Statistics
-from agm.networks.complexity import fewer, parameters
 from agm.errors import AgmError
+from agm.networks.complexity import fewer, parameters
 from agm.paths import results_folder
-from study.profiles import Profile
 from agm.runs import Run
+from study import aggregate, experiments, profiles
+from study.aggregate import Numbers, bicubic, by, extremes, last, median, score, select, spikiness_of
+from study.profiles import Profile
 
 PAPER_TABLE_1 = {
     "nnnr": (1335683, 0.0068),

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from agm import files
-from study.aggregate import Numbers
 from agm.errors import AgmError, unknown
 from agm.paths import home, results_folder
+from study.aggregate import Numbers
 
 Measured = Mapping[str, Any]
 """What a script in `benchmarks/` writes; its docstring says what is in it."""

@@ -9,15 +9,14 @@ from typing import Any
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from study import explore
 from agm.config import ORL_CONFIGURATIONS
 from agm.data.images import Pixels
 from agm.errors import AgmError
-from study.explore import Step
-from study import live
 from agm.networks.generator import Generator
-from study.profiles import Profile
 from agm.schedule import NAMED
+from study import explore, live
+from study.explore import Step
+from study.profiles import Profile
 
 SCHEDULES = {**{name: name for name in NAMED}, "layer 4 alone": "---x (10)", "layers 1, 4": "x--x (10)"}
 """What the slider for AEL offers; one's own notation goes into the field beside it."""

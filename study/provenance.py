@@ -12,14 +12,14 @@ from typing import Any
 
 import pandas as pd
 
-from study import experiments, profiles
 from agm import files, machine
-from study.aggregate import schedule_name
 from agm.code_version import code_hash
 from agm.config import RunConfig
 from agm.data import PAPER_SETS
-from study.profiles import Profile
 from agm.runs import Run
+from study import experiments, profiles
+from study.aggregate import schedule_name
+from study.profiles import Profile
 from study.status import stale_measurement, stale_run
 
 UNKNOWN = "not recorded"

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from study import aggregate
 from agm import runs
-from study.aggregate import bicubic, by, last, score, select, spikiness_of
 from agm.config import GeneratorConfig, Statistics
 from agm.networks.complexity import parameters
+from agm.runs import Run
+from study import aggregate
+from study.aggregate import bicubic, by, last, score, select, spikiness_of
 from study.findings import (
     COLOURS,
     PAPER_TABLE_1,
@@ -25,7 +26,6 @@ from study.findings import (
     table_1_errors,
 )
 from study.profiles import Profile
-from agm.runs import Run
 
 NOTHING = float("nan")
 """An empty cell, shown as a dash."""

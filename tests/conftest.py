@@ -44,12 +44,12 @@ def agm_command(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Result]:
     """Call the command line in this process: `agm_command("params", "--json")`."""
-    from study.cli import study
+    from study import cli
 
     def call(*arguments: str | Path) -> Result:
         monkeypatch.setattr("sys.argv", ["agm", *map(str, arguments)])
         with pytest.raises(SystemExit) as stopped:
-            study.app()
+            cli.app()
         captured = capsys.readouterr()
         code = stopped.value.code
         return Result(code if isinstance(code, int) else int(code is not None), captured.out, captured.err)

@@ -46,13 +46,13 @@ from support.pictures import BAD_TAGS, TRANSPARENT, exif
 from tqdm import tqdm
 
 from agm import files, machine
-from agm.anytime.onnx import graphs
 from agm.anytime import image_files
+from agm.anytime.onnx import graphs
 from agm.anytime.onnx.export import read
 from agm.anytime.pixels import Pixels
-from study.cli.study import app
 from agm.errors import AgmError
 from agm.training.loop import SUMMARY, train
+from study.cli import app
 
 PRELOADED = (graphs, train)
 """Imported once, not in each child, which only forks."""

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from agm.schedule import NAMED, Schedule
 from study import ablation
 from study.figures import ablation as figures
 from study.figures import style
-from agm.schedule import NAMED, Schedule
 
 MACHINE = {"device": "Some processor", "threads": 2, "versions": {"torch": "2.0"}, "code": "abc"}
 SCHEDULES = {name: str(Schedule.parse(NAMED[name])) for name in ("NOAEL", "A")}

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.made_up import BICUBIC, make
 
+from agm.errors import AgmError
 from study import aggregate, facts, findings, profiles, tables
 from study.aggregate import spikiness
-from agm.errors import AgmError
 from study.experiments import TABLE_1, plan
 
 SMOKE = profiles.load("smoke")

@@ -15,9 +15,7 @@ from hypothesis import strategies as st
 from support.modules import shake
 from support.runs import one_step_at_a_time, tiny
 
-from agm.training import calibrate
 from agm import data
-from agm.training import loop as training
 from agm.config import STATISTICS, GeneratorConfig
 from agm.data import to_tensor
 from agm.errors import AgmError
@@ -25,8 +23,10 @@ from agm.networks.generator import Generator
 from agm.networks.layers import IterationNorm
 from agm.runs import Run
 from agm.schedule import NAMED, NESTED, Schedule, candidates, sandwich
-from agm.training.step import Execution, build, train_step
+from agm.training import calibrate
+from agm.training import loop as training
 from agm.training.loop import train, trained
+from agm.training.step import Execution, build, train_step
 
 QUIET = Execution(device="cpu", progress=False)
 ANY = {"sampling": "any", "iterations": 3, "schedule": "xxxx (3)"}

@@ -15,17 +15,17 @@ from support import claims as made
 from support.checkout import ROOT
 from support.claims import EPOCHS, SEEDS, Facts, World, as_the_paper_says, by_chance, evidence, the_other_way_round
 
+from agm.config import RunConfig
+from agm.runs import Run
 from study import aggregate, profiles
 from study.claims import tables
+from study.claims.comparisons import Agreement, Contrast, Counted, Measured, Part, Range, Sooner, Spread, placements
 from study.claims.evidence import MEASURES, TIMES, Evidence, Group, Quantity, Stack, epochs_until
 from study.claims.ledger import CLAIMS, SECTIONS
-from study.claims.comparisons import Agreement, Contrast, Counted, Measured, Part, Range, Sooner, Spread, placements
 from study.claims.verdicts import VERDICTS, Claim, Finding, evaluate, gather, holm, recorded
-from agm.config import RunConfig
 from study.experiments import TABLE_1
 from study.figures import claims as drawn
 from study.figures import style
-from agm.runs import Run
 
 BY_KEY = {claim.key: claim for claim in CLAIMS}
 COUNTED = {claim.key for claim in CLAIMS if claim.basis == "count"}

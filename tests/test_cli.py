@@ -21,9 +21,10 @@ from support.official import cars, pack
 from support.runs import tiny
 
 from agm import Schedule, runs
-from study import profiles
-from study.cli.study import commands, parse_duration
 from agm.errors import AgmError
+from study import profiles
+from study.cli import commands
+from study.cli.train import parse_duration
 
 Agm = Callable[..., Any]
 TINY = [

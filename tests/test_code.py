@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from agm import code_version, files
-from agm.training import golden
 from agm.code_version import changed, code_hash, representative
 from agm.errors import AgmError
+from study import golden
 from study.status import INPUTS, lines, note, states
 
-SOURCE = 'from agm.networks.layers import cell\n\n\ndef f(x: int) -> int:\n    """What it gives."""\n    return cell(x) + 1\n'
+SOURCE = 'from agm.networks import cell\n\n\ndef f(x: int) -> int:\n    """What it gives."""\n    return cell(x) + 1\n'
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ SOURCE = 'from agm.networks.layers import cell\n\n\ndef f(x: int) -> int:\n    "
         ('    """What it gives."""\n', ""),
         ("\n\n\n", "\n# Why.\n"),
         ("cell(x) + 1", "(cell(x)\n            + 1)"),
-        ("agm.networks.layers", "agm.networks.layers"),
+        ("agm.networks", "agm.networks.layers"),
         ("from agm", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import numpy\nfrom agm"),
     ],
 )
@@ -41,7 +41,9 @@ def test_what_runs_is_hashed(old: str, new: str) -> None:
 
 
 def test_the_training_code_is_what_training_imports(tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(code_version.ROOT / "agm", tmp_path / "agm", ignore=shutil.ignore_patterns("__pycache__")))
+    copy = Path(
+        shutil.copytree(code_version.ROOT / "agm", tmp_path / "agm", ignore=shutil.ignore_patterns("__pycache__"))
+    )
     assert code_hash(tmp_path) == code_hash()
 
     def edited(name: str, text: str) -> str:
@@ -52,18 +54,20 @@ def test_the_training_code_is_what_training_imports(tmp_path: Path) -> None:
         (copy / name).write_text(before)
         return found
 
-    for name in ("layers.py", "step.py", "data/splits.py", "config.py"):
+    for name in ("networks/layers.py", "training/step.py", "data/splits.py", "config.py"):
         assert edited(name, "\nANEW = 1\n") != code_hash(), name
         assert edited(name, '\n"""Words."""\n# More.\n') == code_hash(), name
-    assert edited("cli.py", "\nANEW = 1\n") == code_hash()
+    assert edited("cli/data.py", "\nANEW = 1\n") == code_hash()
 
 
 def test_todays_training_code_was_compared_with_that_of_the_recorded_runs() -> None:
     for base in golden.SETTINGS:
         noted = [
-            known for group in files.read_json(code_version.ROOT / "results" / "code_version.json")[base] for known in group["codes"]
+            known
+            for group in files.read_json(code_version.ROOT / "results" / "code.json")[base]
+            for known in group["codes"]
         ]
-        assert code_hash() in noted, "training code changed: run `python -m agm.training.golden`, and commit results/code.json"
+        assert code_hash() in noted, "training code changed: run `python -m study.golden`, and commit results/code.json"
 
 
 def test_the_golden_run_gives_the_same_bytes_in_a_second_process() -> None:
@@ -77,7 +81,7 @@ def test_the_golden_run_gives_the_same_bytes_in_a_second_process() -> None:
 
 def attest(folder: Path, *groups: tuple[str, list[str]]) -> None:
     noted = [{"changed": sentence, "codes": dict.fromkeys(codes, "abc")} for sentence, codes in groups]
-    files.write_json(folder / "results" / "code_version.json", {"paper": noted})
+    files.write_json(folder / "results" / "code.json", {"paper": noted})
 
 
 def test_codes_of_one_group_are_one_and_others_say_what_changed(home: Path) -> None:

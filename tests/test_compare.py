@@ -15,15 +15,15 @@ from support.made_up import Level, by_recurrent, make
 from support.runs import tiny
 
 from agm import files
+from agm.config import RunConfig
+from agm.errors import AgmError
+from agm.runs import Run
+from agm.training.loop import train
+from agm.training.step import Execution
 from study import profiles
 from study.claims.compare import compare
 from study.claims.verdicts import VERDICTS
-from agm.config import RunConfig
-from agm.errors import AgmError
 from study.experiments import plan
-from agm.runs import Run
-from agm.training.step import Execution
-from agm.training.loop import train
 
 SMOKE = profiles.load("smoke")
 AGM = Callable[..., Any]

@@ -8,13 +8,13 @@ import pytest
 import torch
 from support.runs import tiny
 
-from study import budget, cost, profiles
 from agm import data
-from study.budget import Images
 from agm.config import RunConfig
 from agm.errors import AgmError
 from agm.networks.generator import Generator
 from agm.schedule import Schedule
+from study import budget, cost, profiles
+from study.budget import Images
 
 SMOKE = profiles.load("smoke")
 

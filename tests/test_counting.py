@@ -12,8 +12,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from agm import Generator, GeneratorConfig
 from agm.config import ORL_CONFIGURATIONS
-from agm.networks.complexity import macs_per_iteration, parameters
 from agm.errors import AgmError
+from agm.networks.complexity import macs_per_iteration, parameters
 
 TABLE_1 = {"nnnr": 1335683, "nnrr": 2220419, "rrnr": 3105155, "rrrr": 3989891, "nnnn": 1003907}
 """Table I as printed; nnnn is what the paper's 74.8 % belongs to."""

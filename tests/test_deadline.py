@@ -18,8 +18,8 @@ from support.anytime import Clock, Slow, slow, table, weights
 from agm import Schedule
 from agm.anytime import latency as times_module
 from agm.anytime import upscaler as upscaler_module
-from agm.anytime.stepper import Plain
 from agm.anytime.latency import FINISH, MARGIN, Span, Times, activity, measure, read_profile, write_profile
+from agm.anytime.stepper import Plain
 from agm.anytime.upscaler import AnytimeUpscaler
 from agm.config import GeneratorConfig
 from agm.errors import AgmError

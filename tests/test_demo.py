@@ -28,9 +28,9 @@ from support.checkout import ROOT
 from torch import Tensor
 
 from agm import Schedule, metrics, runs
-from agm.anytime.weights_files import weights
-from agm.anytime.stepper import Mirrored, Plain, Stepper, iterate
 from agm.anytime.latency import Span, Times
+from agm.anytime.stepper import Mirrored, Plain, Stepper, iterate
+from agm.anytime.weights_files import weights
 from agm.data.images import Pixels, read_image, resize, square
 from workflow import demo
 

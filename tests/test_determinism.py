@@ -20,8 +20,8 @@ from support.checkout import BIN, ROOT
 from support.runs import RESULTS, tiny, train_in_child
 
 from agm import RunConfig, runs
-from agm.training.step import Execution
 from agm.training.loop import train
+from agm.training.step import Execution
 
 QUIET = Execution(device="cpu", progress=False)
 FIELDS = {"iterations": 2, "schedule": "xxxx (2)", "epochs": 2, "validation_images": 4, "test_images": 4}

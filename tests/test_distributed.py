@@ -16,11 +16,11 @@ from support.runs import RESULTS, tiny
 from support.together import QUIET, batch, in_two_processes, train_all
 
 from agm import RunConfig, files
-from agm.training import parallel
-from agm.training.parallel import World
 from agm.errors import AgmError
 from agm.runs import Run
+from agm.training import parallel
 from agm.training.loop import train
+from agm.training.parallel import World
 
 TOLERANCE = 1e-4
 """Of these runs' losses and errors, relative. Sums are split differently, and training carries that on."""

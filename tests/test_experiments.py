@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from study import profiles
 from agm.config import RunConfig, field_owners
 from agm.errors import AgmError
+from study import profiles
 from study.experiments import EXPERIMENTS, PARAMETERS, overrides, plan, within
 from workflow.run_notebook import parameters_of
 

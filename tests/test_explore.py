@@ -17,10 +17,9 @@ from support.made_up import make
 from support.modules import shake
 
 from agm import Generator, GeneratorConfig, Schedule
-from study import explore, profiles
 from agm.errors import AgmError
+from study import explore, live, profiles
 from study.explore import Step
-from study import live
 
 SMOKE = profiles.load("smoke")
 

@@ -23,14 +23,14 @@ from torch import Tensor
 
 import agm.anytime
 from agm import Generator, GeneratorConfig, Schedule, files, runs
+from agm.anytime.latency import Times
 from agm.anytime.onnx.export import OnnxStepper, export
 from agm.anytime.stepper import Plain
-from agm.anytime.latency import Times
 from agm.anytime.upscaler import AnytimeUpscaler
-from agm.training.calibrate import precise
 from agm.config import ORL_CONFIGURATIONS, Statistics
 from agm.errors import AgmError
 from agm.networks.light import ResidualLayer
+from agm.training.calibrate import precise
 
 Agm = Callable[..., Any]
 RECORDED = sorted((Path(__file__).parents[1] / "results").glob("*/*/generator.safetensors"))

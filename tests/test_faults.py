@@ -162,7 +162,7 @@ import os, resource, sys
 from pathlib import Path
 import torch
 import agm.training.loop, agm.anytime.engine.engine, agm.anytime.image_files, agm.anytime.upscaler
-from study.cli.study import app
+from study.cli import app
 torch.set_num_threads(1)
 pages = int(Path("/proc/self/statm").read_text().split()[0])
 limit = pages * os.sysconf("SC_PAGE_SIZE") + 100 * 2**20

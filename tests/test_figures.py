@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from support.made_up import BICUBIC, make
 
 from agm import Generator, GeneratorConfig, Schedule
+from agm.runs import Run
 from study import aggregate, profiles
 from study.experiments import plan
 from study.figures import curves, diagrams, pictures, ranks, style, tradeoff
-from agm.runs import Run
 
 SMOKE = profiles.load("smoke")
 

@@ -14,8 +14,8 @@ from skimage.metrics import peak_signal_noise_ratio
 from support.modules import shake
 
 from agm import Generator, GeneratorConfig, Schedule
-from study import films
 from agm.errors import AgmError
+from study import films
 from study.films import Film
 
 MEASURED = {

@@ -14,16 +14,16 @@ from support.images import made_up
 from torch import Tensor
 
 from agm import data, files
-from study import profiles
-from study import frontier as found
 from agm.config import RunConfig
 from agm.data import to_tensor
 from agm.networks.generator import bicubic
-from agm.training.step import Execution
 from agm.training.loop import train
+from agm.training.step import Execution
 from benchmarks import frontier
 from benchmarks.baselines import ESPCN, IMDN, RIVALS
 from benchmarks.measure import macs_per_pixel, quality
+from study import frontier as found
+from study import profiles
 
 TINY = {"base": "light", "layers": "nnnn", "width": 2, "iterations": 3, "schedule": "---x - x--x - xxxx"}
 TINY |= {"image_size": 16, "crops": 8, "batch_size": 4, "epochs": 1, "adversarial_weight": 0.0, "sampling": "prefix"}

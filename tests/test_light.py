@@ -10,8 +10,8 @@ from torch import Tensor
 from agm import GeneratorConfig, RunConfig
 from agm.anytime.stepper import Mirrored, Plain, iterate
 from agm.config import ORL_CONFIGURATIONS
-from agm.networks.complexity import parameters
 from agm.errors import AgmError
+from agm.networks.complexity import parameters
 from agm.networks.generator import Generator, bicubic
 from agm.schedule import Schedule
 

@@ -11,8 +11,8 @@ from support.damage import KINDS
 from support.fuzz.targets import TARGETS
 
 from agm import files
-from study import measured
 from agm.errors import AgmError
+from study import measured
 from study.figures import anytime, style
 
 MACHINE = {"device": "Some processor", "threads": 2, "versions": {"torch": "2.0"}, "code": "abc"}

@@ -21,9 +21,9 @@ from agm.anytime.engine import compiler, native
 from agm.anytime.engine.engine import Engine
 from agm.anytime.engine.filtering import Source, TorchFiltering
 from agm.anytime.engine.native import NativeFiltering
+from agm.anytime.engine.winograd import Scratch
 from agm.anytime.stepper import iterate
 from agm.config import ORL_CONFIGURATIONS, Statistics
-from agm.anytime.engine.winograd import Scratch
 from tests.test_engine import SCHEDULES, used
 
 needs_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler")

@@ -17,8 +17,8 @@ from agm.config import TrainingConfig
 from agm.data.images import halved
 from agm.data.photographs import Crops
 from agm.errors import AgmError
-from agm.training.step import Execution
 from agm.training.loop import learning_rate, train, trained
+from agm.training.step import Execution
 
 SETS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"
 

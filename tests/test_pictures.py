@@ -20,7 +20,6 @@ from support.anytime import weights
 from support.pictures import BAD_TAGS, ODD, TRANSPARENT, cmyk_profile, exif, png, tiff
 from test_cli import refused
 
-from study.cli import study
 from agm.data import images as decoders
 from agm.data.images import read_image, survey
 
@@ -404,7 +403,7 @@ def test_json(upscale: Agm, home: Path) -> None:
 def test_pipes(upscale: Agm, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given, made = content(Image.fromarray(HALVES), "png"), io.BytesIO()
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
-    monkeypatch.setattr(study.sys, "stdout", io.TextIOWrapper(made, write_through=True))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(made, write_through=True))
     done = upscale("-", "-", "--iterations", "0", "--format", "jpg")
     assert (done.code, done.out) == (0, "")
     assert "bicubic" in done.err

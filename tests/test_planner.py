@@ -18,8 +18,8 @@ from PIL import Image
 from support.anytime import Clock, Slow, weights
 
 from agm import Schedule, files
-from agm.anytime.planner import Planner
 from agm.anytime.latency import FINISH, MARGIN, Span, Times, activities, activity
+from agm.anytime.planner import Planner
 from agm.anytime.upscaler import AnytimeUpscaler
 from agm.config import GeneratorConfig, RunConfig
 from agm.data import to_tensor

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from study import profiles
 from agm.config import ORL_CONFIGURATIONS, RunConfig
 from agm.data.bundled import STAND_INS
 from agm.errors import AgmError
+from study import profiles
 from study.experiments import (
     EXPERIMENTS,
     LAST_PLAIN,

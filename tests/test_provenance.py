@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from support.made_up import make
 
-from study import experiments, profiles, provenance
 from agm import files
 from agm.code_version import code_hash, timed
 from agm.runs import Run
+from study import experiments, profiles, provenance
 
 SMOKE, CPU = profiles.load("smoke"), profiles.load("cpu")
 

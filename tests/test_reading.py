@@ -206,7 +206,11 @@ def test_the_library_is_described(html: Path) -> None:
     names = ("api", "api-training", "api-data")
     described = {tag["id"] for name in names for tag in parsed(html / f"{name}.html").select("dt.sig[id]")}
     assert {f"agm.{name}" for name in agm.__all__} <= described
-    assert {"agm.anytime.upscaler.AnytimeUpscaler.upscale", "agm.training.loop.train", "study.profiles.load"} <= described
+    assert {
+        "agm.anytime.upscaler.AnytimeUpscaler.upscale",
+        "agm.training.loop.train",
+        "study.profiles.load",
+    } <= described
 
 
 @pytest.fixture(scope="module")

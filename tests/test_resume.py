@@ -20,12 +20,12 @@ from support.images import made_up
 from support.runs import one_step_at_a_time, tiny, train_in_child
 
 from agm import RunConfig, data, files
-from agm.training import step
-from agm.training import loop as training
 from agm.code_version import code_hash
 from agm.errors import AgmError
-from agm.training.step import Execution
+from agm.training import loop as training
+from agm.training import step
 from agm.training.loop import train
+from agm.training.step import Execution
 
 QUIET = Execution(device="cpu", progress=False)
 RESULTS = ("generator.safetensors", "metrics.csv", "test.safetensors", "config.json")
@@ -98,7 +98,7 @@ def test_sigterm_to_a_real_process(tmp_path: Path, pictures: Path) -> None:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "AGM_HOME": str(tmp_path)}
     settings = [word for name, value in fields.items() for word in ("--set", f"{name}={value}")]
     options = ["--profile", "smoke", "--dataset", str(pictures), "--out", str(tmp_path / "out"), "--device", "cpu"]
-    command = [sys.executable, "-c", "from study.cli.study import app; app()", "train", *options, *settings]
+    command = [sys.executable, "-c", "from study.cli import app; app()", "train", *options, *settings]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         wait_for(lambda: (folder / "checkpoint.safetensors").exists(), process.poll)

@@ -19,11 +19,11 @@ from support.runs import seal_anew, tiny
 
 import agm
 from agm import Generator, data, files, runs
-from agm.training import loop as training
 from agm.errors import AgmError
 from agm.runs import Run, all_runs, ensure, find, table
-from agm.training.step import Execution
+from agm.training import loop as training
 from agm.training.loop import save_weights, train
+from agm.training.step import Execution
 
 QUIET = Execution(device="cpu", progress=False)
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from agm import machine, runs
+from benchmarks import scaling as benchmark
 from study import scaling
 from study.figures import scaling as figures
-from benchmarks import scaling as benchmark
 
 
 @pytest.fixture

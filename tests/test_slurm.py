@@ -17,9 +17,9 @@ from support.runs import RESULTS
 from support.slurm import MISSING, Slurm, slurm
 
 from agm import RunConfig, files
-from study import cost, profiles
-from agm.training.step import Execution
 from agm.training.loop import train
+from agm.training.step import Execution
+from study import cost, profiles
 from workflow import plan
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"no {', '.join(MISSING)} (Debian: apt install slurm-wlm munge)")

@@ -11,8 +11,8 @@ from support.runs import tiny
 from torch import nn
 
 from agm.networks.critic import clip_weights
-from agm.training.parallel import World
 from agm.training.losses import visual_loss
+from agm.training.parallel import World
 from agm.training.step import Execution, Networks, build, no_graph, stepper, train_step
 
 QUIET = Execution(device="cpu", progress=False)

@@ -21,16 +21,16 @@ import torch
 from support.runs import tiny
 
 from agm import RunConfig, data, files, runs
-from study import aggregate, profiles, tables
-from agm.training import step as step_module
-from agm.training.calibrate import precise
 from agm.config import STATISTICS
 from agm.errors import AgmError
-from agm.training.evaluate import evaluate
 from agm.networks.layers import IterationNorm
 from agm.schedule import Schedule
-from agm.training.step import Execution, build
+from agm.training import step as step_module
+from agm.training.calibrate import precise
+from agm.training.evaluate import evaluate
 from agm.training.loop import batches, halve, save_weights, to_device, train
+from agm.training.step import Execution, build
+from study import aggregate, profiles, tables
 from workflow import record
 
 QUIET = Execution(device="cpu", progress=False)

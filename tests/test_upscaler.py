@@ -18,7 +18,7 @@ from support.anytime import weights
 from support.runs import tiny
 
 from agm import files, load
-from agm.anytime import weights_files, tiles
+from agm.anytime import tiles, weights_files
 from agm.anytime.engine.engine import Engine
 from agm.anytime.stepper import Mirrored, Plain, Stepper
 from agm.anytime.upscaler import TILE, AnytimeUpscaler

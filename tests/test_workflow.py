@@ -16,12 +16,12 @@ import pytest
 from support.checkout import BIN, ROOT, Checkout, run
 from support.runs import RESULTS
 
-from study import experiments, profiles
 from agm import files
 from agm.code_version import code_hash
 from agm.errors import AgmError
-from agm.training.step import Execution
 from agm.training.loop import train
+from agm.training.step import Execution
+from study import experiments, profiles
 from workflow import plan, run_notebook
 
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb") if path.stem != "playground")

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from agm import data, files
-from study import films
 from agm.anytime.upscaler import AnytimeUpscaler
+from study import films
 from study.figures import animation
 
 OUT = Path(__file__).parents[1] / "book" / "_static"

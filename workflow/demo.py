@@ -18,13 +18,13 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from study import experiments, profiles
 from agm.anytime import weights_files
 from agm.config import RunConfig
 from agm.errors import AgmError
 from agm.paths import results_folder
 from agm.runs import Run
 from agm.schedule import Schedule
+from study import experiments, profiles
 
 STATIC = Path("book") / "_static"
 OUT = STATIC / "demo"

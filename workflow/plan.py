@@ -9,12 +9,12 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from study import experiments, profiles
 from agm import files
 from agm.code_version import changed, file_hash, imported, representative
 from agm.config import RunConfig
-from study.cost import cost
 from agm.errors import AgmError
+from study import experiments, profiles
+from study.cost import cost
 from study.profiles import Profile
 
 SHOWN: dict[str, dict[str, dict[str, str]]] = {

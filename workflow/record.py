@@ -21,13 +21,10 @@ import pandas as pd
 import torch
 
 from agm import data, files
-from study import experiments, profiles
-from study.cli.study import UNFINISHED, parse_duration
 from agm.config import RunConfig
 from agm.errors import AgmError
 from agm.paths import results_folder, runs_folder
 from agm.runs import Run, all_runs
-from agm.training.step import Execution
 from agm.training.loop import (
     CHECKED,
     CONFIG,
@@ -39,6 +36,9 @@ from agm.training.loop import (
     save_weights,
     train,
 )
+from agm.training.step import Execution
+from study import experiments, profiles
+from study.cli.train import UNFINISHED, parse_duration
 
 KEPT = (CONFIG, METRICS_FILE, SUMMARY, TEST_FILE, WEIGHTS)
 

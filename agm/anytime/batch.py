@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from agm import files
 from agm.anytime import image_files
-from agm.anytime.metadata import Metadata
 from agm.anytime.image_files import FORMATS, PIPE, Picture
+from agm.anytime.metadata import Metadata
 from agm.anytime.upscaler import AnytimeUpscaler, Result
 from agm.data.images import LOCKED, survey, to_rgb
 from agm.errors import AgmError, enough_memory, one_line

@@ -14,12 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agm.anytime import weights_files, tiles
+from agm.anytime import tiles, weights_files
 from agm.anytime.engine.engine import Engine
-from agm.anytime.pixels import AnyImage, Array, Pixels
-from agm.anytime.stepper import Mirrored, Plain, Stepper, check_statistics
-from agm.anytime.planner import Planner
-from agm.anytime.tiles import Tile
 from agm.anytime.latency import (
     FINISH,
     MARGIN,
@@ -31,6 +27,10 @@ from agm.anytime.latency import (
     profile_path,
     read_profile,
 )
+from agm.anytime.pixels import AnyImage, Array, Pixels
+from agm.anytime.planner import Planner
+from agm.anytime.stepper import Mirrored, Plain, Stepper, check_statistics
+from agm.anytime.tiles import Tile
 from agm.config import GeneratorConfig, RunConfig, Statistics
 from agm.errors import AgmError
 from agm.machine import synchronize
@@ -137,7 +137,7 @@ class AnytimeUpscaler:
         engine: Callable[..., Stepper] | None = None,
         faithful: bool = False,
     ) -> AnytimeUpscaler:
-        """A network by its weights file, run folder or run id; `agm.anytime.weights_files.weights` says which by default.
+        """A network by its weights file, run folder or run id; by default, what `weights_files.weights` says.
 
         `statistics`: batch-norm statistics per iteration by default, without which the first images are spoilt (the
         book's chapter on statistics). `schedule`: the one the network was trained with by default; "auto" plans one

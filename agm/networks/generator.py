@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from agm.networks import light
 from agm.config import STATISTICS, GeneratorConfig, Statistics
 from agm.errors import AgmError, unknown
+from agm.networks import light
 from agm.networks.layers import ConvLSTM, ConvNormAct, PlainLayer, State
 from agm.networks.light import SCALE
 from agm.schedule import LAYERS, Mask, Schedule

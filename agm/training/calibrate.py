@@ -10,10 +10,10 @@ from agm import data
 from agm.config import RunConfig
 from agm.data import to_tensor
 from agm.data.images import Pixels
-from agm.training.evaluate import BATCH
 from agm.networks.generator import Generator
 from agm.networks.layers import IterationNorm
 from agm.schedule import Schedule
+from agm.training.evaluate import BATCH
 
 
 @torch.no_grad()

@@ -14,8 +14,8 @@ from torch import Tensor
 from agm import metrics
 from agm.config import Statistics
 from agm.data import Part, to_tensor
-from agm.networks.generator import Generator
 from agm.machine import synchronize
+from agm.networks.generator import Generator
 from agm.schedule import Schedule
 
 BATCH = 50

@@ -21,20 +21,20 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from agm.training import checkpoint, parallel
 from agm import data, files, machine
-from agm.training.calibrate import precise
-from agm.training.checkpoint import Progress
 from agm.code_version import code_hash
 from agm.config import RunConfig, Statistics, TrainingConfig
 from agm.data import Part, Splits
 from agm.data.images import Pixels
-from agm.training.parallel import World
 from agm.errors import AgmError, enough_memory
-from agm.training.evaluate import BATCH, METRICS, Quality, bicubic_baseline, evaluate, time_iterations
 from agm.networks.generator import Generator
 from agm.runs import Run, made_on_these_images
 from agm.schedule import Schedule, candidates, sandwich
+from agm.training import checkpoint, parallel
+from agm.training.calibrate import precise
+from agm.training.checkpoint import Progress
+from agm.training.evaluate import BATCH, METRICS, Quality, bicubic_baseline, evaluate, time_iterations
+from agm.training.parallel import World
 from agm.training.step import Execution, Networks, build, stepper
 from agm.training.stopping import Stop
 

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from agm import machine
 from agm.config import RunConfig, TrainingConfig
 from agm.networks.critic import Critic, clip_weights
-from agm.training.parallel import World
 from agm.networks.generator import Generator
-from agm.training.losses import adversarial_loss, critic_loss, gradient_penalty, visual_loss
 from agm.schedule import Schedule
+from agm.training.losses import adversarial_loss, critic_loss, gradient_penalty, visual_loss
+from agm.training.parallel import World
 
 logger = logging.getLogger(__name__)
 

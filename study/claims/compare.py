@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from study import profiles
-from study.aggregate import diverged, schedule_name
-from study.claims.ledger import CLAIMS
-from study.claims.comparisons import Interval
-from study.claims.verdicts import Finding, evaluate, gather, planned, recipe
 from agm.errors import AgmError
 from agm.files import finite
-from study.profiles import Profile
 from agm.runs import Run, all_runs
+from study import profiles
+from study.aggregate import diverged, schedule_name
+from study.claims.comparisons import Interval
+from study.claims.ledger import CLAIMS
+from study.claims.verdicts import Finding, evaluate, gather, planned, recipe
+from study.profiles import Profile
 
 
 @dataclass(frozen=True)

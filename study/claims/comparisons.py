@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
-from study.claims.evidence import Array, Group, Quantity
 from agm.config import ORL_CONFIGURATIONS
+from study.claims.evidence import Array, Group, Quantity
 from study.experiments import LAST_PLAIN, LAST_RECURRENT, with_recurrent
 from study.findings import PAPER_TABLE_1
 

@@ -8,12 +8,12 @@ from functools import partial
 
 import numpy as np
 
+from agm.config import ORL_CONFIGURATIONS, RunConfig, Statistics
+from agm.runs import Run
 from study import aggregate, measured
 from study.aggregate import PAPER_NAMES, diverged, schedule_name, value
-from agm.config import ORL_CONFIGURATIONS, RunConfig, Statistics
 from study.experiments import role_of
 from study.profiles import Profile
-from agm.runs import Run
 
 Array = np.ndarray
 
@@ -82,8 +82,8 @@ def turns() -> Turns:
 class Evidence:
     """Finished runs of one profile, found by what they are, and a timing.
 
-    `statistics` None: the reading that counts (`aggregate.both`); learning curves fall back to iteration where it is not
-    among those of the validation. `timing` None: the recorded one.
+    `statistics` None: the reading that counts (`aggregate.both`); learning curves fall back to iteration
+    where it is not among those of the validation. `timing` None: the recorded one.
     """
 
     def __init__(

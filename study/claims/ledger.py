@@ -11,7 +11,9 @@ model they are set against.
 
 from __future__ import annotations
 
-from study.claims.evidence import NEAR
+from agm.config import ORL_CONFIGURATIONS, GeneratorConfig
+from agm.networks.complexity import count, fewer, parameters, products, recurrent_over_plain
+from agm.schedule import Schedule
 from study.claims.comparisons import (
     Counted,
     Range,
@@ -29,12 +31,10 @@ from study.claims.comparisons import (
     versus,
     within,
 )
+from study.claims.evidence import NEAR
 from study.claims.verdicts import Claim
-from agm.config import ORL_CONFIGURATIONS, GeneratorConfig
-from agm.networks.complexity import count, fewer, parameters, products, recurrent_over_plain
 from study.experiments import TABLE_1, with_recurrent
 from study.findings import PAPER_TABLE_1
-from agm.schedule import Schedule
 
 SECTIONS = ("II-B", "II-C", "II-D", "III-B1", "III-B2", "III-B3", "III-C", "V")
 """The paper's sections that make claims."""

@@ -27,15 +27,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from study import aggregate, profiles
-from study.claims.evidence import TIMES, Array, Evidence, UndecidableError
-from study.claims.comparisons import Counted, Interval, Measured, Part, Predicate, Range, Tested
 from agm.config import DataConfig, GeneratorConfig, RunConfig, Statistics, TrainingConfig
-from study.experiments import plan
 from agm.files import finite
 from agm.paths import results_folder
-from study.profiles import Profile
 from agm.runs import Run, all_runs
+from study import aggregate, profiles
+from study.claims.comparisons import Counted, Interval, Measured, Part, Predicate, Range, Tested
+from study.claims.evidence import TIMES, Array, Evidence, UndecidableError
+from study.experiments import plan
+from study.profiles import Profile
 
 Verdict = Literal["supported", "contradicted", "inconclusive", "untested"]
 VERDICTS: tuple[Verdict, ...] = ("supported", "contradicted", "inconclusive", "untested")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from study import profiles
 from agm.config import STATISTICS
 from agm.errors import unknown
+from study import profiles
 
 if TYPE_CHECKING:
     from study.claims.compare import Comparison

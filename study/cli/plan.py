@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from study import experiments, profiles
 from agm.config import RunConfig
+from study import experiments, profiles
 from study.profiles import Profile
 
 COLUMNS = ("experiment", "planned", "finished", "missing", "one core", "all cores", "memory")
@@ -33,9 +33,9 @@ def plan(
     wanted = {name: experiments.plan(name, chosen) for name in experiment or experiments.EXPERIMENTS}
     every = list(dict.fromkeys(config for configs in wanted.values() for config in configs))
 
-    from study import budget
     from agm.machine import choose
     from agm.runs import find
+    from study import budget
 
     place = choose(device)
     missing = [config for config in every if from_scratch or find(config) is None]

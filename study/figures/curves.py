@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from agm.config import Statistics
+from agm.runs import Run
 from study import aggregate
 from study.aggregate import PAPER_NAMES
-from agm.config import Statistics
 from study.experiments import LAST_PLAIN, LAST_RECURRENT, with_recurrent
 from study.figures import style
 from study.profiles import Profile
-from agm.runs import Run
 
 Y_LABEL = "validation MSE"
 

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 
 from agm.config import GeneratorConfig
 from agm.networks.complexity import count, macs_per_iteration
-from study.figures import style
-from study.figures.drawing import IMAGE, PLAIN, RECURRENT, STATIC, arrow, box, brace, canvas, loop, note
 from agm.networks.generator import SCALE, UPSAMPLED, Generator
 from agm.networks.layers import ConvLSTM, PlainLayer
 from agm.networks.light import ResidualLayer
 from agm.schedule import LAYERS, Schedule
+from study.figures import style
+from study.figures.drawing import IMAGE, PLAIN, RECURRENT, STATIC, arrow, box, brace, canvas, loop, note
 
 Shape = tuple[int, ...]
 

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
+from agm.schedule import Schedule
 from study.figures import style
 from study.films import Box, Film, Row, latest
-from agm.schedule import Schedule
 
 WORST = 0.15
 """Top of the scale of errors; larger ones get its last colour. It is one scale for all maps, of all photographs."""

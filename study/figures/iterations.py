@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from agm.runs import Run
 from study import aggregate
 from study.figures import style
 from study.figures.curves import STATISTICS_NAMES
 from study.profiles import Profile
-from agm.runs import Run
 
 COLOURS = {"NOAEL": (style.BLUE, "o"), "A": (style.VERMILLION, "X"), "B": (style.GREEN, "D")}
 """Colour and marker by AEL configuration."""

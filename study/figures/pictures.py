@@ -12,9 +12,9 @@ from torch import Tensor
 from agm import data, metrics
 from agm.config import Statistics
 from agm.data.images import Pixels
-from study.figures import style
 from agm.networks.generator import Generator
 from agm.schedule import Schedule
+from study.figures import style
 
 
 def strip(pictures: Sequence[Tensor], captions: Sequence[str], columns: int = 4) -> Figure:

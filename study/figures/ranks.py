@@ -9,12 +9,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from study import aggregate
 from agm.config import Statistics
+from agm.runs import Run
+from study import aggregate
 from study.figures import style
 from study.figures.curves import MONOSPACE, STATISTICS_NAMES
 from study.profiles import Profile
-from agm.runs import Run
 
 
 def order(runs: Sequence[Run], profile: Profile) -> Figure:

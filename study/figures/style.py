@@ -20,9 +20,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from agm import files
+from agm.runs import Run
 from study.aggregate import describe
 from study.profiles import Profile
-from agm.runs import Run
 
 WIDTH = 5.6
 """Inches."""

@@ -11,14 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from study import aggregate
 from agm.config import Statistics
 from agm.errors import unknown
+from agm.runs import Run
+from agm.schedule import NAMED, Schedule
+from study import aggregate
 from study.figures import style
 from study.figures.curves import STATISTICS_NAMES
 from study.profiles import Profile
-from agm.runs import Run
-from agm.schedule import NAMED, Schedule
 
 ROUNDS, LIMIT = 40, 30.0
 """How often the times are measured at most, and for how many seconds."""
@@ -42,8 +42,8 @@ def seconds(runs: Sequence[Run], measure: bool = True) -> Seconds:
     """
     if not measure:
         return noted(runs)
-    from agm.training.evaluate import time_iterations
     from agm.networks.generator import Generator
+    from agm.training.evaluate import time_iterations
 
     schedules = {run.config.id: Schedule.parse(run.config.training.schedule) for run in runs}
     models = {run.config.id: (Generator(run.config.generator), schedules[run.config.id]) for run in runs}

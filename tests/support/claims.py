@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from agm.config import STATISTICS, RunConfig
+from agm.runs import Run
 from study import profiles
 from study.aggregate import schedule_name
 from study.claims.evidence import Evidence, Turns
-from agm.config import STATISTICS, RunConfig
 from study.experiments import plan
-from agm.runs import Run
 
 PAPER = profiles.load("paper")
 EPOCHS, SEEDS = 13, 6

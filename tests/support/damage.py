@@ -13,15 +13,15 @@ import numpy as np
 import torch
 
 from agm import RunConfig
-from agm.training import checkpoint
 from agm.anytime.onnx import export as exports
 from agm.data import prepared
 from agm.data.official.prepare import prepare
 from agm.errors import AgmError
 from agm.runs import Run, load_trained
 from agm.schedule import Schedule
-from agm.training.step import Execution, build
+from agm.training import checkpoint
 from agm.training.loop import CHECKED, CHECKPOINT, SUMMARY, train
+from agm.training.step import Execution, build
 from support.anytime import weights
 from support.official import cars
 from support.runs import tiny

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from agm import RunConfig, files
-from study import profiles
 from agm.training import loop as training
 from agm.training.step import Execution
+from study import profiles
 
 RESULTS = ("generator.safetensors", "metrics.csv", "test.safetensors", "config.json")
 """What must be the same, byte for byte, whenever a run is made again; summary.json tells times."""

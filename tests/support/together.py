@@ -16,10 +16,10 @@ import torch.distributed as dist
 from torch import nn
 
 from agm import RunConfig, files
-from agm.training import parallel, step
-from agm.training import loop as training
-from agm.training.parallel import World
 from agm.networks.layers import IterationNorm
+from agm.training import loop as training
+from agm.training import parallel, step
+from agm.training.parallel import World
 from agm.training.step import Execution
 
 QUIET = Execution(device="cpu", progress=False)

@@ -17,11 +17,11 @@ from torch import Tensor
 from agm.anytime.engine import native
 from agm.anytime.engine.filtering import Filtering, Kept, Source, TorchFiltering
 from agm.anytime.engine.parts import Head, Layer, Means, State, Tail, prepare
+from agm.anytime.engine.winograd import Scratch
 from agm.anytime.stepper import check_statistics, held_bytes
 from agm.config import Statistics
 from agm.networks.generator import UPSAMPLED, Context, Generator
 from agm.schedule import LAYERS, Mask, Schedule
-from agm.anytime.engine.winograd import Scratch
 
 
 @dataclass

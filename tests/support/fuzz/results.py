@@ -13,16 +13,16 @@ import pandas as pd
 import torch
 from hypothesis import strategies as st
 
-from agm.training import checkpoint
 from agm import files, runs
-from study import measured
-from agm.anytime import planner, latency
+from agm.anytime import latency, planner
 from agm.anytime.onnx.export import CHAIN, OnnxStepper, export
 from agm.anytime.stepper import Plain
 from agm.config import STATISTICS, RunConfig
 from agm.networks.generator import Generator
 from agm.schedule import Schedule
+from agm.training import checkpoint
 from agm.training.step import Execution, Networks, build
+from study import measured
 from support import official
 from support.fuzz import samples
 from support.fuzz.check import Target

@@ -9,12 +9,12 @@ from unittest import mock
 
 from hypothesis import strategies as st
 
-from study.cli import study
-from agm.cli import upscale
 from agm import data
-from study import experiments, profiles
+from agm.cli import upscale
 from agm.config import field_owners
 from agm.schedule import Schedule
+from study import experiments, profiles
+from study.cli import train
 from support import official
 from support.fuzz.check import Target
 from support.fuzz.damage import values
@@ -45,7 +45,7 @@ durations = st.text("0123456789.smh ٣", max_size=8) | st.sampled_from(["9" * 50
 
 def use_settings(folder: Path, texts: list[str]) -> None:
     """The values of --set."""
-    fields = study._assignments(texts)
+    fields = train._assignments(texts)
     profiles.load("smoke").run("cars", **fields)
 
 
@@ -56,7 +56,7 @@ def use_plan(folder: Path, value: tuple[str, dict[str, Any]]) -> None:
 
 
 def use_duration(folder: Path, text: str) -> None:
-    study.parse_duration(text)
+    train.parse_duration(text)
     upscale.parse_deadline(text)
 
 

@@ -1,8 +1,8 @@
 """A golden run: a tiny training whose bytes are equal, on one machine, wherever the code does the same.
 
-`python -m agm.training.golden` trains with the present code and with an older commit's, and writes into results/code.json
-whether they count as one: the warnings of figures and `agm status` ask there. Small as it is, it has r and n layers,
-AEL, the critic, averages and crops; it has no GPU, no 16 bits and no layers that are wide.
+`python -m study.golden` trains with the present code and with an older commit's, and writes into
+results/code.json whether they count as one: the warnings of figures and `agm status` ask there. Small as it is, it has
+r and n layers, AEL, the critic, averages and crops; it has no GPU, no 16 bits and no layers that are wide.
 """
 
 from __future__ import annotations
@@ -38,11 +38,12 @@ def run(root: Path) -> tuple[str, str, dict[str, str]]:
     """
     made: dict[str, str] = {}
     about: dict[str, Any] = {}
+    module = "study" if (root / "study").is_dir() else "agm"  # which older codes are
     with tempfile.TemporaryDirectory() as folder:
         _write_photographs(Path(folder) / "photographs")
         for base, settings in SETTINGS.items():
             out = Path(folder) / base
-            command = [sys.executable, "-m", "agm", "train", "--profile", "smoke", "--device", "cpu"]
+            command = [sys.executable, "-m", module, "train", "--profile", "smoke", "--device", "cpu"]
             command += ["--dataset", f"{folder}/photographs", "--schedule", "---x (1) - x-xx (1) - xxxx (1)"]
             command += [f"--set={setting}" for setting in f"{SMALL} {settings}".split()]
             one_thread = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "PYTHONPATH": str(root)}
@@ -100,7 +101,7 @@ def enter(noted: dict[str, Any], found: Sequence[tuple[str, str, dict[str, str]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m agm.training.golden", description="Does today's code train as older did?")
+    parser = argparse.ArgumentParser(prog="python -m study.golden", description="Does today's code train as older did?")
     parser.add_argument(
         "commits", nargs="*", help="older ones, oldest first [default: the newest in results/code.json]"
     )
@@ -142,4 +143,4 @@ if __name__ == "__main__":
     try:
         main()
     except AgmError as error:
-        sys.exit(f"agm.training.golden: {error}")
+        sys.exit(f"study.golden: {error}")

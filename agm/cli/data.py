@@ -1,0 +1,88 @@
+"""`agm data`: look at data sets, check them, and prepare the official ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agm.errors import AgmError
+
+commands = typer.Typer(no_args_is_help=True, help="Look at data sets and check them.")
+
+
+@commands.command("list")
+def data_list() -> None:
+    """The data sets that can be used here."""
+    from agm import data
+    from agm.data import bundled
+
+    for name in data.PAPER_SETS:
+        try:
+            typer.echo(f"{name:14}ready in {data.locate(name)}")
+        except AgmError:
+            typer.echo(f"{name:14}not prepared; see data/{name}.md")
+    for name, stand_in in bundled.STAND_INS.items():
+        typer.echo(f"{name:14}bundled: {stand_in.description}")
+    typer.echo(f"{'PATH':14}any folder of images, or a prepared set (images.tar and manifest.csv)")
+
+
+@commands.command("verify")
+def data_verify(
+    dataset: Annotated[str, typer.Argument(help="A name from `agm data list`, or a path.")],
+    splits: Annotated[Path | None, typer.Option(help="Write the part of every image into this CSV file.")] = None,
+) -> None:
+    """Read every image of a data set, check it against the manifest, and say how it splits."""
+    from agm import data, files
+    from agm.data.splits import split_indices, split_table
+
+    images = data.load(dataset)
+    train_, validation, test = split_indices(images)
+    typer.echo(f"{dataset}: {len(images)} images in {len(set(images.groups))} groups, all readable")
+    repeated = len(images) - len(set(images.hashes))
+    typer.echo(
+        f"split: {len(train_)} train, {len(validation)} validation, {len(test)} test; {repeated} repeats left out"
+    )
+    typer.echo(f"sha256 of all RGB bytes: {images.fingerprint}")
+    if splits is not None:
+        files.write_text(splits, split_table(images))
+        typer.echo(f"the part of every image -> {splits}")
+
+
+@commands.command("prepare")
+def data_prepare(
+    name: Annotated[str, typer.Argument(help="cars, faces or geo.")],
+    source: Annotated[
+        Path, typer.Option(help="The official files: a folder, a .tgz, .tar or .zip, or a folder of these.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="Folder of the prepared set. [default: data/NAME]")] = None,
+    force: Annotated[bool, typer.Option(help="Replace another prepared set that is there.")] = False,
+) -> None:
+    """Make a prepared set from the official files."""
+    from agm.data.official.prepare import prepare
+    from agm.paths import data_folder
+
+    done = prepare(name, source, out or data_folder() / name, force)
+    state = "prepared" if done.new else "is there already, unchanged"
+    typer.echo(
+        f"{done.card['title']}: {done.card['images']:,} images from {done.card['layout']} -> {done.folder} {state}"
+    )
+    typer.echo(f"sha256 of all RGB bytes: {done.card['fingerprint']}")
+
+
+@commands.command("show")
+def data_show(
+    dataset: Annotated[str, typer.Argument(help="A name from `agm data list`, or a path.")],
+    out: Annotated[Path | None, typer.Option(help="File to write. [default: build/sheets/NAME.png]")] = None,
+    images: Annotated[int, typer.Option(min=1, help="How many images, a third of them from each part.")] = 48,
+) -> None:
+    """Draw a contact sheet: originals, low resolution and bicubic, of the train, validation and test part."""
+    from agm import data
+    from agm.config import DataConfig
+    from agm.data import contact_sheet
+    from agm.paths import home
+
+    path = out or home() / "build" / "sheets" / f"{Path(dataset).name}.png"
+    count = contact_sheet.write(path, data.splits(DataConfig(dataset=dataset)), dataset, images)
+    typer.echo(f"{count} images of {dataset} -> {path}")

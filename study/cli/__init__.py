@@ -1,0 +1,23 @@
+"""The command line, `agm --help`: the study's commands and the library's."""
+
+from __future__ import annotations
+
+import typer
+
+import agm.cli
+from study.cli import claims, plan, train
+
+commands = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Adaptive generative modeling: train, evaluate and compare recurrent super-resolution generators.",
+)
+train.register(commands)
+claims.register(commands)
+plan.register(commands)
+agm.cli.register(commands)
+
+
+def app() -> None:
+    """Entry point."""
+    agm.cli.run(commands)
