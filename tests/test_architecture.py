@@ -74,11 +74,11 @@ def top(name: str) -> str:
 
 def test_the_reader_of_imports_sees_imports(tmp_path: Path) -> None:
     source = (
-        "import a.b\nfrom agm import train\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import hidden\n"
+        "import a.b\nfrom agm import runs\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import hidden\n"
     )
     (tmp_path / "m.py").write_text(source + "def f():\n    import late\n")
-    assert list(imports(tmp_path / "m.py")) == ["a.b", "agm.training.loop", "typing", "late"]
-    assert list(imports(tmp_path / "m.py", inside_functions=False)) == ["a.b", "agm.training.loop", "typing"]
+    assert list(imports(tmp_path / "m.py")) == ["a.b", "agm.runs", "typing", "late"]
+    assert list(imports(tmp_path / "m.py", inside_functions=False)) == ["a.b", "agm.runs", "typing"]
 
 
 def test_the_library_knows_nothing_of_the_study() -> None:
