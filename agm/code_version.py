@@ -96,7 +96,10 @@ def imported(source: str, root: Path = ROOT) -> list[Path]:
         path = queue.pop()
         if path not in found:
             found.add(path)
-            queue += _imported(path.read_text(encoding="utf-8"), root)
+            source = path.read_text(encoding="utf-8")
+            queue += _imported(source, root)
+            if 'import_module(f"{__name__}.' in source:  # a folder whose modules are found by name
+                queue += path.parent.glob("*.py")
     return sorted(found)
 
 

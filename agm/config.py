@@ -20,6 +20,7 @@ from functools import cache, cached_property
 from typing import Any, Literal, TypeVar
 
 from agm.errors import AgmError, unknown
+from agm.networks.layers import KINDS
 from agm.schedule import LAYERS, Schedule
 
 Statistics = Literal["shared", "iteration", "batch", "precise"]
@@ -41,7 +42,8 @@ class GeneratorConfig:
 
     `base`: the paper's network, or the light one (`agm.networks.light`), whose inner layers all work on the small
     image and which corrects bicubic upsampling.
-    `layers`: one letter per inner layer from the bottom, r (ConvLSTM) or n (plain convolution).
+    `layers`: one letter per inner layer from the bottom: r (ConvLSTM), n (plain convolutions), or
+    another of `agm.networks.layers`.
     `width`: channels of A and B; the inner layers have twice as many. 64 gives the counts of Table I.
     `iterations`: T, the length of a full run.
     `statistics`: which batch-norm statistics evaluation uses: one running pair for all iterations (shared), one
@@ -72,8 +74,8 @@ class GeneratorConfig:
             object.__setattr__(self, "residual", True)
         elif self.feedback == "features":
             raise AgmError("feedback='features': the paper's base feeds its images back; choose base=light")
-        if self.layers not in ORL_CONFIGURATIONS:
-            raise AgmError(f"layers={self.layers!r}: expected four letters r or n, such as 'nnnr'")
+        if len(self.layers) != LAYERS or not set(self.layers) <= set(KINDS):
+            raise AgmError(f"layers={self.layers!r}: expected four letters of {', '.join(KINDS)}, such as 'nnnr'")
         _check_positive(self, "width", "iterations")
 
     @property

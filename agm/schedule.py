@@ -2,7 +2,7 @@
 
 The notation is the paper's: ``---x (2) - x--x (2) - xx-x (3) - xxxx (3)``. A group is four letters, one per
 inner layer from the bottom, and ``(p)`` repeats it p times. ``x`` is an active layer, ``-`` an inactive one;
-``r`` or ``n`` may stand for ``x`` and then says which kind of layer is meant.
+a layer's letter, such as ``r`` or ``n``, may stand for ``x`` and then says which kind of layer is meant.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from agm.errors import AgmError
+from agm.networks.layers import KINDS
 
 if TYPE_CHECKING:
     import numpy as np  # planning does without
@@ -84,6 +85,13 @@ class Schedule:
             groups[-1] = Group(groups[-1].pattern, groups[-1].repeat + left)
         return Schedule(tuple(groups))
 
+    def check(self, layers: str) -> None:
+        """Raises AgmError if a group names another kind of layer than a network of these letters has."""
+        for group in self.groups:
+            for i, (letter, own) in enumerate(zip(group.pattern, layers, strict=True)):
+                if letter not in ("x", "-", own):
+                    raise AgmError(f"schedule group {group} has {letter} for layer {i + 1}, the network has {own}")
+
     def __iter__(self) -> Iterator[Mask]:
         return iter(self.masks)
 
@@ -148,8 +156,8 @@ def _groups(text: str) -> tuple[Group, ...]:
 def _group(text: str, match: re.Match[str]) -> Group:
     pattern, start = match["pattern"], match.start("pattern")
     for offset, letter in enumerate(pattern):
-        if letter not in "xrn-":
-            raise _refuse(text, start + offset, f"{letter!r} is none of x, r, n and -")
+        if letter not in ("x", "-", *KINDS):
+            raise _refuse(text, start + offset, f"{letter!r} is none of x, {', '.join(KINDS)} and -")
     if len(pattern) != LAYERS:
         raise _refuse(text, start, f"{pattern!r} has {len(pattern)} letters, one for each of {LAYERS} layers is needed")
     if pattern[-1] == "-":

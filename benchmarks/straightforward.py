@@ -9,7 +9,8 @@ from torch import Tensor
 
 from agm.config import Statistics
 from agm.networks.generator import SCALE, Context, Generator
-from agm.networks.layers import ConvLSTM, State
+from agm.networks.layers import State
+from agm.networks.layers.conv_lstm import ConvLSTM
 from agm.schedule import Schedule
 
 

@@ -6,6 +6,7 @@ import itertools
 import math
 
 from agm.config import RunConfig
+from agm.networks.layers import KINDS
 from agm.schedule import Schedule
 
 LAYER_COSTS = (0.25, 0.25, 1.0, 0.375)
@@ -21,7 +22,10 @@ KEPT_BYTES = 200
 
 def per_image(run: RunConfig) -> float:
     """All iterations of one image, for models of one width; a ConvLSTM costs four times its plain twin."""
-    costs = [part * (4 if letter == "r" else 1) for part, letter in zip(LAYER_COSTS, run.generator.layers, strict=True)]
+    costs = [
+        part * (4 if KINDS[letter].recurrent else 1)
+        for part, letter in zip(LAYER_COSTS, run.generator.layers, strict=True)
+    ]
     masks = Schedule.parse(run.training.schedule).masks
     return sum(OTHER_COST + sum(itertools.compress(costs, mask)) for mask in masks)
 

@@ -15,7 +15,6 @@ from agm import data, metrics, runs
 from agm.config import DataConfig, Statistics
 from agm.data import Part
 from agm.data.images import Pixels, read_image, square
-from agm.errors import AgmError
 from agm.networks.generator import SCALE, Generator
 from agm.runs import Run
 from agm.schedule import Schedule
@@ -99,9 +98,7 @@ def in_time(found: Sequence[Step], deadline: float) -> Step | None:
 def parse(text: str, layers: str) -> Schedule:
     """A schedule for a network with these layers. Raises AgmError if it does not fit."""
     schedule = Schedule.parse(text)
-    for group in schedule.groups:
-        if any(letter in "rn" and letter != own for letter, own in zip(group.pattern, layers, strict=True)):
-            raise AgmError(f"schedule group {group} does not fit a network of layers {layers}")
+    schedule.check(layers)
     return schedule
 
 

@@ -19,8 +19,8 @@ from agm import data
 from agm.config import STATISTICS, GeneratorConfig
 from agm.data import to_tensor
 from agm.errors import AgmError
+from agm.networks.blocks import IterationNorm
 from agm.networks.generator import Generator
-from agm.networks.layers import IterationNorm
 from agm.runs import Run
 from agm.schedule import NAMED, NESTED, Schedule, candidates, sandwich
 from agm.training import calibrate

@@ -15,7 +15,7 @@ from agm.anytime.engine.engine import Engine
 from agm.anytime.stepper import iterate
 from agm.config import ORL_CONFIGURATIONS, Statistics
 from agm.errors import AgmError
-from agm.networks.layers import IterationNorm
+from agm.networks.blocks import IterationNorm
 
 
 def used(seed: int = 0, **fields: Any) -> Generator:

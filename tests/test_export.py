@@ -29,7 +29,7 @@ from agm.anytime.stepper import Plain
 from agm.anytime.upscaler import AnytimeUpscaler
 from agm.config import ORL_CONFIGURATIONS, Statistics
 from agm.errors import AgmError
-from agm.networks.light import ResidualLayer
+from agm.networks.layers.plain import ResidualLayer
 from agm.training.calibrate import precise
 
 Agm = Callable[..., Any]

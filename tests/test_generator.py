@@ -18,7 +18,8 @@ from agm import Generator, GeneratorConfig, Schedule
 from agm.config import ORL_CONFIGURATIONS
 from agm.errors import AgmError
 from agm.networks.generator import bicubic
-from agm.networks.layers import ConvLSTM, PlainLayer
+from agm.networks.layers.conv_lstm import ConvLSTM
+from agm.networks.layers.plain import PlainLayer
 
 MIXED = "---x (1) - x--x (1) - -x-x (1) - xxxx (2) - x-xx (1)"
 

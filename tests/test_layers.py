@@ -11,7 +11,10 @@ from support import reference
 from support.modules import shake
 from torch import nn
 
-from agm.networks.layers import ConvLSTM, ConvNormAct, IterationNorm, PlainLayer, lstm_update
+from agm.networks.blocks import ConvNormAct, IterationNorm
+from agm.networks.layers.conv_gru import ConvGRU
+from agm.networks.layers.conv_lstm import ConvLSTM, lstm_update
+from agm.networks.layers.plain import PlainLayer
 
 STATISTICS: Any = ("shared", "iteration", "batch")
 """Those that need nothing but training."""
@@ -41,6 +44,17 @@ def test_conv_lstm_is_the_papers_equations(peephole: bool, outputs: int) -> None
         assert_close(out, h)
         assert_close(state[0], h)
         assert_close(state[1], c)
+
+
+def test_conv_gru_is_the_published_one() -> None:
+    cell = shake(ConvGRU(3, 2).double())
+    weights, h, state = reference.weights_of(cell), np.zeros((2, 2, 4, 5)), None
+    for t in range(3):
+        x = random_input(2, 3, 4, 5)
+        h = reference.conv_gru(weights, x.numpy(), h)
+        out, state = cell(x, state, t, "shared")
+        assert_close(out, h)
+        assert_close(state[0], h)
 
 
 def test_peepholes_of_zero_change_nothing_and_others_do() -> None:

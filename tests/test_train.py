@@ -23,7 +23,7 @@ from support.runs import tiny
 from agm import RunConfig, data, files, runs
 from agm.config import STATISTICS
 from agm.errors import AgmError
-from agm.networks.layers import IterationNorm
+from agm.networks.blocks import IterationNorm
 from agm.schedule import Schedule
 from agm.training import step as step_module
 from agm.training.calibrate import precise

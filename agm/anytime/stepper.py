@@ -13,6 +13,7 @@ from torch import Tensor
 from agm.config import GeneratorConfig, Statistics
 from agm.errors import AgmError, unknown
 from agm.networks.generator import SCALE, Context, Generator, Memory
+from agm.networks.layers import KINDS
 from agm.schedule import Mask, Schedule
 
 STATISTICS: tuple[Statistics, ...] = ("iteration", "shared", "precise")
@@ -112,5 +113,6 @@ def held_bytes(config: GeneratorConfig) -> int:
     floats += config.width if config.feedback == "features" else 0
     # (channels / width) x (pixels / input pixels) of the layers' outputs
     sizes = (2, 2, 2, 1) if config.base == "light" else (2, 2, 2 * 4, 4)
-    floats += sum(2 * config.width * size for letter, size in zip(config.layers, sizes, strict=True) if letter == "r")
+    states = (KINDS[letter].states for letter in config.layers)
+    floats += sum(count * config.width * size for count, size in zip(states, sizes, strict=True))
     return 4 * floats

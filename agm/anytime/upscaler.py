@@ -16,6 +16,7 @@ from torch import Tensor
 
 from agm.anytime import tiles, weights_files
 from agm.anytime.engine.engine import Engine
+from agm.anytime.engine.parts import known
 from agm.anytime.latency import (
     FINISH,
     MARGIN,
@@ -143,9 +144,10 @@ class AnytimeUpscaler:
         book's chapter on statistics). `schedule`: the one the network was trained with by default; "auto" plans one
         for every call by the run's validation scores, and is the default for networks trained with sampled schedules.
         `timed`: take this machine's times from `agm profile-machine`, or else measure for about a second, so that
-        deadlines can be kept. `engine`: `Engine` on a processor, `Plain` on a GPU, where the other was not
-        measured. `faithful`: a tool for pictures, with the input's colours and without a frame, and not only what the
-        network gives. Raises AgmError if weights, schedule or statistics do not fit.
+        deadlines can be kept. `engine`: `Engine` on a processor; `Plain` on a GPU, where the other was not measured,
+        and for layers that the other does not know. `faithful`: a tool for pictures, with the input's colours and
+        without a frame, and not only what the network gives. Raises AgmError if weights, schedule or statistics do not
+        fit.
         """
         check_statistics(statistics)
         tiles.check(TILE if tile is None else tile)
@@ -157,7 +159,7 @@ class AnytimeUpscaler:
             schedule = config.training.schedule
         plan = generator.resolve(planner.best if planner else schedule)
         light = generator.config.base == "light"
-        engine = engine or (Plain if torch.device(device).type != "cpu" else Engine)
+        engine = engine or (Engine if torch.device(device).type == "cpu" and known(generator) else Plain)
         stepper = engine(generator, statistics)
         stepper = Mirrored(stepper) if light or faithful else stepper
         times = Times({})

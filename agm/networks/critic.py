@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from agm.config import TrainingConfig
-from agm.networks.layers import LEAK
+from agm.networks.blocks import LEAK
 
 
 class Critic(nn.Module):

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from agm.config import STATISTICS, GeneratorConfig, Statistics
 from agm.errors import AgmError, unknown
-from agm.networks import light
-from agm.networks.layers import ConvLSTM, ConvNormAct, PlainLayer, State
+from agm.networks import layers, light
+from agm.networks.blocks import ConvNormAct
+from agm.networks.layers import State
 from agm.networks.light import SCALE
 from agm.schedule import LAYERS, Mask, Schedule
 
@@ -129,28 +130,21 @@ class Generator(nn.Module):
         return F.interpolate(z, scale_factor=SCALE, mode="nearest")
 
     def resolve(self, schedule: Schedule | str | None) -> Schedule:
-        """The schedule to run: all layers by default; letters r and n must agree with the network's."""
+        """The schedule to run: all layers by default. Raises AgmError if its letters are not the network's."""
         if schedule is None:
             return Schedule.parse(f"xxxx ({self.config.iterations})")
         if isinstance(schedule, str):
             schedule = Schedule.parse(schedule)
-        for group in schedule.groups:
-            for i, (letter, own) in enumerate(zip(group.pattern, self.config.layers, strict=True)):
-                if letter in "rn" and letter != own:
-                    raise AgmError(f"schedule group {group} has {letter} for layer {i + 1}, the network has {own}")
+        schedule.check(self.config.layers)
         return schedule
 
 
 def parts(config: GeneratorConfig) -> tuple[nn.Module, nn.Module, nn.ModuleList, nn.Module]:
     """A, B, the four inner layers and D of the paper's base."""
     width, iterations = config.width, config.iterations
-    outputs = (2 * width, 2 * width, 2 * width, width)  # layers 1-3 keep theirs, so that AEL can skip them
     a = ConvNormAct(3, width, kernel=3, stride=1, iterations=iterations)
     b = ConvNormAct(3, width, kernel=4, stride=2, iterations=iterations)
-    inner = nn.ModuleList(
-        ConvLSTM(2 * width, channels, config.peephole) if letter == "r" else PlainLayer(2 * width, channels, iterations)
-        for letter, channels in zip(config.layers, outputs, strict=True)
-    )
+    inner = nn.ModuleList(layers.build(config))
     d = nn.Conv2d(width, 3, 3, padding=1)
     # Start from mid-grey: black would cost short trainings most of their steps; the paper gives no initial weights.
     # A correction of bicubic upsampling starts at zero.

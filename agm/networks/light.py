@@ -7,12 +7,12 @@ no batch norm; D's output is added to bicubic upsampling and starts at zero; and
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from agm.config import GeneratorConfig, Statistics
-from agm.networks.layers import LEAK, ConvLSTM, State
+from agm.networks import layers
+from agm.networks.blocks import LEAK
 
 SCALE = 2
 
@@ -53,26 +53,6 @@ class ConvAct(nn.Module):
         return F.leaky_relu(self.conv(x), LEAK)
 
 
-class ResidualLayer(nn.Module):
-    """An n layer: output = x + C2 * LReLU(C1 * x). Where the number of channels changes, x goes through a 1x1 one.
-
-    C2 starts near zero: a fresh layer and an inactive one are both close to the identity.
-    """
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
-        self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else None
-        with torch.no_grad():
-            self.conv2.weight.mul_(0.1)
-
-    def forward(self, x: Tensor, state: State, t: int, statistics: Statistics) -> tuple[Tensor, State]:
-        """x: (N, inputs, H, W) -> (N, outputs, H, W), and the state as it came."""
-        u = self.conv2(F.leaky_relu(self.conv1(x), LEAK))
-        return u + (x if self.skip is None else self.skip(x)), state
-
-
 class SubPixel(nn.Module):
     """D: a 3x3 convolution to one small image for each of the four phases of the large one, starting at zero."""
 
@@ -91,10 +71,6 @@ class SubPixel(nn.Module):
 def parts(config: GeneratorConfig) -> tuple[nn.Module, nn.Module, nn.ModuleList, nn.Module]:
     """A, B, the four inner layers and D."""
     width = config.width
-    outputs = (2 * width, 2 * width, 2 * width, width)  # layers 1-3 keep theirs, so that AEL can skip them
-    inner = nn.ModuleList(
-        ConvLSTM(2 * width, channels, config.peephole) if letter == "r" else ResidualLayer(2 * width, channels)
-        for letter, channels in zip(config.layers, outputs, strict=True)
-    )
+    inner = nn.ModuleList(layers.build(config))
     b = ConvAct(width, width, 3, 1) if config.feedback == "features" else ConvAct(3, width, 4, SCALE)
     return Contrast(width), b, inner, SubPixel(width)

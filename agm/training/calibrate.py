@@ -10,8 +10,8 @@ from agm import data
 from agm.config import RunConfig
 from agm.data import to_tensor
 from agm.data.images import Pixels
+from agm.networks.blocks import IterationNorm
 from agm.networks.generator import Generator
-from agm.networks.layers import IterationNorm
 from agm.schedule import Schedule
 from agm.training.evaluate import BATCH
 

@@ -23,7 +23,7 @@ from torch.distributed.nn.functional import all_reduce
 from agm import machine
 from agm.config import RunConfig
 from agm.errors import AgmError
-from agm.networks.layers import IterationNorm
+from agm.networks.blocks import IterationNorm
 
 PATIENCE = timedelta(days=1)
 """How long processes wait for the first one while it validates, or waits for a run that others are at."""

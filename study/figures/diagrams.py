@@ -13,10 +13,10 @@ from matplotlib.patches import Rectangle
 from torch import Tensor, nn
 
 from agm.config import GeneratorConfig
+from agm.networks import layers
 from agm.networks.complexity import count, macs_per_iteration
 from agm.networks.generator import SCALE, UPSAMPLED, Generator
-from agm.networks.layers import ConvLSTM, PlainLayer
-from agm.networks.light import ResidualLayer
+from agm.networks.layers import KINDS, Kind
 from agm.schedule import LAYERS, Schedule
 from study.figures import style
 from study.figures.drawing import IMAGE, PLAIN, RECURRENT, STATIC, arrow, box, brace, canvas, loop, note
@@ -68,8 +68,8 @@ def levels(generator: Generator, seen: dict[str, tuple[Shape, Shape]]) -> list[L
     config, paper = generator.config, generator.config.base == "paper"
     groups = ("C.1", "C.1", "C.3", "C.3") if paper else ("C",) * LAYERS
     found = [
-        Level(group, f"layer {i + 1}: {kind(layer)}", layer, seen[f"layers.{i}"][1])
-        for i, (group, layer) in enumerate(zip(groups, generator.layers, strict=True))
+        Level(group, f"layer {i + 1}: {KINDS[letter].label}", layer, seen[f"layers.{i}"][1])
+        for i, (group, letter, layer) in enumerate(zip(groups, config.layers, generator.layers, strict=True))
     ]
     if paper:
         found.insert(UPSAMPLED, Level("C.2", f"{config.upsampling}, × {SCALE}", None, seen[f"layers.{UPSAMPLED}"][0]))
@@ -148,17 +148,16 @@ def draw_layer(
 ) -> None:
     """An inner layer: a recurrent one is filled and keeps a state, drawn as a loop; a plain one is white. Other parts
     are grey."""
-    recurrent, plain = isinstance(layer, ConvLSTM), isinstance(layer, PlainLayer | ResidualLayer)
-    box(ax, centre, size, text, RECURRENT if recurrent else PLAIN if plain else STATIC)
-    if recurrent:
+    found = kind(layer)
+    box(ax, centre, size, text, STATIC if found is None else RECURRENT if found.recurrent else PLAIN)
+    if found and found.recurrent:
         loop(ax, centre[0] + size[0] / 2, centre[1])
 
 
-def kind(layer: nn.Module) -> str:
-    """What an inner layer is, in a word."""
-    if isinstance(layer, ConvLSTM):
-        return "ConvLSTM"
-    return "residual" if isinstance(layer, ResidualLayer) else "plain"
+def kind(layer: nn.Module | None) -> Kind | None:
+    """What an inner layer is; None for other parts."""
+    module = type(layer).__module__
+    return next((found for found in KINDS.values() if module == f"{layers.__name__}.{found.module}"), None)
 
 
 def _text(shape: Shape) -> str:
@@ -214,7 +213,10 @@ def _costs(ax: Axes, schedule: Schedule, config: GeneratorConfig) -> None:
 
 def _cell(ax: Axes, t: int, layer: int, letter: str) -> None:
     """An active layer is a box with its letter; an inactive one is a line that passes through unchanged."""
-    look: dict[str, Any] = {"facecolor": RECURRENT if letter == "r" else PLAIN, "edgecolor": style.BLACK}
+    look: dict[str, Any] = {
+        "facecolor": RECURRENT if letter and KINDS[letter].recurrent else PLAIN,
+        "edgecolor": style.BLACK,
+    }
     if not letter:
         look = {"facecolor": PLAIN, "edgecolor": style.GREY, "linestyle": (0, (3, 2))}
         ax.plot([t, t], [layer - 0.5, layer + 0.5], color=style.GREY, linewidth=1.2, zorder=3)
@@ -263,5 +265,6 @@ def _configuration(ax: Axes, x: float, generator: Generator) -> None:
             box(ax, (x, y), (1.5, 0.32), text)
     free = [y for text, y in boxes if not text]
     for layer, letter, y in zip(generator.layers, generator.config.layers, free, strict=True):
-        draw_layer(ax, layer, (x, y), (1.5, 0.4), "recurrent" if letter == "r" else "non-recurrent")
+        draw_layer(ax, layer, (x, y), (1.5, 0.4), "recurrent" if KINDS[letter].recurrent else "non-recurrent")
+
         ax.text(x - 0.98, y, letter, ha="center", va="center", family="DejaVu Sans Mono", weight="bold", fontsize=14)

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from agm import files
+from agm.networks.layers import KINDS
 from agm.runs import Run
 from study.aggregate import describe
 from study.profiles import Profile
@@ -100,8 +101,8 @@ def figure(height: float, width: float = WIDTH) -> Figure:
 
 def line(layers: str) -> dict[str, Any]:
     """How a model's series is drawn, everywhere the same: keyword arguments of `Axes.plot`."""
-    colour, kind, marker = LOOKS[layers[:3]]
-    recurrent = layers[3] == "r"
+    *first, recurrent = (KINDS[letter].recurrent for letter in layers)
+    colour, kind, marker = LOOKS["".join("r" if each else "n" for each in first)]
     dashes = DASHES[(kind + (not recurrent)) % len(DASHES)]
     face = colour if recurrent else "white"
     return {"color": colour, "linestyle": dashes, "marker": marker, "markerfacecolor": face, "markeredgecolor": colour}

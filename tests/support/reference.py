@@ -82,6 +82,19 @@ def conv_lstm(weights: Weights, x: Array, h: Array, c: Array) -> tuple[Array, Ar
     return o * np.tanh(new), new
 
 
+def conv_gru(weights: Weights, x: Array, h: Array) -> Array:
+    """Ballas et al. (2016), equations 10 to 13."""
+    inputs = x.shape[1]
+    (w_u, w_s), (b_u, b_s) = np.split(weights["gates.weight"], 2), np.split(weights["gates.bias"], 2)
+    v, b = weights["candidate.weight"], weights["candidate.bias"]
+
+    def both(kernel: Array, bias: Array, hidden: Array) -> Array:
+        return convolve(x, kernel[:, :inputs]) + convolve(hidden, kernel[:, inputs:]) + channelwise(bias)
+
+    u, s = sigmoid(both(w_u, b_u, h)), sigmoid(both(w_s, b_s, h))
+    return (1 - u) * h + u * np.tanh(both(v, b, s * h))
+
+
 def nearest(x: Array) -> Array:
     return x.repeat(2, axis=2).repeat(2, axis=3)
 

@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import nn
 
 from agm import RunConfig, files
-from agm.networks.layers import IterationNorm
+from agm.networks.blocks import IterationNorm
 from agm.training import loop as training
 from agm.training import parallel, step
 from agm.training.parallel import World

@@ -16,9 +16,11 @@ from torch import Tensor, nn
 
 from agm.anytime.engine.filtering import Filtering, Kept, Source
 from agm.config import Statistics
-from agm.networks.generator import SCALE
-from agm.networks.layers import LEAK, ConvLSTM, ConvNormAct, IterationNorm, PlainLayer
-from agm.networks.light import Contrast, ConvAct, ResidualLayer, SubPixel
+from agm.networks.blocks import LEAK, ConvNormAct, IterationNorm
+from agm.networks.generator import SCALE, Generator
+from agm.networks.layers.conv_lstm import ConvLSTM
+from agm.networks.layers.plain import PlainLayer, ResidualLayer
+from agm.networks.light import Contrast, ConvAct, SubPixel
 
 State = tuple[Tensor, Kept] | None
 """Hidden state (N, H, W, C), and the cell state; None before its first use."""
@@ -200,6 +202,11 @@ PREPARED: dict[type[nn.Module], Callable[..., Any]] = {
     **{nn.Conv2d: ConvTail, SubPixel: SubPixelTail},
 }
 """A part's class -> what runs it."""
+
+
+def known(generator: Generator) -> bool:
+    """Whether the engine can run all of a network's parts."""
+    return all(type(part) in PREPARED for part in (generator.a, generator.b, *generator.layers, generator.d))
 
 
 @torch.no_grad()

@@ -24,6 +24,7 @@ from agm.anytime.stepper import Mirrored, check_statistics, held_bytes
 from agm.config import GeneratorConfig, Statistics, from_dict
 from agm.errors import NO_MEMORY, AgmError
 from agm.networks.generator import SCALE, UPSAMPLED, Generator
+from agm.networks.layers import KINDS
 from agm.schedule import Mask, Schedule
 
 if TYPE_CHECKING:
@@ -84,6 +85,9 @@ def encode(generator: Generator, statistics: Statistics, precision: int) -> dict
         from agm.anytime.onnx import graphs
     except ModuleNotFoundError:
         raise AgmError("exporting needs the package onnx: pip install 'agm[export]'") from None
+    for letter in generator.config.layers:
+        if letter not in graphs.LETTERS:
+            raise AgmError(f"{KINDS[letter].label} layers cannot be exported yet, only {' and '.join(graphs.LETTERS)}")
     store, contents = graphs.Store(WEIGHTS, precision), {}
     for name, (inputs, outputs) in ends(generator.config).items():
         graph = graphs.Graph(store)

@@ -16,11 +16,15 @@ from torch import Tensor, nn
 
 from agm.config import Statistics
 from agm.errors import AgmError
+from agm.networks.blocks import LEAK, ConvNormAct, IterationNorm
 from agm.networks.generator import Generator
-from agm.networks.layers import LEAK, ConvLSTM, ConvNormAct, IterationNorm, PlainLayer
+from agm.networks.layers.conv_lstm import ConvLSTM
+from agm.networks.layers.plain import PlainLayer
 from agm.networks.light import SCALE, Contrast, SubPixel
 
 OPSET, IR_VERSION = 17, 8
+LETTERS = "rn"
+"""Of the layers that can be exported."""
 """Old enough for the runtimes of browsers."""
 
 Shapes = Mapping[str, Sequence[int | str]]

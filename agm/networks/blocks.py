@@ -1,7 +1,4 @@
-"""The building blocks of the generator (Section II-C). Cells are pure: (input, state, t) -> (output, state).
-
-Every layer takes `t`, the iteration from 0, and `statistics`, because batch norm may keep statistics per iteration.
-"""
+"""What the parts of the paper's base are built from: batch norm that tells iterations apart, and A and B."""
 
 from __future__ import annotations
 
@@ -19,9 +16,6 @@ from agm.machine import hide_broken_amx
 hide_broken_amx()  # here, since oneDNN asks once, at a process's first convolution
 
 LEAK = 0.2  # slope of LeakyReLU, as in DCGAN, the base structure the paper names [20]
-
-State = tuple[Tensor, Tensor] | None
-"""Hidden and cell state (h, c) of a ConvLSTM, each (N, C, H, W); None is the zero state, or no state at all."""
 
 Norm = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, bool, float, float], Tensor]
 """What `torch.nn.functional.batch_norm` is; training may use that of `agm.training.parallel`."""
@@ -102,68 +96,3 @@ class ConvNormAct(nn.Module):
 
     def forward(self, x: Tensor, t: int, statistics: Statistics) -> Tensor:
         return F.leaky_relu(self.norm(self.conv(x), t, statistics), LEAK)
-
-
-class PlainLayer(nn.Module):
-    """An n layer: u = BN(LReLU(C1 * x)), output = BN(C2 * u) (Section II-C). It has no state.
-
-    The biases a1, a2 of the equations are left to the two batch norms, as the parameter counts of Table I require.
-    """
-
-    def __init__(self, inputs: int, outputs: int, iterations: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
-        self.norm1 = IterationNorm(outputs, iterations)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.norm2 = IterationNorm(outputs, iterations)
-
-    def forward(self, x: Tensor, state: State, t: int, statistics: Statistics) -> tuple[Tensor, State]:
-        """x: (N, inputs, H, W) -> (N, outputs, H, W), and the state as it came."""
-        u = self.norm1(F.leaky_relu(self.conv1(x), LEAK), t, statistics)
-        return self.norm2(self.conv2(u), t, statistics), state
-
-
-class ConvLSTM(nn.Module):
-    """An r layer: the convolutional LSTM of Section II-C, one convolution over [x, h] for all four gates.
-
-    Gates lie in the order i, f, g, o. The peephole terms W_c of the equations are optional; with them there is one
-    weight per channel, so that images of any size can be used.
-    """
-
-    def __init__(self, inputs: int, outputs: int, peephole: bool = False) -> None:
-        super().__init__()
-        self.inputs = inputs
-        self.gates = nn.Conv2d(inputs + outputs, 4 * outputs, 3, padding=1)
-        self.peephole = nn.Parameter(torch.zeros(3, outputs, 1, 1)) if peephole else None
-        with torch.no_grad():
-            assert self.gates.bias is not None
-            # Remember by default: the usual start of an LSTM; the paper does not say.
-            self.gates.bias[outputs : 2 * outputs] += 1.0
-
-    def forward(self, x: Tensor, state: State, t: int, statistics: Statistics) -> tuple[Tensor, State]:
-        """x: (N, inputs, H, W), state: None or (h, c) of (N, outputs, H, W) each -> h and (h, c)."""
-        if state is None:
-            # The hidden half of the convolution would only multiply zeros.
-            gates = F.conv2d(x, self.gates.weight[:, : self.inputs], self.gates.bias, padding=1)
-            h, c = lstm_update(gates, None, self.peephole)
-        else:
-            gates = self.gates(torch.cat([x, state[0]], dim=1))  # (N, inputs + outputs, ...) -> (N, 4 outputs, ...)
-            h, c = lstm_update(gates, state[1], self.peephole)
-        return h, (h, c)
-
-
-def lstm_update(gates: Tensor, cell: Tensor | None, peephole: Tensor | None) -> tuple[Tensor, Tensor]:
-    """The gate and state equations of Section II-C, after the convolutions.
-
-    gates: (N, 4 C, H, W) pre-activations of i, f, g, o; cell: c_{t-1}, None for zeros; peephole: W_ci, W_cf, W_co.
-    Returns h_t and c_t, each (N, C, H, W).
-    """
-    i, f, g, o = gates.chunk(4, dim=1)
-    if peephole is not None and cell is not None:
-        i, f = i + peephole[0] * cell, f + peephole[1] * cell
-    new = torch.sigmoid(i) * torch.tanh(g)
-    if cell is not None:
-        new = torch.sigmoid(f) * cell + new
-    if peephole is not None:
-        o = o + peephole[2] * new
-    return torch.sigmoid(o) * torch.tanh(new), new
