@@ -7,13 +7,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import papermill
 import pytest
 
 from agm.config import RunConfig, field_owners
 from agm.errors import AgmError
 from study import profiles
 from study.experiments import EXPERIMENTS, PARAMETERS, overrides, plan, within
-from workflow.run_notebook import parameters_of
 
 QUICK = profiles.load("quick")
 
@@ -138,7 +138,8 @@ def test_every_parameter_of_every_notebook_is_checked(path: Path) -> None:
     source = "\n".join("".join(cell["source"]) for cell in json.loads(path.read_text())["cells"])
     (call,) = re.findall(r"experiments\.overrides\(globals\(\)(?:, (\[.*?\]))?\)", source)
     known = json.loads(call) if call else ["profile", "out"]
-    assert parameters_of(path) - field_owners().keys() - {"seeds"} <= set(known) <= PARAMETERS.keys()
+    own = papermill.inspect_notebook(str(path)).keys() - field_owners().keys() - {"seeds"}
+    assert own <= set(known) <= PARAMETERS.keys()
 
 
 def test_an_unknown_parameter_of_papermill_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -10,7 +11,7 @@ import threading
 import tomllib
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires, version
 
 import pytest
 import yaml
@@ -116,6 +117,20 @@ def test_the_audit_says_in_one_line_that_nobody_answers() -> None:
     assert done.returncode != 0
     (line, _) = done.stderr.strip().splitlines()  # and make's own
     assert "ConnectionError" in line
+
+
+def test_what_is_imported_is_declared() -> None:
+    """Not only what happens to come with other packages. `openvino` is asked for, and left out where it is not."""
+    folders = ("agm", "study", "workflow", "benchmarks", "tests", "book/_extensions")
+    sources = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    nodes = [node for path in sources for node in ast.walk(ast.parse(path.read_text()))]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    known = packages_distributions()
+    declared = {canonicalize_name(requirement.name) for requirement in DIRECT} | {"agm"}
+    foreign = {name.partition(".")[0] for name in names} & known.keys() - sys.stdlib_module_names
+    assert len(foreign) > 20
+    assert [name for name in foreign if not declared & set(map(canonicalize_name, known[name]))] == []
 
 
 def test_the_environment_names_nothing_else(environment: dict[str, Version]) -> None:

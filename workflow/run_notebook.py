@@ -7,12 +7,13 @@ See whether all these ran to their end: python workflow/run_notebook.py --check 
 from __future__ import annotations
 
 import argparse
-import ast
 import json
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+import papermill
 
 from agm import files
 from agm.config import field_owners
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def execute(source: Path, target: Path, parameters: dict[str, str], timeout: float, inputs: Sequence[str] = ()) -> None:
     """Raises AgmError for an unknown parameter, a failed cell, or a notebook that took longer than `timeout`."""
-    known = parameters_of(source) | field_owners().keys()
+    known = papermill.inspect_notebook(str(source)).keys() | field_owners().keys()
     for name in parameters:
         if name not in known:
             raise AgmError(f"{source}: {unknown('parameter', name, known)}")
@@ -68,21 +69,13 @@ def execute(source: Path, target: Path, parameters: dict[str, str], timeout: flo
     files.write_json(target, executed)
 
 
-def parameters_of(notebook: Path) -> set[str]:
-    """The names that the cell tagged `parameters` sets."""
-    cells = json.loads(notebook.read_text())["cells"]
-    tagged = ["".join(cell["source"]) for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
-    nodes = ast.walk(ast.parse("\n".join(tagged)))
-    return {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
-
-
 def check(path: Path) -> None:
     """Raises AgmError if a notebook did not run to its end, which the book's builder would not mind."""
     try:
-        papermill = json.loads(path.read_text())["metadata"]["papermill"]
+        executed = json.loads(path.read_text())["metadata"]["papermill"]
     except (OSError, ValueError, KeyError):
         raise AgmError(f"{path}: is no notebook that papermill executed") from None
-    if papermill["exception"] or not papermill["end_time"]:
+    if executed["exception"] or not executed["end_time"]:
         raise AgmError(f"{path}: did not run to its end; delete it, so that it is executed again")
 
 
