@@ -18,14 +18,15 @@ PYTHON := $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 	$$name -c "$(NEW_ENOUGH)" 2>/dev/null && { echo $$name; break; }; done)
 endif
 
-.PHONY: help book pdf test lint lab bench audit clean unlock
+.PHONY: help book pdf test test-all lint lab bench audit clean unlock
 
 help:
 	@echo "make book   the whole book from scratch: environment, training, notebooks, HTML (PROFILE=$(PROFILE))"
 	@echo "            PROFILE is one of $(PROFILES)"
 	@echo "make pdf    the same book as one file to print, with Chromium or Chrome"
 	@echo "make lab    JupyterLab, to explore the notebooks"
-	@echo "make test   lint, then all tests: unit, notebooks, workflow, book"
+	@echo "make test   lint, types and unit tests: 8 minutes on two cores"
+	@echo "make test-all  those, then kills and faults, the workflow, notebooks and book, a cluster, packages: 35 minutes"
 	@echo "make bench  measure speed and deadlines on this machine, into build/benchmarks"
 	@echo "make lint   ruff, mypy, nbstripout"
 	@echo "make audit  look the pinned packages up among known vulnerabilities, over the network"
@@ -47,9 +48,13 @@ pdf: $(VENV)/.installed
 	@$(BIN)/snakemake --workflow-profile workflow/profiles/local --config profile=$(PROFILE) -- pdf
 	@echo "The book, to print: build/agm.pdf"
 
+# In as many processes as there are cores; each computes in one thread.
 test: lint
-	$(BIN)/pytest --ignore=tests/test_notebooks.py --ignore=tests/test_workflow.py --ignore=tests/test_book.py --ignore=tests/test_reading.py
-	$(BIN)/pytest tests/test_notebooks.py tests/test_workflow.py tests/test_book.py tests/test_reading.py
+	$(BIN)/pytest -n logical --maxprocesses 8 tests/unit
+
+# A kill, a full disk or a browser in each: one after the other.
+test-all: test
+	$(BIN)/pytest tests/process tests/book tests/cluster tests/release
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""What two processes do together in tests/test_distributed.py; here, so that they can import it."""
+"""What two processes do together in tests/process/test_parallel.py; here, so that they can import it."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from agm.data import bundled, prepared
 from agm.data.splits import split_indices
 from agm.errors import AgmError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 FINGERPRINTS = {
     "photographs": "043520a7e8d704967dc6a5f9466c1fdcc15268ffe002a34cc2a51f15269329f7",
     "closeups": "b6d78d7e886eb89104b668cf49772713620c741e230f205e4c3809bace07382d",

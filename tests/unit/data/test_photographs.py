@@ -20,7 +20,7 @@ from agm.errors import AgmError
 from agm.training.loop import learning_rate, train, trained
 from agm.training.step import Execution
 
-SETS = Path(__file__).parents[2] / "shared" / "data" / "benchmarks"
+SETS = Path(__file__).parents[4] / "shared" / "data" / "benchmarks"
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ import pytest
 from PIL import ExifTags, Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 from support.anytime import weights
+from support.command import refused
 from support.pictures import BAD_TAGS, ODD, TRANSPARENT, cmyk_profile, exif, png, tiff
-from test_cli import refused
 
 from agm.data import images as decoders
 from agm.data.images import read_image, survey

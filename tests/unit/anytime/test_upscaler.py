@@ -28,7 +28,7 @@ from agm.errors import AgmError
 from agm.networks.generator import Generator
 from agm.schedule import Schedule
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 RECORDED = sorted((ROOT / "results").glob("*/*/generator.safetensors"))
 
 

@@ -161,7 +161,7 @@ def test_a_page_can_be_read_from_the_disk(browser: Any, html: Path) -> None:
 
 
 def test_networks_run_in_the_book_read_from_the_disk(browser: Any, html: Path) -> None:
-    """More of that page: tests/test_demo.py."""
+    """More of that page: tests/book/test_try_page.py."""
     complaints(browser)
     browser.get((html / "try.html").resolve().as_uri())
     started = """

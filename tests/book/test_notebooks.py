@@ -27,7 +27,7 @@ def cells(path: Path, kind: str = "code") -> list[dict[str, Any]]:
 def test_all_of_them_run(checkout: Checkout, tmp_path: Path) -> None:
     """nbval executes them one by one; the runs they need are those of the checkout's book.
 
-    The playground has widgets, which need a browser: tests/test_playground.py.
+    The playground has widgets, which need a browser: tests/book/test_playground.py.
     """
     for path in BATCH:
         parameters = {"profile": "smoke"}

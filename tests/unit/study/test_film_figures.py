@@ -21,7 +21,7 @@ from study.figures import films as figures
 from study.films import Film
 from workflow import animation as maker
 
-STATIC = Path(__file__).parents[1] / "book" / "_static"
+STATIC = Path(__file__).parents[3] / "book" / "_static"
 WHOLE = (0, 0, 16, 16)
 
 

@@ -8,47 +8,20 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.modules import SCHEDULES, used
 from torch import Tensor
 
-from agm import Generator, GeneratorConfig, Schedule
+from agm import Generator, Schedule
 from agm.anytime.engine.engine import Engine
 from agm.anytime.stepper import iterate
 from agm.config import ORL_CONFIGURATIONS, Statistics
 from agm.errors import AgmError
-from agm.networks.blocks import IterationNorm
-
-
-def used(seed: int = 0, **fields: Any) -> Generator:
-    """A generator whose parameters and statistics are as varied as after training."""
-    torch.manual_seed(seed)
-    generator = Generator(GeneratorConfig(**{"width": 4, **fields})).eval()
-    if generator.config.base == "light":
-        torch.nn.init.normal_(generator.d.conv.weight, std=0.1)  # in place of the zeros that training starts from
-    for module in generator.modules():
-        if isinstance(module, IterationNorm):
-            torch.nn.init.normal_(module.weight, 1.0, 0.5)  # some of them negative
-            torch.nn.init.normal_(module.bias)
-            module.running_mean.normal_()
-            module.running_var.uniform_(0.3, 3.0)
-            precise = torch.randn_like(module.running_mean[1:]), 0.3 + torch.rand_like(module.running_var[1:])
-            module.precise = torch.stack(precise)
-    for parameter in generator.parameters():
-        if parameter.dim() == 1 or parameter.dim() == 3:
-            parameter.data += 0.1 * torch.randn_like(parameter)
-    if fields.get("peephole"):
-        for name, parameter in generator.named_parameters():
-            if name.endswith("peephole"):
-                torch.nn.init.normal_(parameter)
-    return generator
 
 
 def images(generator: Generator, x: Tensor, schedule: Schedule, statistics: Statistics) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         expected = torch.stack(list(generator.iterate(x, schedule, statistics)))
     return torch.stack(list(iterate(Engine(generator, statistics), schedule, x))), expected
-
-
-SCHEDULES = ("A", "B", "NOAEL", "-x-x (2) - --xx (2) - xxxx (2)", "---x (3) - -xxx (1) - x-xx (3)")
 
 
 @pytest.mark.parametrize("layers", ORL_CONFIGURATIONS)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.modules import SCHEDULES, used
 from torch import Tensor
 
 from agm import Generator, Schedule
@@ -24,7 +25,6 @@ from agm.anytime.engine.native import NativeFiltering
 from agm.anytime.engine.winograd import Scratch
 from agm.anytime.stepper import iterate
 from agm.config import ORL_CONFIGURATIONS, Statistics
-from tests.test_engine import SCHEDULES, used
 
 needs_compiler = pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler")
 

@@ -16,6 +16,7 @@ import pytest
 import torch
 import typer
 from PIL import Image
+from support.command import TINY, refused
 from support.images import made_up, write_prepared
 from support.official import cars, pack
 from support.runs import tiny
@@ -27,12 +28,6 @@ from study.cli import commands
 from study.cli.train import parse_duration
 
 Agm = Callable[..., Any]
-TINY = [
-    *("--profile", "smoke", "--device", "cpu", "--layers", "rnnr", "--schedule", "xxxx (2)", "--epochs", "1"),
-    *("--set", "iterations=2", "--set", "validation_images=4", "--set", "test_images=4"),
-]
-"""The options that make `tiny()`."""
-
 COMMANDS = [
     *((), ("params",), ("train",), ("data",), ("data", "list"), ("data", "verify"), ("data", "prepare")),
     *(("data", "show"), ("runs",), ("evaluate",), ("upscale",), ("profile-machine",), ("export",)),
@@ -45,16 +40,6 @@ def command(path: tuple[str, ...]) -> Any:
     for name in path:
         found = found.commands[name]
     return found
-
-
-def refused(result: Any, *words: str) -> None:
-    """Exit code 1, one line on standard error that says what is wrong, nothing else."""
-    assert result.code == 1
-    assert result.out == ""
-    assert result.err.startswith("agm: ")
-    assert result.err.count("\n") == 1
-    for word in words:
-        assert word in result.err
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

@@ -264,7 +264,7 @@ def test_two_processes_that_want_the_same_run_both_get_it(tmp_path: Path, plain:
     """One trains, the other waits; the result is that of one process alone."""
     command = [sys.executable, "-c", TRAIN_ONE, str(tmp_path / plain.config.id)]
     environment = os.environ | {
-        "PYTHONPATH": str(Path(__file__).parent),
+        "PYTHONPATH": str(Path(__file__).parents[2]),
         "OMP_NUM_THREADS": str(torch.get_num_threads()),
     }
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(2)]
@@ -296,7 +296,7 @@ print(train(tiny(precision="bf16"), Path(sys.argv[1]), Execution(device="cpu", p
 
 def test_bfloat16(tmp_path: Path) -> None:
     """In a process of its own: some processors announce AMX and then do not let oneDNN use it."""
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     environment.pop("ONEDNN_MAX_CPU_ISA", None)
     command = [sys.executable, "-c", BF16, str(tmp_path / "run")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)

@@ -131,7 +131,7 @@ def test_a_parameter_of_another_type_is_refused(name: str, value: Any, says: str
 
 
 @pytest.mark.parametrize(
-    "path", sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem
+    "path", sorted((Path(__file__).parents[3] / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem
 )
 def test_every_parameter_of_every_notebook_is_checked(path: Path) -> None:
     """Each is a field of the configuration, or has a type and is named where the notebook calls `overrides`."""

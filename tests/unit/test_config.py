@@ -66,7 +66,7 @@ def test_ids_are_pinned() -> None:
     assert changed.id == "4602fe4c019f"
 
 
-RECORDED = sorted((Path(__file__).parents[1] / "results").glob("*/*/config.json"))
+RECORDED = sorted((Path(__file__).parents[2] / "results").glob("*/*/config.json"))
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.parent.name)

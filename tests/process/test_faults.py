@@ -21,9 +21,9 @@ import pytest
 from PIL import Image
 from support.anytime import weights
 from support.checkout import ROOT
+from support.command import TINY, refused
 from support.damage import KINDS, damage, make
 from support.runs import tiny
-from test_cli import TINY, refused
 
 from agm import files
 from agm.anytime.onnx.export import read

@@ -17,7 +17,7 @@ import pytest
 import skimage.data
 from PIL import ExifTags, Image, ImageCms
 from support.anytime import weights
-from test_cli import refused
+from support.command import refused
 
 from agm.anytime import weights_files
 from agm.anytime.upscaler import AnytimeUpscaler

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.command import refused
 from support.made_up import make
-from test_cli import refused
 
 from study import budget, cost, experiments, profiles
 

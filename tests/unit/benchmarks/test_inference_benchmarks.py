@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
+from support.anytime import slow, table
 
 from agm import Generator, GeneratorConfig, Schedule
 from agm.anytime.latency import Times
 from agm.config import ORL_CONFIGURATIONS
 from benchmarks import deadlines, inference, training
 from benchmarks.straightforward import images, straightforward
-from tests.support.anytime import slow, table
 
 
 @pytest.mark.parametrize("layers", ORL_CONFIGURATIONS)

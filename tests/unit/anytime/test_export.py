@@ -17,8 +17,8 @@ import pytest
 import skimage.data
 import torch
 from support.anytime import weights
+from support.command import refused
 from support.modules import shake
-from test_cli import refused
 from torch import Tensor
 
 import agm.anytime
@@ -33,7 +33,7 @@ from agm.networks.layers.plain import ResidualLayer
 from agm.training.calibrate import precise
 
 Agm = Callable[..., Any]
-RECORDED = sorted((Path(__file__).parents[1] / "results").glob("*/*/generator.safetensors"))
+RECORDED = sorted((Path(__file__).parents[3] / "results").glob("*/*/generator.safetensors"))
 OWN = "-x-x (2) - --xx (1) - x--x (1) - xxxx (2)"
 
 
