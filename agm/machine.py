@@ -54,7 +54,7 @@ def describe(device: torch.device, module: str = "") -> dict[str, Any]:
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in ("torch", "lightning", "numpy", "pillow", "scikit-image")},
+        "versions": {name: version(name) for name in ("torch", "numpy", "pillow", "scikit-image")},
         "code": code_hash(),
         "commit": commit(),
     }

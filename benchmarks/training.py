@@ -82,7 +82,7 @@ class Timed:
         _steps(self.networks, self.update, config, GraphedStep.WARM_UP + 2 if _cuda(self.networks) else 1)
         self.first = time.perf_counter() - start
         if _cuda(self.networks):
-            self.peak = torch.cuda.max_memory_allocated(self.networks.fabric.device) - before
+            self.peak = torch.cuda.max_memory_allocated(self.networks.device) - before
         else:  # of a process of its own, where nothing else has been
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
                 self.peak = other.submit(peak_memory, config, variant).result()
@@ -129,7 +129,7 @@ def _config(layers: str, arguments: argparse.Namespace) -> RunConfig:
 
 
 def _steps(networks: Networks, update: Update, config: RunConfig, count: int) -> None:
-    size, batch, device = config.data.image_size, config.training.batch_size, networks.fabric.device
+    size, batch, device = config.data.image_size, config.training.batch_size, networks.device
     networks.generator.train()
     low, target = (
         torch.rand(batch, 3, size // 2, size // 2, device=device),
@@ -171,7 +171,7 @@ def _allocated() -> int:
 
 
 def _cuda(networks: Networks) -> bool:
-    return bool(networks.fabric.device.type == "cuda")
+    return bool(networks.device.type == "cuda")
 
 
 if __name__ == "__main__":

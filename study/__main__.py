@@ -1,4 +1,4 @@
-"""`python -m study` is `agm`, for launchers that start Python modules, such as torchrun."""
+"""`python -m study` is the command `agm`, for a Python that has not installed it."""
 
 from study.cli import app
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,9 +15,6 @@ from agm.machine import hide_broken_amx
 hide_broken_amx()  # here, since oneDNN asks once, at a process's first convolution
 
 LEAK = 0.2  # slope of LeakyReLU, as in DCGAN, the base structure the paper names [20]
-
-Norm = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, bool, float, float], Tensor]
-"""What `torch.nn.functional.batch_norm` is; training may use that of `agm.training.parallel`."""
 
 
 class IterationNorm(nn.Module):
@@ -46,7 +42,6 @@ class IterationNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(iterations + 1, channels))  # (T + 1, C)
         self.register_buffer("running_var", torch.ones(iterations + 1, channels))
         self.register_buffer("precise", None)
-        self.training_norm: Norm = F.batch_norm
 
     def forward(self, x: Tensor, t: int, statistics: Statistics) -> Tensor:
         """x: (N, C, H, W) -> (N, C, H, W). Past the last iteration, the last iteration's statistics are used."""
@@ -54,7 +49,7 @@ class IterationNorm(nn.Module):
             shared = self.running_mean.shape[0] - 1
             mean, var = torch.zeros_like(self.running_mean[:2])
             # With momentum 1 the "running" statistics are the batch's own, at no extra pass over x.
-            y = self.training_norm(x, mean, var, self.weight, self.bias, True, 1.0, self.epsilon)
+            y = F.batch_norm(x, mean, var, self.weight, self.bias, True, 1.0, self.epsilon)
             with torch.no_grad():
                 for i in (min(t, shared - 1), shared):
                     self.running_mean[i].lerp_(mean, self.momentum)

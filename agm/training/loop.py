@@ -30,11 +30,10 @@ from agm.errors import AgmError, enough_memory
 from agm.networks.generator import Generator
 from agm.runs import Run, made_on_these_images
 from agm.schedule import Schedule, candidates, sandwich
-from agm.training import checkpoint, parallel
+from agm.training import checkpoint
 from agm.training.calibrate import precise
 from agm.training.checkpoint import Progress
 from agm.training.evaluate import BATCH, METRICS, Quality, bicubic_baseline, evaluate, time_iterations
-from agm.training.parallel import World
 from agm.training.step import Execution, Networks, build, stepper
 from agm.training.stopping import Stop
 
@@ -48,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 
 def train(config: RunConfig, folder: Path, execution: Execution | None = None) -> str:
-    """Train one run, or go on with it, in `folder`. Only one process at a time does, or several that torchrun started.
+    """Train one run, or go on with it, in `folder`. Only one process at a time does.
 
     Returns "finished"; "diverged" if the training loss stopped being finite (recorded like a finished run, since
     instability is a result); "interrupted" if it was stopped and a further call will go on; or "busy" if another
@@ -56,22 +55,17 @@ def train(config: RunConfig, folder: Path, execution: Execution | None = None) -
     """
     execution = execution or Execution()
     started, lock = time.monotonic(), folder.with_name(f".{folder.name}.lock")
-    world = parallel.join(execution.device)
     if (folder / SUMMARY).exists():
-        if world.size == 1:
-            made_on_these_images(Run.read(folder))
-            return _finished(folder, lock)
-    else:
-        data.locate(config.data.dataset)  # a misspelt name should leave nothing behind
-    parallel.check(config, world)
+        made_on_these_images(Run.read(folder))
+        return _finished(folder, lock)
+    data.locate(config.data.dataset)  # a misspelt name should leave nothing behind
     sizes = f"batch_size {config.training.batch_size}, width {config.generator.width}"
     hint = f"lower one of {sizes}, image_size {config.data.image_size}; {folder} keeps its last checkpoint"
     with enough_memory(hint), contextlib.ExitStack() as held:
-        status = world.first(_claim(held, lock, folder, execution) if world.rank == 0 else "")
+        status = _claim(held, lock, folder, execution)
         left = execution.time_budget - (time.monotonic() - started)
-        status = status or _train(config, folder, replace(execution, time_budget=left), world)
-        ended = world.rank == 0 and status not in ("interrupted", "busy")
-        return world.first(_finished(folder, lock) if ended else status)
+        status = status or _train(config, folder, replace(execution, time_budget=left))
+        return status if status in ("interrupted", "busy") else _finished(folder, lock)
 
 
 def _claim(held: contextlib.ExitStack, lock: Path, folder: Path, execution: Execution) -> str:
@@ -83,16 +77,15 @@ def _claim(held: contextlib.ExitStack, lock: Path, folder: Path, execution: Exec
     return "finished" if (folder / SUMMARY).exists() else ""  # while we waited
 
 
-def _train(config: RunConfig, folder: Path, execution: Execution, world: World) -> str:
-    """`train`, in the only processes that are at this run. The first of them alone writes, validates and tests."""
+def _train(config: RunConfig, folder: Path, execution: Execution) -> str:
+    """`train`, in the only process that is at this run."""
     settings, schedule = config.training, Schedule.parse(config.training.schedule)
     parts = data.splits(config.data)
-    if world.rank == 0:
-        files.clear_partial(folder)
-        files.write_json(folder / CONFIG, config.to_dict())
+    files.clear_partial(folder)
+    files.write_json(folder / CONFIG, config.to_dict())
 
-    networks = build(config, execution, world)
-    device = networks.fabric.device
+    networks = build(config, execution)
+    device = networks.device
     losses = torch.zeros(2, device=device)  # sums over the epoch so far: visual loss, critic loss
     good = _snapshot(networks.result)  # the generator after the last whole epoch
     progress = checkpoint.resume(folder / CHECKPOINT, config, networks, losses, good)
@@ -100,8 +93,6 @@ def _train(config: RunConfig, folder: Path, execution: Execution, world: World) 
     started, saved = time.monotonic() - progress.seconds, time.monotonic()
 
     def save() -> None:
-        if world.rank > 0:
-            return
         progress.seconds = time.monotonic() - started
         checkpoint.save(folder / CHECKPOINT, config, networks, losses, good, progress)
 
@@ -112,11 +103,11 @@ def _train(config: RunConfig, folder: Path, execution: Execution, world: World) 
         initial=progress.epoch * steps + progress.step,
         desc=execution.label or f"{config.generator.layers} {config.id}",
         unit="step",
-        disable=None if execution.progress and world.rank == 0 else True,
+        disable=None if execution.progress else True,
     )
     networks.generator.train()
     first = progress.epoch
-    with Stop(execution.time_budget, world) as stop, bar:
+    with Stop(execution.time_budget) as stop, bar:
         while progress.epoch < settings.epochs:
             pixels = parts.train.epoch(config.seed, progress.epoch)
             if progress.epoch == first or parts.train.per_epoch != len(parts.train):
@@ -132,9 +123,8 @@ def _train(config: RunConfig, folder: Path, execution: Execution, world: World) 
                     save()
                     saved = time.monotonic()
                 # Without waiting for the device, which may still be busy with the step before.
-                share = world.share(len(batch))
-                index = torch.from_numpy(batch[share]).to(device, non_blocking=True)
-                mix = _mix(config.seed, progress.epoch, step, len(batch))[share].to(device, non_blocking=True)
+                index = torch.from_numpy(batch).to(device, non_blocking=True)
+                mix = _mix(config.seed, progress.epoch, step, len(batch)).to(device, non_blocking=True)
                 schedules = trained(config, progress.epoch, step)
                 done = progress.epoch * steps + step
                 set_rate(networks.optimizer, learning_rate(settings, done / (settings.epochs * steps)))
@@ -144,20 +134,18 @@ def _train(config: RunConfig, folder: Path, execution: Execution, world: World) 
                 bar.update()
             training_loss = losses.div(steps).tolist()
             if not all(map(math.isfinite, training_loss)):
-                if world.rank == 0:
-                    where = f"{folder}: the loss is not finite in epoch {progress.epoch + 1}"
-                    logger.warning("%s; recorded as diverged, in the state after the epoch before", where)
-                    networks.result.load_state_dict(good)
-                    _write_metrics(folder, progress)
+                where = f"{folder}: the loss is not finite in epoch {progress.epoch + 1}"
+                logger.warning("%s; recorded as diverged, in the state after the epoch before", where)
+                networks.result.load_state_dict(good)
+                _write_metrics(folder, progress)
                 return _finish(config, folder, "diverged", networks, parts, schedule, progress)
             progress.epoch, progress.step = progress.epoch + 1, 0
             losses.zero_()
             good = _snapshot(networks.result)
-            if world.rank == 0:
-                progress.rows += _validate(networks.result, parts, config, progress.epoch, training_loss)
-                _write_metrics(folder, progress)
-                save()
-                bar.set_postfix(validation_mse=f"{_validation_mse(progress, config):.4f}")
+            progress.rows += _validate(networks.result, parts, config, progress.epoch, training_loss)
+            _write_metrics(folder, progress)
+            save()
+            bar.set_postfix(validation_mse=f"{_validation_mse(progress, config):.4f}")
             saved = time.monotonic()
             if stop:  # after the last epoch as well: the tests take a while
                 return "interrupted"
@@ -278,8 +266,6 @@ def _finish(
     progress: Progress,
 ) -> str:
     """Test, then write the weights and, last of all, the summary: a run that has one is complete."""
-    if networks.world.rank > 0:
-        return status
     halve(networks.result)  # what is tested is what is kept
     generator, tests = readings(networks.result, parts.test, config, parts.train.low)
     plans = {str(plan): (generator, plan) for plan in (schedule, *candidates(len(schedule))[-3:])}
@@ -297,8 +283,7 @@ def _finish(
         "seconds_until_iteration": times[str(schedule)],
         "seconds_by_schedule": times,  # NOAEL, A and B as well, in turns: their ratios need no other run
         "data": {"fingerprint": progress.images, "stand_in": images.stand_in, "images": counts},
-        "machine": machine.describe(networks.fabric.device)
-        | {"devices": networks.world.size, "code": "+".join(progress.codes)},
+        "machine": machine.describe(networks.device) | {"code": "+".join(progress.codes)},
     }
     if config.training.sampling == "any":
         summary["schedules"] = _scores(generator, parts.validation, config)

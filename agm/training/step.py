@@ -7,11 +7,10 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor, nn
 
 from agm import machine
@@ -20,7 +19,6 @@ from agm.networks.critic import Critic, clip_weights
 from agm.networks.generator import Generator
 from agm.schedule import Schedule
 from agm.training.losses import adversarial_loss, critic_loss, gradient_penalty, visual_loss
-from agm.training.parallel import World
 
 logger = logging.getLogger(__name__)
 
@@ -46,18 +44,24 @@ class Execution:
 
 @dataclass(frozen=True)
 class Networks:
-    """The two networks, plain and as Fabric wraps them, with their optimizers."""
+    """The two networks with their optimizers. `average`: a moving average of the generator's weights, if asked for."""
 
-    fabric: Fabric
     generator: Generator
     critic: Critic
-    wrapped_generator: Any
-    wrapped_critic: Any
-    optimizer: Any
-    critic_optimizer: Any
-    world: World
+    optimizer: torch.optim.Adam
+    critic_optimizer: torch.optim.Adam
+    precision: str = "32"
     average: Generator | None = None
-    """The moving average of the generator's weights, where the configuration asks for one."""
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.generator.parameters()).device
+
+    def forward(self, network: nn.Module, *arguments: Any) -> Tensor:
+        """What a network gives, in 32 bits; with precision bf16 its convolutions compute in 16."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            result: Tensor = network(*arguments)
+        return result.float()
 
     @property
     def result(self) -> Generator:
@@ -80,25 +84,20 @@ def follow(average: nn.Module, network: nn.Module, share: float, steps: int) -> 
         held.copy_(statistic)
 
 
-def build(config: RunConfig, execution: Execution, world: World | None = None) -> Networks:
-    """Networks with the initial weights that the seed decides, on their device. `world`: the run's processes."""
-    settings, world = config.training, world or World()
-    fabric = _fabric(execution.device, settings.precision, world)
+def build(config: RunConfig, execution: Execution) -> Networks:
+    """Networks with the initial weights that the seed decides, on their device."""
+    settings, device = config.training, machine.choose(execution.device)
     torch.manual_seed(config.seed)
-    generator, critic = Generator(config.generator), Critic(settings, config.data.image_size)
-    world.share_moments(generator)
-    world.share_moments(critic)
-    on_gpu = fabric.device.type == "cuda"
+    generator = Generator(config.generator).to(device)
+    critic = Critic(settings, config.data.image_size).to(device)
+    on_gpu = device == "cuda"
     if on_gpu:  # faster there by a quarter and more
         generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         critic.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     adam: dict[str, Any] = {"lr": settings.learning_rate, "eps": settings.adam_epsilon, "capturable": on_gpu}
-    wrapped_generator, optimizer = fabric.setup(generator, torch.optim.Adam(generator.parameters(), **adam))
-    wrapped_critic, critic_optimizer = fabric.setup(critic, torch.optim.Adam(critic.parameters(), **adam))
+    optimizer, critic_optimizer = (torch.optim.Adam(network.parameters(), **adam) for network in (generator, critic))
     average = copy.deepcopy(generator).requires_grad_(False) if settings.average else None
-    return Networks(
-        fabric, generator, critic, wrapped_generator, wrapped_critic, optimizer, critic_optimizer, world, average
-    )
+    return Networks(generator, critic, optimizer, critic_optimizer, settings.precision, average)
 
 
 def train_step(
@@ -107,18 +106,16 @@ def train_step(
     target: Tensor,
     settings: TrainingConfig,
     mix: Tensor,
-    schedules: Sequence[Schedule | str] = (),
+    schedules: Sequence[Schedule] = (),
 ) -> Tensor:
     """One update of both networks. low: (N, 3, H, W), target: (N, 3, 2H, 2W); mix: (N,) for the gradient penalty.
 
     `schedules`: those that are trained, the configuration's by default; the critic sees the first one's last image.
-    Where several processes train, `low`, `target` and `mix` are this one's share of the batch.
     Returns the visual and the critic loss, (2,), without waiting for the device.
     """
-    fabric, generator, critic = networks.fabric, networks.wrapped_generator, networks.wrapped_critic
-    # As text: with 16-bit precision Fabric looks into all arguments, and refuses frozen dataclasses.
-    first, *others = map(str, schedules or (settings.schedule,))
-    images = generator(low, first)  # (T, N, 3, 2H, 2W)
+    generator, critic = networks.generator, networks.critic
+    first, *others = schedules or (Schedule.parse(settings.schedule),)
+    images = networks.forward(generator, low, first)  # (T, N, 3, 2H, 2W)
 
     loss_d = images.new_zeros(())
     if settings.adversarial_weight:
@@ -129,30 +126,31 @@ def train_step(
     loss_g = visual
     if settings.adversarial_weight:
         critic.requires_grad_(False)
-        loss_g = visual + adversarial_loss(critic(images[-1]), settings.adversarial_weight, settings.signs)
+        scores = networks.forward(critic, images[-1])
+        loss_g = visual + adversarial_loss(scores, settings.adversarial_weight, settings.signs)
     networks.optimizer.zero_grad()
-    fabric.backward(loss_g)
+    loss_g.backward()  # type: ignore[no-untyped-call]
     visual = visual.detach()
     for schedule in others:  # each by itself: gradients add up in place, activations would need three times the memory
-        share = visual_loss(generator(low, schedule), target, settings.loss) / (1 + len(others))
-        fabric.backward(share)
+        share = visual_loss(networks.forward(generator, low, schedule), target, settings.loss) / (1 + len(others))
+        share.backward()  # type: ignore[no-untyped-call]
         visual += share.detach()
-    _update(networks, generator, networks.optimizer, settings)
-    return networks.world.mean(torch.stack([visual, loss_d]))
+    _update(generator, networks.optimizer, settings)
+    return torch.stack([visual, loss_d])
 
 
 def _update_critic(networks: Networks, fake: Tensor, target: Tensor, settings: TrainingConfig, mix: Tensor) -> Tensor:
     """One update of the critic by L_D, on the last iteration's image (II-E) -> L_D."""
-    critic = networks.wrapped_critic
-    critic.requires_grad_(True)
-    loss = critic_loss(critic(target), critic(fake), settings.signs)
+    critic = networks.critic.requires_grad_(True)
+    judge = partial(networks.forward, critic)
+    loss = critic_loss(judge(target), judge(fake), settings.signs)
     if settings.lipschitz == "penalty":
-        loss = loss + settings.penalty_weight * gradient_penalty(critic, target, fake, mix)
+        loss = loss + settings.penalty_weight * gradient_penalty(judge, target, fake, mix)
     networks.critic_optimizer.zero_grad()
-    networks.fabric.backward(loss)
-    _update(networks, critic, networks.critic_optimizer, settings)
+    loss.backward()  # type: ignore[no-untyped-call]
+    _update(critic, networks.critic_optimizer, settings)
     if settings.lipschitz == "clipping":
-        clip_weights(networks.critic, settings.weight_clip)
+        clip_weights(critic, settings.weight_clip)
     return loss.detach()
 
 
@@ -164,20 +162,19 @@ class Update(Protocol):
 
 def stepper(networks: Networks, settings: TrainingConfig) -> Update:
     """`train_step`; on a GPU replayed from a CUDA graph where one can repeat it."""
-    if networks.fabric.device.type == "cuda":
-        why = no_graph(networks, settings)
+    if networks.device.type == "cuda":
+        why = no_graph(settings)
         if not why:
             return GraphedStep(networks, settings)
         logger.info("training without a CUDA graph: %s", why)
     return lambda low, target, mix, schedules=(): train_step(networks, low, target, settings, mix, schedules)
 
 
-def no_graph(networks: Networks, settings: TrainingConfig) -> str:
+def no_graph(settings: TrainingConfig) -> str:
     """Why no CUDA graph can repeat the steps of a run; nothing if one can."""
     reasons = {
         f"sampling={settings.sampling} draws a schedule in each step": settings.sampling != "fixed",
         f"decay={settings.decay} changes the learning rate in each step": settings.decay != "none",
-        "the gradients of several processes are averaged": networks.world.size > 1,
     }
     return ", ".join(reason for reason, holds in reasons.items() if holds)
 
@@ -192,7 +189,7 @@ class GraphedStep:
 
     def __init__(self, networks: Networks, settings: TrainingConfig) -> None:
         self.networks, self.settings = networks, settings
-        self.stream = torch.cuda.Stream(networks.fabric.device)  # type: ignore[no-untyped-call]
+        self.stream = torch.cuda.Stream(networks.device)  # type: ignore[no-untyped-call]
         self.graph: torch.cuda.CUDAGraph | None = None
         self.steps, self.failed = 0, False
 
@@ -228,17 +225,6 @@ class GraphedStep:
         return graph
 
 
-def _fabric(device: str, precision: str, world: World) -> Fabric:
-    accelerator = machine.choose(device)
-    return Fabric(
-        accelerator=accelerator,
-        devices=[world.local] if accelerator == "cuda" and world.size > 1 else 1,
-        precision="bf16-mixed" if precision == "bf16" else "32-true",
-        plugins=LightningEnvironment(),  # or else Fabric looks for Slurm, and warns where it is but is not used
-    )
-
-
-def _update(networks: Networks, module: Any, optimizer: Any, settings: TrainingConfig) -> None:
-    networks.world.average_gradients(module.parameters())  # before they are clipped: the limit is for the whole batch's
-    networks.fabric.clip_gradients(module, optimizer, max_norm=settings.gradient_clip, error_if_nonfinite=False)
+def _update(network: nn.Module, optimizer: torch.optim.Adam, settings: TrainingConfig) -> None:
+    nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
     optimizer.step()

@@ -7,17 +7,11 @@ import signal
 import time
 from types import FrameType
 
-from agm.training.parallel import World
-
 
 class Stop:
-    """Says when to stop: SIGTERM or SIGINT came, or the time budget is spent. Restores the signal handlers on exit.
+    """Says when to stop: SIGTERM or SIGINT came, or the time budget is spent. Restores the signal handlers on exit."""
 
-    Of several processes, all stop as soon as one of them has to; they must all ask equally often.
-    """
-
-    def __init__(self, budget: float, world: World) -> None:
-        self.world = world
+    def __init__(self, budget: float) -> None:
         self.deadline = time.monotonic() + budget
         self.reason = ""
 
@@ -38,4 +32,4 @@ class Stop:
     def __bool__(self) -> bool:
         if not self.reason and time.monotonic() > self.deadline:
             self.reason = "time budget"
-        return self.world.any(bool(self.reason))
+        return bool(self.reason)

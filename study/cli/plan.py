@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 from typing import Annotated, Any
 
@@ -63,7 +62,6 @@ def _times(chosen: Profile, missing: list[RunConfig], device: str) -> dict[str, 
 
     if not missing:
         return {}
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it tells the precision each time
     unit = budget.measured_unit(chosen.base, device)
     return {config.id: budget.seconds(config, budget.images_of(config.data), unit) for config in missing}
 

@@ -60,7 +60,6 @@ def train(
 
     What a profile leaves open is the paper's setting. A finished run is not trained again; an interrupted one goes on.
     Ctrl-C, SIGTERM and the time budget stop at the next step and save; after a crash, the last checkpoint counts.
-    Started by torchrun, several processes train one run together: the same run, up to rounding.
     """
     chosen = profiles.load(profile)
     named = {"layers": layers, "schedule": schedule, "dataset": dataset, "epochs": epochs, "seed": seed}
@@ -81,7 +80,6 @@ def train(
 
     from agm.paths import runs_folder  # only now: importing torch takes seconds, and a mistake should show at once
     from agm.runs import find
-    from agm.training import parallel
     from agm.training.loop import train as train_run
     from agm.training.step import Execution
     from study.aggregate import schedule_name
@@ -98,11 +96,8 @@ def train(
         )
         status = train_run(config, folder, how)
         if status == "interrupted":
-            if parallel.leads():
-                typer.echo(f"{config.id} stopped and saved in {folder}; run the same command again to go on", err=True)
+            typer.echo(f"{config.id} stopped and saved in {folder}; run the same command again to go on", err=True)
             raise typer.Exit(UNFINISHED)
-        if not parallel.leads():
-            continue
         finished = find(config, out)
         assert finished is not None
         mse, psnr = finished.test("mse").mean(), finished.test("psnr")[-1]
