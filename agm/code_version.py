@@ -98,7 +98,7 @@ def imported(source: str, root: Path = ROOT) -> list[Path]:
             found.add(path)
             source = path.read_text(encoding="utf-8")
             queue += _imported(source, root)
-            if 'import_module(f"{__name__}.' in source:  # a folder whose modules are found by name
+            if path.name == "__init__.py" and 'import_module(f"{__name__}.' in source:  # it finds its modules by name
                 queue += path.parent.glob("*.py")
     return sorted(found)
 
