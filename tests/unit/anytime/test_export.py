@@ -301,7 +301,7 @@ def test_without_the_packages(package: str, tmp_path: Path, monkeypatch: pytest.
     export(shaken(), tmp_path / "out", Schedule.parse("xxxx (1)"))
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, "agm.anytime.onnx.graphs")
-    monkeypatch.delattr(agm.anytime, "graphs")
+    monkeypatch.delattr(agm.anytime.onnx, "graphs")
     calls = {
         "onnx": lambda: export(shaken(), tmp_path / "other", Schedule.parse("xxxx (1)")),
         "onnxruntime": lambda: OnnxStepper(tmp_path / "out"),

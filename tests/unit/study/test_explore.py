@@ -94,7 +94,7 @@ def test_photographs_and_their_versions() -> None:
 
 def test_a_schedule_has_to_fit_the_layers() -> None:
     assert str(explore.parse("r--r (2)", "rnnr")) == "r--r (2)"
-    with pytest.raises(AgmError, match="does not fit a network of layers nnnr"):
+    with pytest.raises(AgmError, match="has r for layer 1, the network has n"):
         explore.parse("r--r (2)", "nnnr")
 
 

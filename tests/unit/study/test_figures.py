@@ -268,7 +268,7 @@ def test_the_network_is_drawn_from_the_module() -> None:
 def test_the_light_network_is_drawn_from_the_module() -> None:
     generator = Generator(GeneratorConfig("rnnr", 8, base="light"))
     text = words(diagrams.network(generator, 32))
-    assert (text.count("ConvLSTM"), text.count("residual"), text.count("C.")) == (2, 2, 0)
+    assert (text.count("ConvLSTM"), text.count("plain"), text.count("C.")) == (2, 2, 0)
     for part in ("features of t − 1", "zeros before the first", "plus bicubic", "sub-pixel", "3 × 32 × 32"):
         assert part in text
     assert text.count("16 × 16 × 16") == 4  # above the concatenation and layers 1 to 3
