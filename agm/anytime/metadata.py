@@ -20,7 +20,6 @@ _KEPT = (
     *_DENSITY,
     *(ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.DateTime),
     *(ExifTags.Base.Artist, ExifTags.Base.Copyright, ExifTags.Base.DocumentName, ExifTags.Base.HostComputer),
-    *(ExifTags.Base.Software, ExifTags.Base.PageName),
     *(ExifTags.Base.XPTitle, ExifTags.Base.XPComment, ExifTags.Base.XPAuthor, ExifTags.Base.XPKeywords),
     *(ExifTags.Base.XPSubject, ExifTags.Base.Rating),
 )

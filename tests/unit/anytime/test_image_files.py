@@ -240,8 +240,7 @@ def test_text_and_comments(doubled: Any, caplog: pytest.LogCaptureFixture) -> No
     said = content(Image.new("RGB", (8, 8)), "jpg", comment=b"by Ada")
     assert doubled(said, "jpg", "jpg").info["comment"] == b"by Ada"
     assert doubled(said, "jpg", "png").text == {"Comment": "by Ada"}
-    tags = {ExifTags.Base.Software: "Gimp", 33550: (1.0, 1.0, 0.0)}
-    assert doubled(content(Image.new("RGB", (8, 8)), "tif", tiffinfo=tags), "tif", "jpg").getexif()[305] == "Gimp"
+    doubled(content(Image.new("RGB", (8, 8)), "tif", tiffinfo={33550: (1.0, 1.0, 0.0)}), "tif", "jpg")
     assert "not kept: tag 33550" in caplog.text
 
 
