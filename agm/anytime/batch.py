@@ -6,7 +6,7 @@ import json
 import math
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -118,6 +118,8 @@ def check_one(source: Path, out: Path, how: How) -> None:
     if source != PIPE and not os.path.lexists(source):
         raise AgmError(f"{source}: missing")
     if out == PIPE:
+        if how.compare:
+            raise AgmError("--compare writes a second file, which a pipe cannot hold; name a file to write")
         return
     if os.path.lexists(out) and out.is_dir():
         raise AgmError(f"{out}: is a folder; name the file to write")
@@ -130,16 +132,20 @@ def check_one(source: Path, out: Path, how: How) -> None:
 
 def one(upscaler: AnytimeUpscaler, source: Path, out: Path, how: How) -> Made:
     """Upscale one file. Raises AgmError that names it."""
+    if how.compare and not how.force and os.path.lexists(_beside(out)):
+        raise AgmError(f"{_beside(out)}: is there already; --force writes over it")
     try:
         picture = image_files.read(source, how.large)
         with enough_memory(SMALLER):
             made, image = _upscaled(upscaler, picture, source, out, how)
-            kept = (
-                Picture(image, Metadata(), picture.profile, picture.white, picture.lossless) if how.strip else picture
-            )
+            colours = Metadata(chunks=picture.metadata.chunks)  # which say what the numbers mean
+            kept = replace(picture, metadata=colours) if how.strip else picture
             named = out if out != PIPE else Path(f"standard output{how.ending or '.png'}")
             content = image_files.encode(named, image, kept, how.quality, how.lossless)
-            beside = _compared(picture.image, image, out) if how.compare and out != PIPE else None
+            beside = b""
+            if how.compare:
+                both = _both(picture.image, image)
+                beside = image_files.encode(_beside(out), both, replace(picture, metadata=colours))
     except AgmError as error:
         text, names = str(error), (one_line(str(source)), one_line(str(out)))
         raise AgmError(text if text.startswith(names) else f"{source}: {text}") from None
@@ -147,9 +153,9 @@ def one(upscaler: AnytimeUpscaler, source: Path, out: Path, how: How) -> Made:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
     else:
+        if beside:
+            files.write_bytes(_beside(out), beside)
         files.write_bytes(out, content)
-    if beside is not None:
-        files.write_bytes(*beside)
     return made
 
 
@@ -161,7 +167,7 @@ def _upscaled(
     steps = max(1, math.ceil(math.log2(max(size[0] / image.width, size[1] / image.height)) - 1e-9))
     seconds, least = 0.0, None
     form = "{desc}: {percentage:3.0f} %|{bar}| {elapsed}<{remaining}"
-    with tqdm(total=steps, desc=source.name, bar_format=form, disable=None, leave=False) as bar:
+    with tqdm(total=steps, desc=one_line(source.name), bar_format=form, disable=None, leave=False) as bar:
         upscaler.watch = bar.update
         for step in range(steps):
             share = SCALE ** (2 * step) / sum(SCALE ** (2 * i) for i in range(step, steps))
@@ -175,13 +181,17 @@ def _upscaled(
     return Made(source, out, size, least, seconds, how.deadline), image
 
 
-def _compared(before: Image.Image, after: Image.Image, out: Path) -> tuple[Path, bytes]:
-    """A file beside `out`: bicubic upsampling at the left, what was made at the right."""
+def _beside(out: Path) -> Path:
+    """The file of `--compare`."""
+    return out.with_stem(f"{out.stem}_compare")
+
+
+def _both(before: Image.Image, after: Image.Image) -> Image.Image:
+    """Bicubic upsampling at the left, what was made at the right."""
     both = Image.new("RGB", (2 * after.width, after.height))
     both.paste(to_rgb(before).resize(after.size, Image.Resampling.BICUBIC))
     both.paste(to_rgb(after), (after.width, 0))
-    path = out.with_stem(f"{out.stem}_compare")
-    return path, image_files.encode(path, both, Picture(both))
+    return both
 
 
 @dataclass
@@ -204,14 +214,14 @@ class Folder:
         found = survey(source, there if here in there.parents else None)  # what is in there are results of ours
         if not found.pictures:
             raise AgmError(f"{source}: there are no pictures in this folder")
-        sources: dict[Path, Path] = {}
-        for path in found.pictures:
-            target = target_of(path, how)
-            if sources.setdefault(target, path) != path:
-                raise AgmError(f"{sources[target]} and {path} would both become {target.name}; rename one of them")
-        return cls(
-            source, out, [(path, out / target.relative_to(source)) for target, path in sources.items()], found.others
-        )
+        targets = {path: target_of(path, how) for path in found.pictures}
+        makers: dict[Path, Path] = {}
+        for path, target in targets.items():
+            for name in (target, _beside(target)) if how.compare else (target,):
+                if makers.setdefault(name, path) != path:
+                    raise AgmError(f"{makers[name]} and {path} would both become {name.name}; rename one of them")
+        pairs = [(path, out / target.relative_to(source)) for path, target in targets.items()]
+        return cls(source, out, pairs, found.others)
 
     def upscale(self, upscaler: AnytimeUpscaler, how: How) -> bool:
         """Upscale all pictures, and print a line for each and for what was left out; returns whether all went well."""
@@ -219,7 +229,8 @@ class Folder:
         there = set() if how.force else {target for _, target in self.pairs if os.path.lexists(target)}
         waiting = [pair for pair in self.pairs if pair[1] not in there]
         broken = 0
-        with tqdm(waiting, desc=f"upscaling {self.source.name}", unit="picture", disable=None, leave=False) as bar:
+        name = one_line(f"upscaling {self.source.name}")
+        with tqdm(waiting, desc=name, unit="picture", disable=None, leave=False) as bar:
             for path, target in bar:
                 try:
                     made = one(upscaler, path, target, how)

@@ -18,7 +18,7 @@ from PIL import Image, ImageCms
 from agm.anytime.metadata import Metadata
 from agm.anytime.pixels import SIXTEEN
 from agm.data.images import TooLargeError, decoding, open_image, turn
-from agm.errors import AgmError, unknown
+from agm.errors import AgmError, one_line, unknown
 
 logger = logging.getLogger(__name__)
 
@@ -62,11 +62,11 @@ def read(path: Path, large: bool = False) -> Picture:
     `large`: however many pixels it has. Raises AgmError naming the file if it is missing, broken, no image, or
     suspiciously large.
     """
-    content = _content(path)
+    content, name = _content(path), one_line(str(path))
     try:
         limit = _unlimited() if large else contextlib.nullcontext()
-        with limit, decoding(str(path)), open_image(io.BytesIO(content), str(path)) as image:
-            return _decoded(image, content, str(path))
+        with limit, decoding(name), open_image(io.BytesIO(content), str(path)) as image:
+            return _decoded(image, content, name)
     except TooLargeError as error:
         raise AgmError(f"{error}; --large takes it, and {BYTES_PER_PIXEL} bytes of memory for each pixel") from None
 
@@ -93,9 +93,9 @@ def _decoded(image: Image.Image, content: bytes, name: str) -> Picture:
     if getattr(image, "n_frames", 1) > 1:
         logger.warning("%s: only the first of %d pictures is taken", name, image.n_frames)  # type: ignore[attr-defined]
     raw = [str(tile[3]) for tile in getattr(image, "tile", ())]
-    deep = image.mode in ("RGB", "RGBA") and any(";16" in mode for mode in raw)
+    deep = _is_deep(image, content)
     if deep:
-        logger.warning("%s: 16-bit colours are read as 8 bits", name)
+        logger.warning("%s: colours of more than 8 bits are read as 8 bits", name)
     image.load()
     _mend_key(image, raw, deep)
     turn(image)
@@ -106,6 +106,20 @@ def _decoded(image: Image.Image, content: bytes, name: str) -> Picture:
         return Picture(_from_cmyk(image, profile, name), metadata)
     pixels, white = _scaled(image, name)
     return Picture(pixels, metadata, profile, white, _is_lossless_webp(content))
+
+
+def _is_deep(image: Image.Image, content: bytes) -> bool:
+    """Whether there are more than the 8 bits that Pillow reads."""
+    tiles = [(tile[0], tile[3]) for tile in getattr(image, "tile", ())]
+    if image.mode in SIXTEEN or image.mode in ("I", "F"):
+        return False
+    if image.format == "JPEG2000":  # its bits less one are in the third byte of its size marker's first component
+        return content[content.find(b"\xff\x4f\xff\x51") + 42] & 127 > 7
+    if image.format == "AVIF":
+        return bool(content[content.find(b"av1C") + 6] & 64)
+    if image.format == "PPM":
+        return any(codec.startswith("ppm") and arguments[1] > 255 for codec, arguments in tiles)
+    return any(codec == "SGI16" or ";16" in str(arguments) for codec, arguments in tiles)
 
 
 def _mend_key(image: Image.Image, raw: list[str], deep: bool) -> None:
@@ -120,8 +134,8 @@ def _mend_key(image: Image.Image, raw: list[str], deep: bool) -> None:
 
 def _scaled(image: Image.Image, name: str) -> tuple[Image.Image, float]:
     """Deep grey with white where the network's is, and by what it was divided."""
+    tags: Any = getattr(image, "tag_v2", {})
     if image.mode in SIXTEEN:
-        tags: Any = getattr(image, "tag_v2", {})
         grey, white = np.asarray(image).astype(np.uint32), 2 ** tags.get(258, (16,))[0] - 1
         if white < 65535:
             grey = (grey * 65535 + white // 2) // white
@@ -137,8 +151,9 @@ def _scaled(image: Image.Image, name: str) -> tuple[Image.Image, float]:
         values = np.asarray(image)
         top = float(values.max(initial=0.0))
         white = next((limit for limit in (1.0, 255.0, 65535.0) if top <= limit), top)
-        if white > 1 and np.isfinite(top):
-            return Image.fromarray(values / np.float32(white)), white
+        if np.isfinite(top):
+            values = values / np.float32(white)
+            return Image.fromarray(1 - values if tags.get(262) == 0 else values), white
     return image.copy(), 1.0
 
 
@@ -179,7 +194,9 @@ def encode(
 
     Raises AgmError if the format cannot hold the image.
     """
-    kind, name = format_of(path), str(path)
+    kind, name = format_of(path), one_line(str(path))
+    if lossless and kind == "JPEG":
+        logger.warning("%s: JPEG is never without loss", name)
     image = _fitting(image, kind, original.white, name)
     image, colours = _coloured(image, kind, original, name)
     options: dict[str, Any] = {"subsampling": 0} if kind == "JPEG" else {}  # colours of the full size

@@ -28,6 +28,8 @@ _OUTDATED = (
     ExifTags.Base.MakerNote,  # offsets into a file that is no more
 )
 _OUTDATED_XMP = rb"(?:tiff:(?:Orientation|ImageWidth|ImageLength)|exif:Pixel[XY]Dimension)"
+_ELSEWHERE = (33723, 34377, 34665, 34675, 34853)
+"""Tags of a TIFF for IPTC, Photoshop, EXIF, the colour profile and GPS."""
 _XMP = 700
 """The TIFF tag for XMP."""
 _LONGEST_EXIF = 65000
@@ -143,6 +145,8 @@ def _exif(image: Image.Image, name: str) -> Image.Exif:
     with contextlib.suppress(Exception):  # damaged EXIF data
         given = image.getexif()
     _take(kept, {int(tag): given[tag] for tag in _KEPT if tag in given}, name)
+    if others := [tag for tag in given if tag >= 2**15 and tag not in (*_KEPT, *_ELSEWHERE)]:
+        logger.warning("%s: not kept: %s", name, ", ".join(ExifTags.TAGS.get(tag, f"tag {tag}") for tag in others))
     for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
         inner: dict[int, Any] = {}
         with contextlib.suppress(Exception):

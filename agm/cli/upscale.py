@@ -46,7 +46,7 @@ def upscale(
     ] = None,
     quality: Annotated[int | None, typer.Option(min=1, max=100, help="Of JPEG and WebP. [default: 95]")] = None,
     lossless: Annotated[bool, typer.Option(help="WebP without loss, as it is for a lossless WebP.")] = False,
-    strip: Annotated[bool, typer.Option(help="Leave out all metadata but the colour profile.")] = False,
+    strip: Annotated[bool, typer.Option(help="Leave out all metadata but what says the colours.")] = False,
     compare: Annotated[bool, typer.Option(help="Beside each result, a picture with bicubic at its left.")] = False,
     large: Annotated[bool, typer.Option(help="Take pictures of any number of pixels.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A line of JSON for each picture.")] = False,

@@ -12,11 +12,11 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
 from agm.errors import AgmError
 
@@ -82,11 +82,30 @@ def read_image(source: Any, name: str, upright: bool = True) -> Image.Image:
 def open_image(source: Any, name: str) -> Image.Image:
     """`Image.open` with the decoders that are allowed. Raises what that does, and AgmError if a plug-in is missing."""
     try:
-        return Image.open(source, formats=_decoders(name))
+        image = Image.open(source, formats=_decoders(name))
     except UnidentifiedImageError:
         if not _plugin(source, name):
             raise
-        return Image.open(source, formats=_decoders(name))
+        image = Image.open(source, formats=_decoders(name))
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        _mend_tiff(image)
+    return image
+
+
+TiffImagePlugin.OPEN_INFO.setdefault((b"MM", 0, (1,), 1, (16,), ()), ("I;16B", "I;16B"))
+"""Pillow knows that white may be zero in 16 bits of the other order of bytes alone."""
+
+
+def _mend_tiff(image: TiffImagePlugin.TiffImageFile) -> None:
+    """The order of bytes of deep numbers, which Pillow mistakes if they are compressed, or in planes of 16 bits."""
+    planes = image.tag_v2.get(284) == 2 and image.tag_v2[258][0] == 16
+    for i, tile in enumerate(image.tile):
+        mode, *more = cast(Any, tile.args)
+        if tile.codec_name == "libtiff":  # which gives them in this machine's order
+            mode = mode.replace(";32B", ";32N").replace(";16BS", ";16NS")
+        elif planes:
+            mode += ";16B" if image.tag_v2.prefix == b"MM" else ";16L"
+        image.tile[i] = tile._replace(args=(mode, *more))
 
 
 def _decoders(name: str) -> list[str]:

@@ -36,6 +36,8 @@ def build(source: Path, options: Sequence[str]) -> ctypes.CDLL | None:
     """
     command = _command()
     if command is None:
+        if os.environ.get("CXX"):
+            logger.warning("CXX=%s: there is no such compiler; slower without", os.environ["CXX"])
         return None
     text = "\0".join([source.read_text(), *command, *options])
     name = f"{source.stem}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import ExifTags, Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 from support.anytime import weights
@@ -41,9 +42,9 @@ def upscale(agm_command: Agm, home: Path) -> Agm:
 def doubled(upscale: Agm, home: Path) -> Callable[..., Image.Image]:
     """What becomes of a file's content by bicubic upsampling, in another or the same format."""
 
-    def call(content: bytes, given: str, wanted: str) -> Image.Image:
+    def call(content: bytes, given: str, wanted: str, *options: str) -> Image.Image:
         (home / f"in.{given}").write_bytes(content)
-        done = upscale(home / f"in.{given}", home / f"out.{wanted}", "--iterations", "0", "--force")
+        done = upscale(home / f"in.{given}", home / f"out.{wanted}", "--iterations", "0", "--force", *options)
         assert done.code == 0, done.err
         with Image.open(home / f"out.{wanted}") as image:
             image.load()
@@ -118,6 +119,53 @@ GREYS = {
 }
 
 
+def deep(compression: str | None, byteorder: str) -> dict[str, tuple[bytes, Any]]:
+    """Pictures that Pillow reads wrongly or not at all, or halves in silence: file and shares of white."""
+    options = {"compression": compression, "byteorder": byteorder}
+    grey = (FINE * 16).astype(np.uint16)
+    planes = np.stack([grey, grey[::-1], grey // 2])
+    made = {
+        "planes": (planes, np.moveaxis(planes, 0, 2) / 65535, {"photometric": "rgb", "planarconfig": "separate"}),
+        "floats": ((grey / 65535).astype(np.float32), grey / 65535, {}),
+        "floats, white is zero": ((grey / 65535).astype(np.float32), 1 - grey / 65535, {"photometric": "miniswhite"}),
+        "16 bits, white is zero": (grey, 1 - grey / 65535, {"photometric": "miniswhite"}),
+        "CMYK": (np.dstack([*planes, 0 * grey]), 1 - np.moveaxis(planes, 0, 2) / 65535, {"photometric": "separated"}),
+    }
+    files = {}
+    for name, (array, shares, more) in made.items():
+        buffer = io.BytesIO()
+        tifffile.imwrite(buffer, array, **options, **more)
+        files[name] = buffer.getvalue(), shares
+    return files
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("byteorder", "<>")
+def test_deep_tiffs(doubled: Any, caplog: pytest.LogCaptureFixture, compression: str | None, byteorder: str) -> None:
+    for name, (given, shares) in deep(compression, byteorder).items():
+        caplog.clear()
+        image = doubled(given, "tif", "tif")
+        top = {"RGB": 255, "I;16": 65535, "F": 1}[image.mode]
+        bands = np.moveaxis(np.atleast_3d(shares.astype(np.float32)), 2, 0)
+        large = [np.asarray(Image.fromarray(band).resize((16, 8), Image.Resampling.BICUBIC)) for band in bands]
+        assert np.abs(np.atleast_3d(np.asarray(image)) / top - np.dstack(large).clip(0, 1)).max() < 0.01, name
+        assert ("more than 8 bits are read as 8 bits" in caplog.text) == (image.mode == "RGB"), name
+
+
+def test_deep_colours_of_other_formats_are_said(doubled: Any, caplog: pytest.LogCaptureFixture) -> None:
+    jpeg2000 = bytearray(content(Image.new("RGB", (8, 8)), "jpeg2000"))
+    start = jpeg2000.find(b"\xff\x4f\xff\x51")
+    sgi = struct.pack(">HBBHHHH", 474, 0, 2, 3, 2, 1, 3) + bytes(500 + 12)
+    for name, given in (("ppm", b"P6 2 1 1023\n" + bytes(12)), ("sgi", sgi), ("jp2", jpeg2000)):
+        jpeg2000[start + 42 : start + 51 : 3] = b"\x0b" * 3  # 12 bits
+        doubled(bytes(given), name, "png")
+        assert f"in.{name}: colours of more than 8 bits" in caplog.text
+    caplog.clear()
+    for kind in ("jpeg2000", "avif", "ppm", "sgi"):
+        doubled(content(Image.new("RGB", (8, 8)), kind), kind, "png")
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize("name", GREYS)
 def test_what_numbers_mean(doubled: Any, name: str) -> None:
     given, shares = GREYS[name]
@@ -145,9 +193,13 @@ def test_gamma_and_colour_space_of_a_png(doubled: Any, caplog: pytest.LogCapture
     assert caplog.text == ""
     linear = png(grey, 8, 2, (b"gAMA", struct.pack(">I", 100000)))
     for wanted in ("jpg", "webp", "tif"):
-        value = doubled(linear, "png", wanted).getpixel((3, 3))[0]
-        assert abs(value - 255 * (64 / 255) ** (1 / 2.2)) < 2
+        for option in ("--force", "--strip", "--compare"):
+            value = doubled(linear, "png", wanted, option).getpixel((3, 3))[0]
+            assert abs(value - 255 * (64 / 255) ** (1 / 2.2)) < 2
+        with Image.open(Path(kept.filename).with_name(f"out_compare.{wanted}")) as both:
+            assert abs(both.getpixel((3, 3))[0] - value) < 2  # type: ignore[index,operator]
     assert "JPEG does not hold a gamma, converted" in caplog.text
+    assert doubled(linear, "png", "png", "--strip").info["gamma"] == 1.0
 
 
 def test_cmyk_by_its_profile(doubled: Any, caplog: pytest.LogCaptureFixture) -> None:
@@ -188,6 +240,8 @@ def test_text_and_comments(doubled: Any, caplog: pytest.LogCaptureFixture) -> No
     said = content(Image.new("RGB", (8, 8)), "jpg", comment=b"by Ada")
     assert doubled(said, "jpg", "jpg").info["comment"] == b"by Ada"
     assert doubled(said, "jpg", "png").text == {"Comment": "by Ada"}
+    doubled(content(Image.new("RGB", (8, 8)), "tif", tiffinfo={33550: (1.0, 1.0, 0.0)}), "tif", "jpg")
+    assert "not kept: tag 33550" in caplog.text
 
 
 @pytest.mark.parametrize("what", ["exif", "xmp"])
@@ -390,6 +444,25 @@ def test_names_sizes_and_formats(upscale: Agm, home: Path) -> None:
     shutil.copy(home / "b.gif", home / "many")
     assert upscale(home / "many", "--format", "jpg", *none).code == 0
     assert [path.name for path in (home / "many_x2").iterdir()] == ["b.jpg"]
+
+
+def test_compare_costs_no_other_file(upscale: Agm, home: Path) -> None:
+    folder, none = home / "photos", ("--iterations", "0", "--compare")
+    folder.mkdir()
+    profile = srgb()
+    for name in ("a.png", "a_compare.png"):
+        Image.fromarray(HALVES).save(folder / name, icc_profile=profile)
+    words = "a.png and", "would both become a_compare.png"
+    refused(upscale(folder, home / "out", *none), *words)
+    refused(upscale(folder / "a.png", folder / "b.png", *none[:2], "--format", "jpg"), "contradict")
+    given = (folder / "a_compare.png").read_bytes()
+    (folder / "b_compare.png").write_bytes(given)
+    refused(upscale(folder / "a.png", folder / "b.png", *none), "b_compare.png: is there already")
+    assert (folder / "b_compare.png").read_bytes() == given
+    refused(upscale(folder / "a.png", "-", *none), "--compare")
+    assert upscale(folder / "a.png", home / "c.png", *none).code == 0
+    with Image.open(home / "c_compare.png") as image:
+        assert image.info["icc_profile"] == profile
 
 
 def test_json(upscale: Agm, home: Path) -> None:

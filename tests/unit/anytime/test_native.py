@@ -184,9 +184,12 @@ def test_compiled_once(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["no-such-compiler", "false", "'"])
-def test_without_a_compiler_torch_does_it(name: str, fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_compiler_torch_does_it(
+    name: str, fresh: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setenv("CXX", name)
     assert native.library() is None
+    assert "slower without" in caplog.text
     assert Engine(used(layers="rnrn", width=16)).name == "engine"
     assert not list(fresh.glob("*.so"))
 

@@ -278,7 +278,7 @@ def test_sixteen_bit_colours_in_a_file(upscale: Agm, photo: Path, home: Path, ca
     png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0))
     (home / "deep.png").write_bytes(png + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
     assert upscale(home / "deep.png", home / "out.png", "--iterations", "0").code == 0
-    assert "deep.png: 16-bit colours are read as 8 bits" in caplog.text
+    assert "deep.png: colours of more than 8 bits are read as 8 bits" in caplog.text
 
 
 def test_a_film_gives_its_first_picture(
