@@ -7,7 +7,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from torch import nn
 
+from agm.networks import layers
+from agm.networks.layers import KINDS, Kind
 from study.figures import style
 
 Point = tuple[float, float]
@@ -63,3 +66,20 @@ def brace(ax: Axes, x: float, low: float, high: float, text: str) -> None:
 def note(ax: Axes, x: float, y: float, text: str, ha: str = "left", **look: Any) -> None:
     """Small grey writing."""
     ax.text(x, y, text, **{"ha": ha, "va": "center", "fontsize": style.SMALL - 1, "color": style.FAINT, **look})
+
+
+def layer_box(
+    ax: Axes, layer: nn.Module | None, centre: tuple[float, float], size: tuple[float, float], text: str
+) -> None:
+    """An inner layer: a recurrent one is filled and keeps a state, drawn as a loop; a plain one is white. Other parts
+    are grey."""
+    found = kind(layer)
+    box(ax, centre, size, text, STATIC if found is None else RECURRENT if found.recurrent else PLAIN)
+    if found and found.recurrent:
+        loop(ax, centre[0] + size[0] / 2, centre[1])
+
+
+def kind(layer: nn.Module | None) -> Kind | None:
+    """What an inner layer is; None for other parts."""
+    module = type(layer).__module__
+    return next((found for found in KINDS.values() if module == f"{layers.__name__}.{found.module}"), None)

@@ -1,0 +1,147 @@
+"""Fig. 1: the network, drawn from the module itself: its parts, their shapes and their numbers of parameters."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, NamedTuple
+
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor, nn
+
+from agm.networks.complexity import count
+from agm.networks.generator import SCALE, UPSAMPLED, Generator
+from agm.networks.layers import KINDS
+from agm.schedule import LAYERS
+from study.figures import style
+from study.figures.drawing import IMAGE, arrow, box, brace, canvas, layer_box, note
+
+Shape = tuple[int, ...]
+
+MIDDLE, BOX, TALL = 2.72, 1.9, 0.44  # centre, width and height of the boxes in the middle, inches
+JOIN, LOWEST, HIGHEST, OUTPUT = 1.74, 2.34, 5.84, 6.72
+
+
+class Level(NamedTuple):
+    """A box in the middle: the part it stands for, if it has parameters, and its shape afterwards."""
+
+    group: str  # as the brace beside it says
+    text: str
+    part: nn.Module | None
+    shape: Shape
+
+
+def shapes(generator: Generator, image_size: int = 64) -> dict[str, tuple[Shape, Shape]]:
+    """What goes into and comes out of each part for one image, channels first, seen by hooks over two iterations.
+
+    Keys: a, b, layers.0 to layers.3, d.
+    """
+    seen: dict[str, tuple[Shape, Shape]] = {}
+    parts = {"a": generator.a, "b": generator.b, "d": generator.d}
+    parts |= {f"layers.{i}": layer for i, layer in enumerate(generator.layers)}
+    hooks = [part.register_forward_hook(_recorder(seen, name)) for name, part in parts.items()]
+    side = image_size // SCALE
+    was_training = generator.training
+    with torch.no_grad():
+        generator.eval()(torch.zeros(1, 3, side, side), "xxxx (2)")
+    generator.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
+def _recorder(seen: dict[str, tuple[Shape, Shape]], name: str) -> Any:
+    def record(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        result: Tensor = output[0] if isinstance(output, tuple) else output
+        seen[name] = (tuple(inputs[0].shape[1:]), tuple(result.shape[1:]))
+
+    return record
+
+
+def levels(generator: Generator, seen: dict[str, tuple[Shape, Shape]]) -> list[Level]:
+    """What stands above the concatenation, from the bottom: the layers, C.2 if the base has it, D, bicubic."""
+    config, paper = generator.config, generator.config.base == "paper"
+    groups = ("C.1", "C.1", "C.3", "C.3") if paper else ("C",) * LAYERS
+    found = [
+        Level(group, f"layer {i + 1}: {KINDS[letter].label}", layer, seen[f"layers.{i}"][1])
+        for i, (group, letter, layer) in enumerate(zip(groups, config.layers, generator.layers, strict=True))
+    ]
+    if paper:
+        found.insert(UPSAMPLED, Level("C.2", f"{config.upsampling}, × {SCALE}", None, seen[f"layers.{UPSAMPLED}"][0]))
+    found.append(Level("D", "convolution" if paper else f"sub-pixel conv., × {SCALE}", generator.d, seen["d"][1]))
+    return found + ([Level("", "plus bicubic upsampling", None, seen["d"][1])] if config.residual else [])
+
+
+def draw(generator: Generator, image_size: int = 64) -> Figure:
+    """The parts A, B, C and D from the bottom, their shapes, and the way from the output to B."""
+    seen = shapes(generator, image_size)
+    stack = levels(generator, seen)
+    heights = [LOWEST + i * (HIGHEST - LOWEST) / (len(stack) - 1) for i in range(len(stack))]
+    with style.context():
+        fig, ax = canvas(style.WIDTH, 7.15)
+        _entrance(ax, MIDDLE - 0.98, generator.b, "B", f"{_fed_back(generator)} of t − 1", seen["b"])
+        _entrance(ax, MIDDLE + 0.98, generator.a, "A", "input", seen["a"])
+        ax.plot(MIDDLE, JOIN, "o", markersize=6, color=style.BLACK)
+        note(ax, MIDDLE + 0.12, JOIN + 0.14, "concatenation: " + _text(seen["layers.0"][0]))
+        _stack(ax, stack, heights)
+        note(ax, MIDDLE + BOX / 2 + 0.33, OUTPUT, f"{_count(generator)} parameters")
+        _braces(ax, stack, heights)
+        _feedback(ax, generator, heights)
+    return fig
+
+
+def _entrance(ax: Axes, x: float, part: nn.Module, name: str, source: str, seen: tuple[Shape, Shape]) -> None:
+    """A or B above what it reads, and the way of its result to the concatenation."""
+    box(ax, (x, 0.26), (1.5, TALL - 0.06), source, IMAGE)
+    box(ax, (x, 0.98), (1.5, TALL), f"{name}: convolution")
+    arrow(ax, (x, 0.26 + TALL / 2), (x, 0.98 - TALL / 2))
+    note(ax, x + 0.08, 0.62, _text(seen[0]))
+    outside = 1 if x > MIDDLE else -1
+    ax.plot([x, x, MIDDLE], [0.98 + TALL / 2, JOIN, JOIN], color=style.BLACK, linewidth=1.3)
+    note(ax, x + 0.08 * outside, 1.46, _text(seen[1]), ha="left" if outside > 0 else "right")
+    note(ax, x + 0.81 * outside, 0.98, _count(part), ha="left" if outside > 0 else "right")
+
+
+def _stack(ax: Axes, stack: list[Level], heights: list[float]) -> None:
+    """The inner layers, C.2, D and the output, and the shapes between them."""
+    for level, y in zip(stack, heights, strict=True):
+        layer_box(ax, level.part, (MIDDLE, y), (BOX, TALL), level.text)
+        note(ax, MIDDLE + BOX / 2 + 0.33, y, _count(level.part) if level.part else "0")
+    box(ax, (MIDDLE, OUTPUT), (BOX, TALL), "output of t", IMAGE)
+    ends, carried = [JOIN - TALL / 2, *heights, OUTPUT], ["", *(_text(level.shape) for level in stack)]
+    for (low, high), shape in zip(itertools.pairwise(ends), carried, strict=True):
+        arrow(ax, (MIDDLE, low + TALL / 2), (MIDDLE, high - TALL / 2))
+        note(ax, MIDDLE + 0.12, (low + high) / 2, shape)
+
+
+def _braces(ax: Axes, stack: list[Level], heights: list[float]) -> None:
+    for name, group in itertools.groupby(zip(stack, heights, strict=True), key=lambda pair: pair[0].group):
+        ys = [y for _, y in group]
+        if name:
+            brace(ax, 4.9, ys[0] - 0.2, ys[-1] + 0.2, name)
+
+
+def _fed_back(generator: Generator) -> str:
+    """What B sees of the iteration before."""
+    return "features" if generator.config.feedback == "features" else "output"
+
+
+def _feedback(ax: Axes, generator: Generator, heights: list[float]) -> None:
+    """From the output, or from the features below D, back to B, which reads it in the next iteration."""
+    left, from_x, from_y = 0.48, MIDDLE - BOX / 2, OUTPUT
+    first = "zeros" if generator.config.feedback == "features" else generator.config.feedback
+    if _fed_back(generator) == "features":
+        from_x, from_y = MIDDLE, (heights[LAYERS - 1] + heights[LAYERS]) / 2
+    ax.plot([from_x, left, left], [from_y, from_y, 0.26], color=style.VERMILLION, linewidth=1.8)
+    arrow(ax, (left, 0.26), (MIDDLE - 0.98 - 0.75, 0.26), style.VERMILLION)
+    look = {"rotation": 90, "color": style.VERMILLION, "fontsize": style.SMALL}
+    note(ax, left - 0.2, 3.5, f"feedback ({first} before the first iteration)", ha="center", **look)
+
+
+def _text(shape: Shape) -> str:
+    return " × ".join(map(str, shape))
+
+
+def _count(part: nn.Module) -> str:
+    return f"{count(part):,}"
