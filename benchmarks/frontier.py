@@ -59,7 +59,7 @@ from agm.training.losses import visual_loss
 from agm.training.step import follow
 from benchmarks.baselines import RIVALS, Network
 from benchmarks.measure import LIMIT, macs_per_pixel, parameters, quality
-from study.frontier import OURS, SAME_TIME
+from study.figures.frontier import OURS, SAME_TIME
 
 TRAINED = (*(name for name in RIVALS if name != "bicubic"), SAME_TIME)
 SETS = ("Set5", "Set14")

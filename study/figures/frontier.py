@@ -1,15 +1,26 @@
-"""Quality against time: one mark per image that is there, ours joined by lines, the unbeaten ones by steps."""
+"""Quality against time, ours and what a user would pick instead: what `benchmarks/frontier.py` measured."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from study import frontier, measured
+from study.aggregate import Numbers
 from study.figures import style
-from study.measured import Measured
+from study.measured import Measured, stamp
+
+NOT_YET = "Not measured yet; `python -m benchmarks.frontier --help` says how."
+
+SHORTEST, LONGEST = 1.0, 1000.0
+"""Deadlines lie between them, in milliseconds."""
+
+OURS, SAME_TIME, CASCADE = "ours", "ours-same-time", "cascade"
 
 LOOKS: dict[str, dict[str, Any]] = {
     "bicubic": {"color": style.GREY, "marker": "o"},
@@ -19,9 +30,129 @@ LOOKS: dict[str, dict[str, Any]] = {
     "imdn": {"color": style.ORANGE, "marker": "P"},
     "srfbn-s": {"color": style.SKY, "marker": "X"},
     "span": {"color": style.BLACK, "marker": "D", "markerfacecolor": "white"},
-    frontier.OURS: {"color": style.VERMILLION, "marker": ".", "linestyle": "-"},
-    frontier.SAME_TIME: {"color": style.BLUE, "marker": ".", "linestyle": "--"},
+    OURS: {"color": style.VERMILLION, "marker": ".", "linestyle": "-"},
+    SAME_TIME: {"color": style.BLUE, "marker": ".", "linestyle": "--"},
 }
+
+Timeline = tuple[list[float], list[float]]
+"""When each image of a picture is there, in ms, ascending; and its PSNR in dB."""
+
+
+def anytime(ms: Sequence[float], quality: Sequence[float], nothing: float) -> float:
+    """Quality averaged over deadlines that are log-uniform in [SHORTEST, LONGEST]; exact, nothing is sampled.
+
+    ms: when each image is there, ascending; quality: of each; nothing: the quality where none is ready yet. As in
+    AnytimeYOLO (arXiv 2503.17497), for a density of deadlines that is 1/t.
+    """
+    edges = np.log(np.clip([SHORTEST, *ms, LONGEST], SHORTEST, LONGEST))
+    return float(np.diff(edges) @ [nothing, *quality] / (edges[-1] - edges[0]))
+
+
+def scores(measured: Measured) -> pd.Series[float]:
+    """`anytime` by network, the mean over Set5, bicubic where nothing is ready; and of the cascade. The best first."""
+    alone = {network["name"]: _score([network], measured) for network in measured["networks"]}
+    return pd.Series(alone | {CASCADE: cascade(measured)[1]}, name="anytime").sort_values(ascending=False)
+
+
+def cascade(measured: Measured) -> tuple[list[str], float]:
+    """Rivals that run one after the other, the quickest first: of all selections the best one, and its score.
+
+    It is the best in hindsight, on the pictures that it is judged by: nobody who has these networks can do better.
+    """
+    rivals = [network for network in measured["networks"] if not network["ours"] and network["name"] != "bicubic"]
+    rivals.sort(key=lambda network: _mean(network["ms"])[-1])
+    selections = [some for n in range(1, 1 + len(rivals)) for some in itertools.combinations(rivals, n)]
+    best = max(selections, key=lambda some: _score(some, measured))
+    return [network["name"] for network in best], _score(best, measured)
+
+
+def _score(networks: Sequence[Mapping[str, Any]], measured: Measured) -> float:
+    """Of networks that run one after the other."""
+    bicubic = _network(measured, "bicubic")["psnr"]["Set5"]
+    return float(np.mean([anytime(*_timeline(networks, name), quality[0]) for name, quality in bicubic.items()]))
+
+
+def _timeline(networks: Sequence[Mapping[str, Any]], picture: str) -> Timeline:
+    moments: list[float] = []
+    quality: list[float] = []
+    for network in networks:
+        begun = moments[-1] if moments else 0.0
+        moments += [begun + ms for ms in network["ms"][picture]]
+        quality += network["psnr"]["Set5"][picture]
+    return moments, quality
+
+
+def points(measured: Measured) -> pd.DataFrame:
+    """A row per network and image: dB on both sets and ms on Set5, means over the pictures.
+
+    `unbeaten` says whether every other image with as high a PSNR on Set5 comes later.
+    """
+    rows = []
+    for network in measured["networks"]:
+        about = {name: network[name] for name in ("name", "ours", "parameters", "minutes")}
+        columns = {"set5": _mean(network["psnr"]["Set5"]), "set14": _mean(network["psnr"]["Set14"])}
+        columns |= {"ms": _mean(network["ms"]), "macs": network["macs"]}
+        rows += [
+            about | {"iteration": t + 1} | {name: values[t] for name, values in columns.items()}
+            for t in range(len(network["macs"]))
+        ]
+    found = pd.DataFrame(rows)
+    by_time = found.sort_values(["ms", "set5"], ascending=[True, False]).set5
+    found["unbeaten"] = (by_time > by_time.cummax().shift(fill_value=-np.inf)).reindex(found.index)
+    return found
+
+
+def table(measured: Measured) -> pd.DataFrame:
+    """A row per network: what it is, its last image, when that is there, and its score. The best score comes first."""
+    last = points(measured).groupby("name", sort=False).last()
+    found = last.join(scores(measured)).sort_values("anytime", ascending=False)
+    names = {"minutes": "trained, minutes", "macs": "multiply-adds per pixel", "iteration": "images"}
+    names |= {"set5": "PSNR, Set5", "set14": "PSNR, Set14", "ms": "there after, ms", "anytime": "PSNR over deadlines"}
+    return found[["parameters", *names]].rename(columns=names)
+
+
+def numbers(measured: Measured) -> Numbers:
+    """Scores of ours, of the best single rival and of the cascade; who has unbeaten images; where ours loses."""
+    found, by_score = points(measured), scores(measured)
+    rivals = by_score[list(found[~found.ours].name.unique())]
+    result: Numbers = {"stamp": stamp(measured), "minutes": float(measured["settings"]["minutes"])}
+    result |= {"ours_score": float(by_score[OURS]), "same_time_score": float(by_score[SAME_TIME])}
+    result |= {"rival": str(rivals.idxmax()), "rival_score": float(rivals.max())}
+    result |= {"cascade": ", then ".join(cascade(measured)[0]), "cascade_score": float(by_score[CASCADE])}
+    result |= {"unbeaten": int(found.unbeaten.sum()), "ours_unbeaten": int((found.unbeaten & found.ours).sum())}
+    return result | {"verdict": verdict(measured)}
+
+
+def verdict(measured: Measured) -> str:
+    """In words: how both of ours score beside the rivals, and where they lose."""
+    return " ".join(_verdict(name, points(measured), scores(measured)) for name in (OURS, SAME_TIME))
+
+
+def _verdict(name: str, found: pd.DataFrame, by_score: pd.Series[float]) -> str:
+    own, rivals = found[found.name == name], found[~found.ours]
+    alone, best = by_score[list(rivals.name.unique())], rivals.sort_values("set5").iloc[-1]
+    beaten = sum(((rivals.ms <= row.ms) & (rivals.set5 > row.set5)).any() for row in own.itertuples())
+    return (
+        f"Over all deadlines {name} is {_apart(by_score[name] - alone.max())} the best single rival, "
+        f"{alone.idxmax()}, and {_apart(by_score[name] - by_score[CASCADE])} the cascade. Of its {len(own)} pictures "
+        f"{beaten} lose: a rival has a better one no later. The best picture of any rival, {best['name']}'s after "
+        f"{best.ms:.0f} ms, is {_apart(best.set5 - own.set5.iloc[-1])} its last."
+    )
+
+
+def _apart(difference: float) -> str:
+    return f"{abs(difference):.2f} dB {'above' if difference > 0 else 'below'}"
+
+
+def _network(measured: Measured, name: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = next(network for network in measured["networks"] if network["name"] == name)
+    return found
+
+
+def _mean(by_picture: Mapping[str, Sequence[float]]) -> list[float]:
+    """Over the pictures: a number per image."""
+    means: list[float] = np.mean(list(by_picture.values()), axis=0).tolist()
+    return means
 
 
 def draw(found: Measured | None) -> Figure:
@@ -30,31 +161,30 @@ def draw(found: Measured | None) -> Figure:
         fig = style.figure(6.4)
         axes = fig.subplots(2, 1, height_ratios=(3, 2))
         if found is None:
-            axes[0].text(0.5, 0.5, frontier.NOT_YET.replace("`", ""), ha="center")
+            axes[0].text(0.5, 0.5, NOT_YET.replace("`", ""), ha="center")
             return fig
         _images(axes[0], found)
         style.title(axes[0], "a", "PSNR on Set5, dB")
-        _scores(axes[1], found)
+        _bars(axes[1], found)
         style.title(axes[1], "b", "averaged over deadlines, dB")
-        handles, labels = axes[0].get_legend_handles_labels()
-        fig.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=style.SMALL)
-        style.write_stamp(fig, measured.stamp(found))
+        style.legend(fig, axes[0], 4)
+        style.write_stamp(fig, stamp(found))
     return fig
 
 
 def _images(ax: Axes, found: Measured) -> None:
-    points = frontier.points(found)
-    for name, group in points.groupby("name", sort=False):
+    images = points(found)
+    for name, group in images.groupby("name", sort=False):
         look: dict[str, Any] = {"linestyle": "", "markersize": 7} | LOOKS[str(name)]
         ax.plot(group.ms, group.set5, label=str(name), zorder=4, **look)
-    unbeaten = points[points.unbeaten].sort_values("ms")
+    unbeaten = images[images.unbeaten].sort_values("ms")
     ax.step(unbeaten.ms, unbeaten.set5, where="post", color=style.FAINT, linewidth=1, zorder=1, label="unbeaten")
     ax.set_xscale("log")
     ax.set_xlabel("milliseconds until the image is there")
 
 
-def _scores(ax: Axes, found: Measured) -> None:
-    scores = frontier.scores(found)[::-1]
-    colours = [LOOKS.get(str(name), {"color": style.GREY})["color"] for name in scores.index]
-    ax.barh(scores.index, scores, color=colours)
-    ax.set_xlim(scores.min() - 0.1, scores.max() + 0.1)
+def _bars(ax: Axes, found: Measured) -> None:
+    bars = scores(found)[::-1]
+    colours = [LOOKS.get(str(name), {"color": style.GREY})["color"] for name in bars.index]
+    ax.barh(bars.index, bars, color=colours)
+    ax.set_xlim(bars.min() - 0.1, bars.max() + 0.1)
