@@ -4,22 +4,121 @@ from __future__ import annotations
 
 import html
 import io
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import ipywidgets as widgets
+import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
-from agm.config import ORL_CONFIGURATIONS
-from agm.data.images import Pixels
+from agm import data, runs
+from agm.config import ORL_CONFIGURATIONS, DataConfig, Statistics
+from agm.data.images import Pixels, read_image, square
 from agm.errors import AgmError
-from agm.networks.generator import Generator
-from agm.schedule import NAMED
-from study import explore, live
-from study.explore import Step
+from agm.networks.generator import SCALE, Generator
+from agm.runs import Run
+from agm.schedule import NAMED, Schedule
+from study.figures import style
+from study.figures.image_grid import psnr, strip, versions
 from study.profiles import Profile
+
+SIDE, OWN_SIDE = 64, 128
+"""Pixels of the sides of bundled photographs and of one's own pictures; the network sees half as many."""
 
 SCHEDULES = {**{name: name for name in NAMED}, "layer 4 alone": "---x (10)", "layers 1, 4": "x--x (10)"}
 """What the slider for AEL offers; one's own notation goes into the field beside it."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One iteration: when its image, (3, H, W), is there, in seconds since the start, and how good it is, in dB."""
+
+    iteration: int
+    seconds: float
+    psnr: float
+    image: Tensor
+
+
+def network(layers: str, schedule: str, profile: Profile) -> Run:
+    """The run to try a model with: of those with weights, the widest that was trained with this schedule.
+
+    Else the widest that was trained without AEL, or with another schedule; where there is none, one is trained under
+    the profile. A model that no profile compares is refused with an AgmError.
+    """
+    wanted, whole = str(Schedule.parse(schedule)), str(Schedule.parse("NOAEL"))
+    found = [run for run in runs.all_runs() if run.has_weights and run.config.generator.layers == layers]
+    if not found:
+        return runs.ensure([profile.run("cars", layers=layers)])[0]
+
+    def rank(run: Run) -> tuple[bool, bool, int]:
+        trained = run.config.training.schedule
+        return trained == wanted, trained == whole, run.config.generator.width
+
+    return max(found, key=rank)
+
+
+def photographs(count: int = 12) -> list[Pixels]:
+    """Bundled test photographs, (SIDE, SIDE, 3); no network here was trained on them."""
+    wanted = DataConfig(dataset="photographs", image_size=SIDE, test_images=count)
+    return list(data.splits(wanted).test.high)
+
+
+def photograph(content: bytes, name: str, side: int = OWN_SIDE) -> Pixels:
+    """One's own picture: its centred square, (side, side, 3). Raises AgmError if it cannot be read."""
+    return square(read_image(io.BytesIO(content), name), side).copy()  # PIL lends its own memory, to be read only
+
+
+@torch.no_grad()
+def steps(
+    generator: Generator, pixels: Pixels, schedule: Schedule, statistics: Statistics = "iteration"
+) -> Iterator[Step]:
+    """Every iteration as soon as it is computed; only computing counts, not what is done with the image."""
+    low, _, high = versions(pixels)
+    images = generator.eval().iterate(low[None], schedule, statistics)
+    seconds = 0.0
+    for iteration in range(1, len(schedule) + 1):
+        started = time.perf_counter()
+        image = next(images)[0]
+        seconds += time.perf_counter() - started
+        yield Step(iteration, seconds, psnr(image, high), image)
+
+
+def in_time(found: Sequence[Step], deadline: float) -> Step | None:
+    """The last image that is there after so many seconds, if any is."""
+    return next((step for step in reversed(found) if step.seconds <= deadline), None)
+
+
+def parse(text: str, layers: str) -> Schedule:
+    """A schedule for a network with these layers. Raises AgmError if it does not fit."""
+    schedule = Schedule.parse(text)
+    schedule.check(layers)
+    return schedule
+
+
+def sides(pixels: Pixels) -> str:
+    """The sizes in words."""
+    side = len(pixels)
+    return f"{side // SCALE} x {side // SCALE} to {side} x {side} pixels"
+
+
+def curve(found: Sequence[Step], bicubic: float, deadline: float) -> Figure:
+    """PSNR over milliseconds, a mark per iteration: filled in time, hollow too late. `deadline` in seconds."""
+    with style.context():
+        fig = style.figure(3.2)
+        ax = fig.subplots()
+        late = [step.seconds > deadline for step in found]
+        x, y = [1000 * step.seconds for step in found], [step.psnr for step in found]
+        ax.plot(x, y, color=style.BLUE, zorder=2)
+        faces = ["white" if one else style.BLUE for one in late]
+        ax.scatter(x, y, c=faces, edgecolors=style.BLUE, zorder=3)
+        style.baseline(ax, bicubic)
+        ax.axvline(1000 * deadline, color=style.VERMILLION, label="deadline")
+        ax.set(xlabel="milliseconds", ylabel="PSNR, dB", xlim=(0, max([1100 * deadline, *(1.05 * end for end in x)])))
+        ax.legend()
+    return fig
 
 
 class Playground:
@@ -27,7 +126,7 @@ class Playground:
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
-        self.photographs = explore.photographs()
+        self.photographs = photographs()
         self.found: list[Step] = []
         slider = {"continuous_update": False, "layout": {"width": "26em"}, "style": {"description_width": "7em"}}
         self.layers = widgets.SelectionSlider(options=ORL_CONFIGURATIONS, value="nnnr", description="ORL", **slider)
@@ -56,20 +155,20 @@ class Playground:
         """The uploaded picture, if there is one, else the photograph that the slider shows."""
         if self.upload.value:
             latest = self.upload.value[-1]
-            return explore.photograph(bytes(latest["content"]), latest["name"])
+            return photograph(bytes(latest["content"]), latest["name"])
         return self.photographs[int(self.number.value)]
 
     def _run(self, _: Any = None) -> None:
         """Begin anew: another network, schedule or picture. Draws after every iteration."""
         try:
-            schedule = explore.parse(self.own.value.strip() or self.schedule.value, self.layers.value)
+            schedule = parse(self.own.value.strip() or self.schedule.value, self.layers.value)
             self.pixels = self.picture()
             self._say(f"{self.layers.value}: looking for its weights, or training it …")
-            run = explore.network(self.layers.value, str(schedule), self.profile)
+            run = network(self.layers.value, str(schedule), self.profile)
             generator: Generator = run.generator()
             self.name = f"run {run.config.id}, width {run.config.generator.width}, schedule {schedule}"
             self.found = []
-            for step in explore.steps(generator, self.pixels, schedule):
+            for step in steps(generator, self.pixels, schedule):
                 self.found.append(step)
                 self._draw()
         except AgmError as error:
@@ -80,15 +179,15 @@ class Playground:
         if not self.found:
             return
         seconds = self.deadline.value / 1000
-        low, bicubic, original = explore.versions(self.pixels)
-        level, step = explore.quality(bicubic, original), explore.in_time(self.found, seconds)
+        low, bicubic, original = versions(self.pixels)
+        level, step = psnr(bicubic, original), in_time(self.found, seconds)
         image = bicubic if step is None else step.image
         text = "nothing yet: bicubic" if step is None else f"iteration {step.iteration}: {step.psnr:.1f} dB"
         self.pictures.value = png(
-            live.row([low, bicubic, image, original], ["input", f"bicubic: {level:.1f} dB", text, "original"])
+            strip([low, bicubic, image, original], ["input", f"bicubic: {level:.1f} dB", text, "original"])
         )
-        self.curve.value = png(live.curve(self.found, level, seconds))
-        self._say(f"{text} after {self.deadline.value:.0f} ms ({self.name}, {explore.sides(self.pixels)})")
+        self.curve.value = png(curve(self.found, level, seconds))
+        self._say(f"{text} after {self.deadline.value:.0f} ms ({self.name}, {sides(self.pixels)})")
 
     def _say(self, text: str) -> None:
         self.status.value = f"<p class='agm-status'>{html.escape(text)}</p>"

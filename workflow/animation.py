@@ -16,8 +16,7 @@ import torch
 
 from agm import data, files
 from agm.anytime.upscaler import AnytimeUpscaler
-from study import films
-from study.figures import animation
+from study.figures import animation, film
 
 OUT = Path(__file__).parents[1] / "book" / "_static"
 PHOTOGRAPH, SIZE, ROUNDS = "coffee", 192, 20
@@ -33,17 +32,17 @@ def main() -> None:
     files.write_bytes(OUT / "race.png", still.getvalue())
 
 
-def row(upscaler: AnytimeUpscaler) -> films.Row:
+def row(upscaler: AnytimeUpscaler) -> film.Row:
     """What the upscaler makes of the photograph at half its size, and the time until each image.
 
     That is the shortest of some rounds, since whatever else runs here only adds to it.
     """
-    part = data.Part(np.zeros(1, dtype=int), films.photograph(PHOTOGRAPH, SIZE)[None].copy())
+    part = data.Part(np.zeros(1, dtype=int), film.photograph(PHOTOGRAPH, SIZE)[None].copy())
     rounds = [list(upscaler.stream(part.low[0]))[1:] for _ in range(ROUNDS)]
     images = data.to_tensor(np.stack([np.asarray(made.image) for made in rounds[0]]))
     high, low, bicubic = (data.to_tensor(pixels.copy())[0] for pixels in (part.high, part.low, part.bicubic))
     milliseconds = np.min([[1000 * made.elapsed for made in streamed] for streamed in rounds], axis=0)
-    return films.Film(PHOTOGRAPH, high, low, bicubic, images), milliseconds.tolist()
+    return film.Film(PHOTOGRAPH, high, low, bicubic, images), milliseconds.tolist()
 
 
 if __name__ == "__main__":

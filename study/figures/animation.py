@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from study.figures import style
-from study.films import Row, latest
+from study.figures.film import Row, latest
 
 SIZE, DOTS = (8.0, 6.6), 100
 """Inches, and dots per inch: large enough letters where a telephone shows it at half its size."""

@@ -1,55 +1,273 @@
-"""Pictures side by side: what the iterations of one image look like."""
+"""What networks make of photographs: all iterations, crops with maps of their errors, and models at equal time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import numpy as np
-import torch
+from matplotlib import transforms
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from agm import data, metrics
-from agm.config import Statistics
-from agm.data.images import Pixels
-from agm.networks.generator import Generator
+from agm import runs
+from agm.errors import AgmError
+from agm.paths import results_folder
+from agm.runs import Run
 from agm.schedule import Schedule
+from study import experiments, profiles
+from study.aggregate import Numbers
 from study.figures import style
+from study.figures.film import Box, Film, Row, latest
+from study.measured import Measured
+
+WORST = 0.15
+"""Top of the scale of errors; larger ones get its last colour. It is one scale for all maps, of all photographs."""
+
+COLOURS = "magma"
+"""Perceptually uniform, and still in order in grey print."""
+
+GAP, LINE, STAMP_LINE = 0.07, 0.17, 0.16
+"""Inches: between cells; a line of a caption; a line of the stamp."""
 
 
-def strip(pictures: Sequence[Tensor], captions: Sequence[str], columns: int = 4) -> Figure:
-    """Images of (3, H, W) in [0, 1], clamped, row by row, with a caption under each."""
-    lines = 1 + max(caption.count("\n") for caption in captions)
-    rows = (len(pictures) + columns - 1) // columns
+def recorded(profile: str, layers: str, schedule: str) -> Run:
+    """The first recorded run of a model under a schedule, with its weights. Raises AgmError if they are not there."""
+    config = experiments.plan("recorded", profiles.load(profile), layers=layers, schedule=schedule)[0]
+    run = runs.find(config, results_folder() / profile)
+    if run is None or not run.has_weights:
+        raise AgmError(f"the weights of {layers} under {schedule} are not recorded under profile {profile!r}")
+    return run
+
+
+def moments(milliseconds: Sequence[float], until: float, multiples: Sequence[float] = (1, 2, 4, 12)) -> list[float]:
+    """Multiples of the moment at which the first image is there, as far as they come before `until`; and that."""
+    return [*(m for k in multiples if (m := k * milliseconds[0]) < until), until]
+
+
+def times(measured: Measured, layers: str, schedule: str) -> list[float]:
+    """Milliseconds until each image of the engine, from what `benchmarks/inference.py` wrote.
+
+    Raises AgmError if that was not measured.
+    """
+    for row in measured["rows"]:
+        if (row["layers"], row["schedule"], row["implementation"]) == (layers, schedule, "engine"):
+            return list(map(float, row["ms"]))
+    raise AgmError(f"the engine was not timed for {layers} under {schedule}; benchmarks/inference.py does it")
+
+
+def numbers(films: Mapping[str, Film]) -> Numbers:
+    """By film, for every iteration N: `KEY_N_psnr`, and `KEY_N_tint` in percent; `KEY_bicubic_psnr`.
+
+    `KEY_best`, `KEY_best_psnr`: the best iteration; `KEY_above_bicubic`: how many have a higher PSNR than bicubic.
+    """
+    found: Numbers = {}
+    for key, made in films.items():
+        values = [made.psnr(t) for t in range(len(made.images) + 1)]
+        found |= {f"{key}_{t or 'bicubic'}_psnr": value for t, value in enumerate(values)}
+        found |= {f"{key}_{t}_tint": 100 * made.tint(t) for t in range(1, len(values))}
+        found |= {f"{key}_best": made.best(), f"{key}_best_psnr": max(values[1:])}
+        found[f"{key}_above_bicubic"] = sum(value > values[0] for value in values[1:])
+    return found
+
+
+def race_numbers(pairs: Mapping[str, tuple[Row, Row]]) -> Numbers:
+    """Of NOAEL's and AEL's row by model: `LAYERS_S_first_ms`, `LAYERS_S_total_ms`; `LAYERS_first_ratio`, AEL's over
+    NOAEL's; `LAYERS_overtaken_ms`: from when on NOAEL's image is the better one to the end, `nan` if it never is."""
+    found: Numbers = {}
+    for layers, (noael, ael) in pairs.items():
+        for name, (_, milliseconds) in (("noael", noael), ("ael", ael)):
+            found |= {f"{layers}_{name}_first_ms": milliseconds[0], f"{layers}_{name}_total_ms": milliseconds[-1]}
+        found[f"{layers}_first_ratio"] = ael[1][0] / noael[1][0]
+        found[f"{layers}_overtaken_ms"] = _overtaken(noael, ael)
+    return found
+
+
+def _overtaken(noael: Row, ael: Row) -> float:
+    """The moment after which the first row's image stays better than the second's."""
+    since = math.nan
+    for moment in sorted([*noael[1], *ael[1]]):
+        better = _at(noael, moment) > _at(ael, moment)
+        since = (moment if math.isnan(since) else since) if better else math.nan
+    return since
+
+
+def _at(row: Row, moment: float) -> float:
+    """PSNR of the latest image at a moment; none is worse than any."""
+    t = latest(row[1], moment)
+    return row[0].psnr(t) if t else -math.inf
+
+
+def sheet(films: Mapping[str, Film], schedule: Schedule, box: Box, stamp: str) -> Figure:
+    """A column per film of one photograph, a row per iteration; above them input, bicubic upsampling and original.
+
+    `box`: what is shown of the photograph, in its pixels; even, since the input is cropped as well.
+    """
+    first = next(iter(films.values()))
     with style.context():
-        fig = style.figure(0.5 + rows * (lines * 0.19 + style.WIDTH / columns))
-        axes = fig.subplots(rows, columns, squeeze=False)
-        for ax in axes.flat:
-            ax.set_axis_off()
-        for ax, picture, caption in zip(axes.flat, pictures, captions, strict=False):
-            ax.imshow(
-                picture.detach().clamp(0, 1).permute(1, 2, 0).numpy(), interpolation="none"
-            )  # (3, H, W) -> (H, W, 3)
-            ax.text(0.5, -0.06, caption, transform=ax.transAxes, ha="center", va="top", fontsize=style.SMALL)
+        lines = [2] + [1] * len(first.images)
+        fig, axes = _grid(lines, len(films), stamp, left=0.45, box=box, between=0.4)
+        _show(axes[0][0], _crop(first.low, _half(box)), "input")
+        _show(axes[0][1], _crop(first.bicubic, box), f"bicubic\n{_db(first, 0)}")
+        _show(axes[0][2], _crop(first.original, box), "original")
+        for t, (row, pattern) in enumerate(zip(axes[1:], _patterns(schedule), strict=True), 1):
+            for ax, film in zip(row, films.values(), strict=True):
+                _show(ax, _crop(film.shown(t), box), _db(film, t))
+            _beside(row[0], f"{t}\n{pattern}")
+        for ax, name in zip(axes[1], films, strict=True):
+            ax.set_title(name, loc="center", pad=4)
     return fig
 
 
-def filmstrip(
-    generator: Generator,
-    schedule: Schedule,
-    original: Pixels,
-    statistics: Statistics,
-    shown: Sequence[int] = (1, 2, 5, 10),
-) -> Figure:
-    """A photograph of any even size, (H, W, 3): input, bicubic, original, and what the iterations make of the input."""
-    part = data.Part(np.zeros(1, dtype=int), original[None])
-    low, high, enlarged = (data.to_tensor(pixels) for pixels in (part.low, part.high, part.bicubic))
-    with torch.no_grad():
-        outputs = list(generator.iterate(low, schedule, statistics))
-    pictures = {f"iteration {t}\n{_quality(outputs[t - 1][0], high[0])}": outputs[t - 1][0] for t in shown}
-    others = {"input": low[0], f"bicubic\n{_quality(enlarged[0], high[0])}": enlarged[0], "original": high[0]}
-    return strip([*pictures.values(), *others.values()], [*pictures, *others], columns=len(shown))
+def zoom(film: Film, box: Box, stamp: str, shown: Sequence[int] = (1, 3, 10)) -> Figure:
+    """The photograph and a crop of it, what bicubic upsampling and iterations make of the crop, and their errors.
+
+    `box`: of the crop, in pixels of the photograph; even, since the input is cropped as well.
+    """
+    with style.context():
+        fig, axes = _grid([1, 2, 1], max(4, 1 + len(shown)), stamp)
+        _show(axes[0][0], film.original, "photograph")
+        _frame(axes[0][0], box)
+        _show(axes[0][1], _crop(film.original, box), "original")
+        _show(axes[0][2], _crop(film.low, _half(box)), "input")
+        for upper, lower, t in zip(axes[1], axes[2], (0, *shown), strict=False):
+            _show(upper, _crop(film.shown(t), box), f"{_name(t)}\n{_db(film, t)}")
+            _show_error(lower, _crop((film.shown(t) - film.original).abs().mean(dim=0), box))  # (3, H, W) -> (H, W)
+        _colour_bar(fig, axes[0][3])
+    return fig
 
 
-def _quality(picture: Tensor, original: Tensor) -> str:
-    return f"{float(np.clip(metrics.psnr(picture, original).item(), 0, 100)):.1f} dB"
+def race(rows: Mapping[str, Row], moments: Sequence[float], box: Box, stamp: str) -> Figure:
+    """A row per model, a column per moment: the latest image that is there. Bicubic upsampling where none is.
+
+    `rows`: name -> its film and the milliseconds until each of its images; `moments`: milliseconds; `box`: what is
+    shown of the photograph, in its pixels.
+    """
+    with style.context():
+        fig, axes = _grid([2] * len(rows), len(moments), stamp, left=0.38, head=0.25, box=box)
+        for row, (name, (film, milliseconds)) in zip(axes, rows.items(), strict=True):
+            for ax, moment in zip(row, moments, strict=True):
+                t = latest(milliseconds, moment)
+                _show(ax, _crop(film.shown(t), box), f"{_name(t) if t else 'nothing yet'}\n{_db(film, t)}")
+                if not t:
+                    _mark(ax)
+            _write(row[0], -0.06, 0.5, name, rotation=90, ha="right", va="center", multialignment="center")
+        for ax, moment in zip(axes[0], moments, strict=True):
+            ax.set_title(f"{moment:.0f} ms", loc="center", pad=4)
+    return fig
+
+
+def _grid(
+    lines: Sequence[int],
+    columns: int,
+    stamp: str,
+    left: float = 0.0,
+    head: float = 0.0,
+    box: Box = (0, 0, 1, 1),
+    between: float = 0.0,
+) -> tuple[Figure, list[list[Axes]]]:
+    """Cells with the shape of `box`, and a figure just as large as they need.
+
+    `lines`: of the caption below each row. In inches, `left`: for labels, `head`: for titles above the first row,
+    `between`: above the second.
+    """
+    width = (style.WIDTH - left - GAP * (columns + 1)) / columns
+    height = width * (box[3] - box[1]) / (box[2] - box[0])
+    top = 0.1 + STAMP_LINE * len(style.wrapped(stamp).splitlines()) + 0.08 + head
+    tops = [top + sum(lines[:i]) * LINE + i * (height + GAP) + between * (i > 0) for i in range(len(lines))]
+    total = tops[-1] + height + lines[-1] * LINE + GAP
+    fig = Figure(figsize=(style.WIDTH, total))
+    style.write_stamp(fig, stamp, 1 - 0.1 / total)
+    cells = [
+        [
+            fig.add_axes(
+                (
+                    (left + GAP + column * (width + GAP)) / style.WIDTH,
+                    1 - (y + height) / total,
+                    width / style.WIDTH,
+                    height / total,
+                )
+            )
+            for column in range(columns)
+        ]
+        for y in tops
+    ]
+    for row in cells:
+        for ax in row:
+            ax.set_axis_off()
+    return fig, cells
+
+
+def _show(ax: Axes, picture: Tensor, caption: str) -> None:
+    """A picture of (3, H, W) with words below."""
+    ax.imshow(picture.permute(1, 2, 0).numpy(), interpolation="none", aspect="auto")  # (3, H, W) -> (H, W, 3)
+    _write(ax, 0.5, 0.0, caption, ha="center", va="top")
+
+
+def _show_error(ax: Axes, error: Tensor) -> None:
+    """A map of (H, W) on the scale of all maps, and its mean."""
+    ax.imshow(error.numpy(), cmap=COLOURS, norm=Normalize(0, WORST), interpolation="none", aspect="auto")
+    _write(ax, 0.5, 0.0, f"mean {float(error.mean()):.3f}", ha="center", va="top")
+
+
+def _frame(ax: Axes, box: Box) -> None:
+    """Shows a crop on the whole photograph."""
+    left, top, right, bottom = box
+    for colour, width in (("black", 2.6), ("white", 1.3)):  # to be seen on light and on dark
+        corner = left - 0.5, top - 0.5
+        ax.add_patch(Rectangle(corner, right - left, bottom - top, fill=False, edgecolor=colour, linewidth=width))
+
+
+def _mark(ax: Axes) -> None:
+    """The picture in it is not the network's: paler, in a dashed frame, and named."""
+    ax.images[0].set_alpha(0.45)
+    _write(ax, 0.5, 0.5, "bicubic", ha="center", va="center")
+    frame = Rectangle((0, 0), 1, 1, transform=ax.transAxes, fill=False, edgecolor=style.FAINT, linestyle="--")
+    frame.set_clip_on(False)
+    ax.add_patch(frame)
+
+
+def _colour_bar(fig: Figure, ax: Axes) -> None:
+    """Of the scale of errors, in an empty cell."""
+    bar = fig.colorbar(
+        ScalarMappable(Normalize(0, WORST), COLOURS), cax=ax.inset_axes((0.2, 0.0, 0.14, 1.0)), extend="max"
+    )
+    bar.set_ticks([0, WORST / 3, 2 * WORST / 3, WORST])
+    bar.set_label("absolute error")
+
+
+def _beside(ax: Axes, text: str) -> None:
+    _write(ax, -0.06, 0.5, text, ha="right", va="center")
+
+
+def _write(ax: Axes, x: float, y: float, text: str, **where: Any) -> None:
+    """Words at a place in the panel's own coordinates; those below it keep a little distance."""
+    down = transforms.ScaledTranslation(0, -2.5 / 72 * (where["va"] == "top"), ax.figure.dpi_scale_trans)
+    ax.text(x, y, text, transform=ax.transAxes + down, fontsize=style.SMALL, linespacing=1.1, **where)
+
+
+def _half(box: Box) -> Box:
+    left, top, right, bottom = box
+    return left // 2, top // 2, right // 2, bottom // 2
+
+
+def _crop(picture: Tensor, box: Box) -> Tensor:
+    """(..., H, W) -> (..., bottom - top, right - left)."""
+    left, top, right, bottom = box
+    return picture[..., top:bottom, left:right]
+
+
+def _patterns(schedule: Schedule) -> list[str]:
+    return [group.pattern for group in schedule.groups for _ in range(group.repeat)]
+
+
+def _name(iteration: int) -> str:
+    return f"iteration {iteration}" if iteration else "bicubic"
+
+
+def _db(film: Film, iteration: int) -> str:
+    return f"{film.psnr(iteration):.1f} dB"

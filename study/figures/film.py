@@ -1,0 +1,101 @@
+"""Iteration sequences, *films*: what a network makes of a photograph, and what of it is there after how long."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import skimage
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from agm.config import Statistics
+from agm.data.images import Pixels, read_image, square
+from agm.errors import AgmError, unknown
+from agm.networks.generator import Generator
+from agm.runs import Run
+from agm.schedule import Schedule
+from study.figures.image_grid import psnr, strip, versions
+
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom in pixels, the last two exclusive."""
+
+PHOTOGRAPHS: dict[str, tuple[str, Box]] = {
+    "astronaut": ("astronaut.png", (90, 10, 346, 266)),
+    "cat": ("chelsea.png", (75, 0, 375, 300)),
+    "coffee": ("coffee.png", (100, 0, 500, 400)),
+    "motorcycle": ("motorcycle_left.png", (60, 40, 500, 480)),
+}
+"""Photographs that scikit-image ships, and the square that is taken of each. No recorded run was trained on them."""
+
+
+@dataclass(frozen=True)
+class Film:
+    """A photograph, original: (3, H, W); its low and bicubic versions; images: (T, 3, H, W). All in [0, 1]."""
+
+    name: str
+    original: Tensor
+    low: Tensor
+    bicubic: Tensor
+    images: Tensor
+
+    def shown(self, iteration: int) -> Tensor:
+        """The image of an iteration, counted from 1; 0 is bicubic upsampling, which is there before any."""
+        return self.images[iteration - 1] if iteration else self.bicubic
+
+    def psnr(self, iteration: int) -> float:
+        """Of `shown`, in dB; at most 100."""
+        return psnr(self.shown(iteration), self.original)
+
+    def tint(self, iteration: int) -> float:
+        """The part of the squared error, 0 to 1, that a constant added to each colour channel would take away."""
+        error = self.shown(iteration) - self.original
+        return float(error.mean(dim=(1, 2)).square().mean() / error.square().mean())  # over H, W; over colours
+
+    def best(self) -> int:
+        """The iteration with the highest PSNR."""
+        return max(range(1, len(self.images) + 1), key=self.psnr)
+
+
+Row = tuple[Film, Sequence[float]]
+"""A film, and the milliseconds until each of its images."""
+
+
+def photograph(name: str, size: int) -> Pixels:
+    """One of PHOTOGRAPHS, (size, size, 3). Raises AgmError for another name."""
+    if name not in PHOTOGRAPHS:
+        raise unknown("photograph", name, PHOTOGRAPHS)
+    file, box = PHOTOGRAPHS[name]
+    return square(read_image(Path(skimage.__file__).parent / "data" / file, file).crop(box), size)
+
+
+def film(
+    generator: Generator, schedule: Schedule, name: str, size: int = 192, statistics: Statistics = "iteration"
+) -> Film:
+    """What a generator makes of one of PHOTOGRAPHS at half its size. Raises AgmError for an odd size."""
+    if size % 2:
+        raise AgmError(f"a photograph of {size} x {size} pixels cannot be halved; give an even size")
+    low, bicubic, original = versions(photograph(name, size))
+    with torch.no_grad():
+        images = torch.cat(list(generator.iterate(low[None], schedule, statistics))).clamp(0, 1)
+    return Film(name, original, low, bicubic, images)
+
+
+def of_run(run: Run, name: str, size: int = 192) -> Film:
+    """`film` with a run's network and schedule."""
+    return film(run.generator(), Schedule.parse(run.config.training.schedule), name, size)
+
+
+def latest(milliseconds: Sequence[float], moment: float) -> int:
+    """The last iteration whose image is there at a moment, given when each was; 0 if none is."""
+    return bisect_right(milliseconds, moment)
+
+
+def filmstrip(film: Film, shown: Sequence[int] = (1, 2, 5, 10)) -> Figure:
+    """What some iterations made of the input; below them the input, bicubic upsampling and the original."""
+    images = {f"iteration {t}\n{film.psnr(t):.1f} dB": film.shown(t) for t in shown}
+    images |= {"input": film.low, f"bicubic\n{film.psnr(0):.1f} dB": film.bicubic, "original": film.original}
+    return strip([*images.values()], [*images], columns=len(shown))
