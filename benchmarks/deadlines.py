@@ -27,7 +27,7 @@ from tqdm import tqdm
 from agm import files, machine
 from agm.anytime import weights_files
 from agm.anytime.upscaler import AnytimeUpscaler
-from study import measured
+from study.figures import anytime
 
 
 def main() -> None:
@@ -49,7 +49,7 @@ def main() -> None:
             result[condition] = measure(upscaler, arguments, condition)
         found = result[condition]
         print(f"{condition}: {found['misses']:.2%} late, by at most {found['overrun']:.2f} of an iteration")
-    print(measured.deadlines_table(result).to_string())
+    print(anytime.deadlines_table(result).to_string())
     if arguments.out:
         files.write_json(arguments.out, result)
 

@@ -6,19 +6,12 @@ import html
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import distributions
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from agm import files, machine
+from agm import machine
 from agm.code_version import code_hash
-from agm.config import RunConfig
 from agm.data import PAPER_SETS
 from agm.runs import Run
-from study import experiments, profiles
-from study.aggregate import schedule_name
 from study.profiles import Profile
 from study.status import stale_measurement, stale_run
 
@@ -125,14 +118,15 @@ def made_on(machines: Iterable[Mapping[str, Any] | None]) -> dict[str, str]:
     found = [entry or {} for entry in machines]
     versions = [{"python": entry.get("python"), **(entry.get("versions") or {})} for entry in found]
     return {
-        "device": _listed((_device(entry) for entry in found), "; "),
+        "device": _listed((device(entry) for entry in found), "; "),
         "code": _listed(entry.get("code") or UNKNOWN for entry in found),
         "commit": _listed(entry.get("commit") or UNKNOWN for entry in found),
         "packages": _listed((_versions(entry) for entry in versions), "; "),
     }
 
 
-def _device(entry: Mapping[str, Any]) -> str:
+def device(entry: Mapping[str, Any]) -> str:
+    """The device of what `agm.machine.describe` noted, and its threads."""
     threads = entry.get("threads")
     plural = "" if threads == 1 else "s"
     return f"{entry.get('device') or UNKNOWN}" + (f", {threads} thread{plural}" if threads else "")
@@ -159,20 +153,21 @@ def _data(run: Run) -> str:
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {_text(value)}" for name, value in settings.items() if value is not None)
+    return ", ".join(f"{name} {text(value)}" for name, value in settings.items() if value is not None)
 
 
 def _listed(values: Iterable[Any], between: str = ", ") -> str:
     return between.join(dict.fromkeys(map(str, values)))
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """A parameter's value as papermill takes it."""
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _papermill(notebook: str, given: Mapping[str, Any]) -> str:
     parts = ["papermill", f"notebooks/{notebook}.ipynb", "out.ipynb"]
-    parts += [part for name, value in given.items() for part in ("-p", name, _text(value))]
+    parts += [part for name, value in given.items() for part in ("-p", name, text(value))]
     return shlex.join(parts)
 
 
@@ -199,54 +194,3 @@ def measuring(name: str, settings: Mapping[str, Any]) -> str:
         if value is not None:
             parts += [f"--{key.replace('_', '-')}", *map(str, value if isinstance(value, list) else [value])]
     return shlex.join([*parts, "--out", f"build/benchmarks/{name}.json"])
-
-
-def words(config: RunConfig) -> str:
-    """A configuration as one says it: "nnnr, width 16, 32 px, cars, NOAEL, 8 epochs"."""
-    generator, data, training = config.generator, config.data, config.training
-    share = "" if data.fraction == 1 else f" ({data.fraction:g} of the training images)"
-    parts = [generator.layers, f"width {generator.width}", f"{data.image_size} px", f"{data.dataset}{share}"]
-    return ", ".join([*parts, schedule_name(training.schedule), f"{training.epochs} epochs"])
-
-
-def table(runs: Iterable[Run]) -> pd.DataFrame:
-    """A row per run: what it is, how long it took, on what, with which code."""
-    planned = _planned()
-    rows = []
-    for run in runs:
-        noted = run.summary.get("machine") or {}
-        profile = run.folder.parent.name if run.recorded else planned.get(run.config.id, "none")
-        rows.append(
-            {"run": run.config.id, "profile": profile, "made": "recorded" if run.recorded else "here"}
-            | {"configuration": words(run.config), "seed": run.config.seed, "status": run.summary.get("status")}
-            | {"seconds": run.summary.get("seconds"), "device": _device(noted), "code": code_of(run)}
-            | {"commit": noted.get("commit") or UNKNOWN, "stale": "yes" if stale([run]) else "no"}
-        )
-    return pd.DataFrame(rows)
-
-
-def _planned() -> dict[str, str]:
-    """Run id -> the profile that plans it."""
-    loaded = [profiles.load(name) for name in profiles.names()]
-    return {
-        config.id: profile.name
-        for profile in loaded
-        for config in experiments.plan_all(experiments.EXPERIMENTS, profile)
-    }
-
-
-def notebooks(folder: Path) -> pd.DataFrame:
-    """A row per notebook that papermill executed in a folder or one below: seconds and parameters."""
-    rows = []
-    for path in [*sorted(folder.glob("*.ipynb")), *sorted(folder.glob("*/*.ipynb"))]:
-        noted = files.read_json(path)["metadata"].get("papermill") or {}
-        name = path.relative_to(folder).with_suffix("").as_posix()
-        given = ", ".join(f"{key} {_text(value)}" for key, value in (noted.get("parameters") or {}).items())
-        rows.append({"notebook": name, "duration": noted.get("duration"), "parameters": given})
-    return pd.DataFrame(rows, columns=["notebook", "duration", "parameters"]).dropna().astype({"duration": float})
-
-
-def packages() -> pd.DataFrame:
-    """Every package that is installed here, and its version."""
-    found = {(entry.metadata["Name"] or "").lower(): entry.version for entry in distributions()}
-    return pd.DataFrame(sorted(found.items()), columns=["package", "version"])

@@ -1,17 +1,21 @@
-"""Speed and deadlines: what the engine saves, and whether pictures come in time."""
+"""Speed and deadlines: what the engine saves, what other runtimes take, and whether pictures come in time."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from study import measured
+from agm.errors import unknown
+from study import aggregate
+from study.aggregate import Numbers
 from study.figures import style
-from study.measured import Measured
+from study.measured import Measured, stamp
 
 LOOKS: dict[str, dict[str, Any]] = {
     "straightforward": {"color": style.GREY, "marker": "o"},
@@ -20,6 +24,46 @@ LOOKS: dict[str, dict[str, Any]] = {
     "engine": {"color": style.VERMILLION, "marker": "D"},
 }
 """How an implementation is drawn."""
+
+EDGES = (5, 10, 20, 50, 100, 200, 500, 1000)
+"""Between these, in milliseconds, deadlines are counted together."""
+
+
+def numbers(inference: Measured, calls: Measured, runtimes: Measured) -> Numbers:
+    """Numbers quoted in the book, of the three measurements."""
+    found = aggregate.prefixed("speed", speed_numbers(inference))
+    found |= aggregate.prefixed("deadlines", deadline_numbers(calls))
+    return found | aggregate.prefixed("runtimes", runtimes_numbers(runtimes))
+
+
+def speed_numbers(measured: Measured) -> Numbers:
+    """`LAYERS_SCHEDULE_first_ratio` and `_total_ratio`, by how much the engine is faster; the extremes; the loss.
+
+    `a_least_first_ratio` and the like: under Config. A alone. `torch_`: without a compiler.
+    """
+    rows = [row for row in measured["rows"] if row["implementation"] == "engine"]
+    under_a = [row for row in rows if row["schedule"] == "A"]
+    on_torch = [row for row in measured["rows"] if row["implementation"] == "engine on torch"]
+    numbers: Numbers = {}
+    for part in ("first", "total"):
+        for row in rows:
+            numbers[f"{row['layers']}_{row['schedule'].lower()}_{part}_ratio"] = row[f"{part}_ratio"]
+        for name, some in (("", rows), ("a_", under_a), ("torch_", on_torch)):
+            ratios = [row[f"{part}_ratio"] for row in some]
+            numbers |= {f"{name}least_{part}_ratio": min(ratios), f"{name}most_{part}_ratio": max(ratios)}
+    return numbers | {"least_db": min(row["db"] for row in rows), "stamp": stamp(measured)}
+
+
+def speed_table(measured: Measured) -> pd.DataFrame:
+    """A row per model and schedule: milliseconds of the straightforward implementation and of the engine."""
+    rows = pd.DataFrame(measured["rows"]).set_index(["layers", "schedule", "implementation"])
+    columns = {}
+    for part, name in (("first", "first picture"), ("total", "all ten")):
+        times = rows[f"{part}_ms"].unstack()
+        columns[f"{name}, ms: straightforward"] = times["straightforward"]
+        columns[f"{name}, ms: engine"] = times["engine"]
+        columns[f"{name}: ratio"] = rows[f"{part}_ratio"].unstack()["engine"]
+    return pd.DataFrame(columns)
 
 
 def speed(found: Measured) -> Figure:
@@ -34,9 +78,8 @@ def speed(found: Measured) -> Figure:
             style.title(ax, letter, text)
         axes[0].set_yticks(range(len(_labels(found))), _labels(found))
         axes[0].invert_yaxis()
-        handles, labels = axes[0].get_legend_handles_labels()
-        fig.legend(handles, labels, loc="outside lower center", ncols=4)
-        style.write_stamp(fig, measured.stamp(found))
+        style.legend(fig, axes[0], 4)
+        style.write_stamp(fig, stamp(found))
     return fig
 
 
@@ -59,6 +102,76 @@ def _times(ax: Axes, found: Measured, part: str) -> None:
     ax.set_xlabel("milliseconds")
 
 
+def runtimes_numbers(measured: Measured) -> Numbers:
+    """By model, what is fastest to the first image and to all of them: `rrrr_first`, `rrrr_total`."""
+    table = runtimes_table(measured)
+    numbers: Numbers = {"stamp": stamp(measured)}
+    for model, group in table.groupby(level="model"):
+        fastest = group.droplevel("model")
+        numbers |= {
+            f"{model}_first": str(fastest["first, ms"].idxmin()),
+            f"{model}_total": str(fastest["all ten, ms"].idxmin()),
+        }
+    return numbers
+
+
+def runtimes_table(measured: Measured) -> pd.DataFrame:
+    """A row per model and runtime: milliseconds to the first and the last image, beside the plain implementation."""
+    rows = []
+    for row in measured["rows"]:
+        plain = next(r for r in measured["rows"] if (r["model"], r["runtime"]) == (row["model"], "plain"))
+        found = {
+            "model": row["model"],
+            "runtime": row["runtime"],
+            "first, ms": row["ms"][0],
+            "all ten, ms": row["ms"][-1],
+        }
+        found |= {"first: ratio": plain["ms"][0] / row["ms"][0], "all ten: ratio": plain["ms"][-1] / row["ms"][-1]}
+        rows.append(found | {"PSNR to plain": row["psnr"]})
+    return pd.DataFrame(rows).set_index(["model", "runtime"])
+
+
+def deadline_numbers(measured: Measured) -> Numbers:
+    """For `idle` and `busy`: calls, share of late ones in percent, the largest overrun in iterations."""
+    numbers: Numbers = {"stamp": stamp(measured), "model": measured["settings"]["model"]}
+    for condition in ("idle", "busy"):
+        found = measured[condition]
+        numbers[f"{condition}_calls"] = len(found["deadline_ms"])
+        numbers[f"{condition}_misses"] = 100 * found["misses"]
+        numbers[f"{condition}_overrun"] = found["overrun"]
+    return numbers
+
+
+def deadlines_table(measured: Measured) -> pd.DataFrame:
+    """A row per range of deadlines: calls, late ones and the median iteration, idle and busy."""
+    labels = [f"{low} to {high} ms" for low, high in itertools.pairwise(EDGES)]
+    columns = {}
+    for condition in ("idle", "busy"):
+        frame = pd.DataFrame({name: measured[condition][name] for name in ("deadline_ms", "elapsed_ms", "iteration")})
+        frame["late"] = frame.elapsed_ms > frame.deadline_ms
+        groups = frame.groupby(pd.cut(frame.deadline_ms, EDGES, right=False, labels=labels), observed=False)
+        columns[condition, "calls"] = groups.size()
+        columns[condition, "late"] = groups.late.sum()
+        columns[condition, "median iteration"] = groups.iteration.median()
+    return pd.DataFrame(columns).rename_axis("deadline")
+
+
+def near(measured: Measured, condition: str, milliseconds: float) -> pd.Series[Any]:
+    """The calls under a condition, `idle` or `busy`, whose deadline was within a quarter of so many milliseconds.
+
+    How many there were and how many came late; by how many milliseconds the latest; the least, median and greatest
+    iteration they got.
+    """
+    if condition not in ("idle", "busy"):
+        raise unknown("condition", condition, ("idle", "busy"))
+    frame = pd.DataFrame({name: measured[condition][name] for name in ("deadline_ms", "elapsed_ms", "iteration")})
+    frame = frame[frame.deadline_ms.between(0.75 * milliseconds, 1.25 * milliseconds)]
+    late = (frame.elapsed_ms - frame.deadline_ms).clip(lower=0)
+    found = {"calls": len(frame), "late": int((late > 0).sum()), "latest, ms": late.max()}
+    found |= {f"{name} iteration": getattr(frame.iteration, name)() for name in ("min", "median", "max")}
+    return pd.Series(found).round(1)
+
+
 def deadlines(found: Measured) -> Figure:
     """For every call the time it took over its deadline, by iterations reached: (a) idle, (b) all cores busy."""
     with style.context():
@@ -69,9 +182,8 @@ def deadlines(found: Measured) -> Figure:
             style.title(ax, letter, f"{condition}: {100 * found[condition]['misses']:.1f} % late")
             ax.set_xlabel("deadline, ms")
         axes[0].set_ylabel("done after, ms")
-        handles, labels = axes[0].get_legend_handles_labels()
-        fig.legend(handles, labels, loc="outside lower center", ncols=4)
-        style.write_stamp(fig, measured.stamp(found))
+        style.legend(fig, axes[0], 4)
+        style.write_stamp(fig, stamp(found))
     return fig
 
 

@@ -1,0 +1,93 @@
+"""What the book was made with: notebooks, runs, packages, and what tests of faults and odd inputs counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pandas as pd
+
+from agm import files
+from agm.config import RunConfig
+from agm.runs import Run
+from study import experiments, profiles, provenance
+from study.aggregate import Numbers, schedule_name
+from study.measured import Measured
+
+
+def table(runs: Iterable[Run]) -> pd.DataFrame:
+    """A row per run: what it is, how long it took, on what, with which code."""
+    planned = _planned()
+    rows = []
+    for run in runs:
+        noted = run.summary.get("machine") or {}
+        profile = run.folder.parent.name if run.recorded else planned.get(run.config.id, "none")
+        rows.append(
+            {"run": run.config.id, "profile": profile, "made": "recorded" if run.recorded else "here"}
+            | {"configuration": words(run.config), "seed": run.config.seed, "status": run.summary.get("status")}
+            | {
+                "seconds": run.summary.get("seconds"),
+                "device": provenance.device(noted),
+                "code": provenance.code_of(run),
+            }
+            | {"commit": noted.get("commit") or provenance.UNKNOWN, "stale": "yes" if provenance.stale([run]) else "no"}
+        )
+    return pd.DataFrame(rows)
+
+
+def _planned() -> dict[str, str]:
+    """Run id -> the profile that plans it."""
+    loaded = [profiles.load(name) for name in profiles.names()]
+    return {
+        config.id: profile.name
+        for profile in loaded
+        for config in experiments.plan_all(experiments.EXPERIMENTS, profile)
+    }
+
+
+def words(config: RunConfig) -> str:
+    """A configuration as one says it: "nnnr, width 16, 32 px, cars, NOAEL, 8 epochs"."""
+    generator, data, training = config.generator, config.data, config.training
+    share = "" if data.fraction == 1 else f" ({data.fraction:g} of the training images)"
+    parts = [generator.layers, f"width {generator.width}", f"{data.image_size} px", f"{data.dataset}{share}"]
+    return ", ".join([*parts, schedule_name(training.schedule), f"{training.epochs} epochs"])
+
+
+def notebooks(folder: Path) -> pd.DataFrame:
+    """A row per notebook that papermill executed in a folder or one below: seconds and parameters."""
+    rows = []
+    for path in [*sorted(folder.glob("*.ipynb")), *sorted(folder.glob("*/*.ipynb"))]:
+        noted = files.read_json(path)["metadata"].get("papermill") or {}
+        name = path.relative_to(folder).with_suffix("").as_posix()
+        given = ", ".join(f"{key} {provenance.text(value)}" for key, value in (noted.get("parameters") or {}).items())
+        rows.append({"notebook": name, "duration": noted.get("duration"), "parameters": given})
+    return pd.DataFrame(rows, columns=["notebook", "duration", "parameters"]).dropna().astype({"duration": float})
+
+
+def packages() -> pd.DataFrame:
+    """Every package that is installed here, and its version."""
+    found = {(entry.metadata["Name"] or "").lower(): entry.version for entry in distributions()}
+    return pd.DataFrame(sorted(found.items()), columns=["package", "version"])
+
+
+def fault_numbers(counted: Measured) -> Numbers:
+    """What `tests/faults.py` counted, over all kinds: kills and what became of them, damaged files and who noticed, odd
+    pictures and how many came out right.
+    """
+    kills, damage = counted["kills"].values(), counted["damage"].values()
+    numbers: Numbers = {name: sum(row[name] for row in kills) for name in ("kills", "in_a_write", "equal")}
+    numbers["lost"] = sum(row["lost"] + row["left_behind"] for row in kills)
+    numbers |= {f"{kind}_kills": row["kills"] for kind, row in counted["kills"].items()}
+    numbers |= {name: sum(row[name] for row in damage) for name in ("tried", "named", "harmless")}
+    odd = counted["pictures"].values()
+    numbers |= {"pictures": sum(row["tried"] for row in odd), "pictures_kept": sum(row["kept"] for row in odd)}
+    return numbers | {"unnoticed": sum(row["unnoticed"] + row["crashed"] for row in damage), "files": len(damage)}
+
+
+def fuzz_numbers(counted: Measured) -> Numbers:
+    """What `tests/fuzz.py` counted, over all targets, and the minutes that each of them had."""
+    rows = counted["targets"].values()
+    numbers: Numbers = {name: sum(row[name] for row in rows) for name in ("taken", "refused", "found")}
+    numbers["tried"] = sum(row["taken"] + row["refused"] for row in rows)
+    return numbers | {"targets": len(rows), "minutes": counted["settings"]["minutes"]}
