@@ -1,31 +1,52 @@
-"""What runs say together: grouped, averaged over seeds, compared. Numbers only; `study.figures` draws them."""
+"""Aggregation over runs: found, grouped, averaged over seeds, compared. `study.figures` draws the numbers."""
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.polynomial import Polynomial
-from scipy.stats import kendalltau
 
+from agm import runs as store
 from agm.config import STATISTICS, Statistics, field_owners
 from agm.errors import AgmError, unknown
+from agm.paths import results_folder
 from agm.runs import Run
 from agm.schedule import NAMED, Schedule
+from study import experiments, profiles
 from study.experiments import role_of
+from study.paper import PAPER_NAMES
 from study.profiles import Profile
-
-PAPER_NAMES = {"cars": "CARDATA", "faces": "FACEDATA", "geo": "GEODATA"}
-"""What the paper calls its data sets, by role."""
 
 STANDING = " standing in for "
 
 Numbers = dict[str, Any]
 """Named results: plain floats, integers and text."""
+
+
+def recorded(experiment: str) -> dict[str, list[Run]]:
+    """The recorded runs of an experiment, by the profile under which they were recorded."""
+    found = {}
+    for name in profiles.names():
+        planned = experiments.plan(experiment, profiles.load(name))
+        present = [run for config in planned if (run := store.find(config, results_folder() / name)) is not None]
+        if present:
+            found[name] = present
+    return found
+
+
+def recorded_runs(experiment: str, profile: Profile) -> list[Run]:
+    """The recorded runs of an experiment under a profile. Raises AgmError if there are none."""
+    found = recorded(experiment).get(profile.name)
+    if found is None:
+        raise AgmError(f"no runs of {experiment!r} are recorded under profile {profile.name!r} in {results_folder()}")
+    return found
+
+
+def all_finished(profile: Profile) -> list[Run]:
+    """The runs that are there of all that a profile plans."""
+    planned = experiments.plan_all(experiments.EXPERIMENTS, profile)
+    return [run for config in planned if (run := store.find(config)) is not None]
 
 
 def value(run: Run, name: str) -> Any:
@@ -116,17 +137,6 @@ def bicubic(runs: Sequence[Run], metric: str = "mse", part: str = "test") -> flo
     return runs[0].bicubic(metric, part)
 
 
-def curves(runs: Sequence[Run], metric: str = "mse", statistics: Statistics | None = None) -> pd.DataFrame:
-    """Validation curves, averaged over the iterations: one row per epoch, one column per run."""
-    return pd.DataFrame({run.config.id: run.curve(metric, statistics) for run in runs})
-
-
-def critic_losses(run: Run) -> np.ndarray:
-    """The critic's loss at the end of each epoch; positive where it scores made pictures above real ones."""
-    epochs, losses = run.metrics["epoch"], run.metrics["critic_loss"]
-    return np.array([losses[epochs == epoch][0] for epoch in np.unique(epochs)])
-
-
 def spikiness(curve: Iterable[float]) -> float:
     """How jagged a validation curve is: the mean absolute second difference of its logarithm.
 
@@ -199,66 +209,18 @@ def _listed(runs: Iterable[Run], name: str) -> str:
     return ", ".join(str(value) for value in by(runs, name))
 
 
-def best_by_recurrent(runs: Sequence[Run], statistics: Statistics | None = None) -> dict[int, str]:
-    """Number of recurrent layers (1 to 3) -> the model with the lowest last validation MSE among the runs' models."""
-    best = {}
-    for count in (1, 2, 3):
-        scores = {
-            layers: last(group, statistics)
-            for layers, group in by(runs, "layers").items()
-            if layers.count("r") == count
-        }
-        if scores:
-            best[count] = extremes(scores)[0]
-    return best
+Reading = Callable[[Sequence[Run], Statistics], Numbers]
+"""Numbers of runs under one kind of batch statistics."""
 
 
-def chance_of_worst(*counts: int) -> float:
-    """The probability that a model is worse than the best of each of several groups, if all models are equally good.
-
-    `counts`: how many models each group has. It is the integral of the product of 1 - v^k over [0, 1].
-    """
-    product = math.prod((1 - Polynomial.basis(count) for count in counts), start=Polynomial([1.0]))
-    return float(product.integ()(1))
-
-
-def mse_by_schedule(runs: Sequence[Run], statistics: Statistics | None = None) -> pd.DataFrame:
-    """Test MSE of each model (rows) under each schedule (columns); `rank()` of it gives the orders of II-D."""
-    columns = {}
-    for schedule, group in by(runs, "schedule").items():
-        columns[schedule_name(schedule)] = {
-            layers: score(same, "mse", statistics) for layers, same in by(group, "layers").items()
-        }
-    return pd.DataFrame(columns)
-
-
-def mse_by_statistics(runs: Sequence[Run]) -> pd.DataFrame:
-    """Test MSE of each model (rows), evaluated with each kind of batch statistics (columns)."""
-    groups = by(runs, "layers")
-    return pd.DataFrame(
-        {kind: {layers: score(group, "mse", kind) for layers, group in groups.items()} for kind in readings(runs)}
-    )
-
-
-def kendall(mse: pd.DataFrame) -> pd.DataFrame:
-    """Kendall's tau and its p-value for the orders in every two columns; NaN where a column is not all finite."""
-    rows = []
-    for first, second in itertools.combinations(mse.columns, 2):
-        x, y = mse[first], mse[second]
-        whole = len(x) > 1 and bool(np.isfinite(x).all() and np.isfinite(y).all())
-        result = kendalltau(x, y) if whole else (float("nan"), float("nan"))
-        rows.append({"first": first, "second": second, "tau": float(result[0]), "p": float(result[1])})
-    return pd.DataFrame(rows, columns=["first", "second", "tau", "p"])
-
-
-def statistics_table(runs: Sequence[Run]) -> pd.DataFrame:
-    """Per model and kind of batch statistics (rows): last validation MSE, test MSE, spikiness."""
-    rows = {}
-    for layers, group in by(runs, "layers").items():
-        for kind in readings(runs):
-            measures = {"validation_mse": last(group, kind), "test_mse": score(group, "mse", kind)}
-            rows[layers, kind] = measures | {"spikiness": spikiness_of(group, kind)}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["layers", "statistics"])
+def twice(finished: Sequence[Run], *measures: Reading, curves: bool = False) -> Numbers:
+    """Numbers under both readings, `precise_best` and `shared_best`; `reading`: which kind stands for precise."""
+    precise, shared = both(finished, curves)
+    numbers: Numbers = {"reading": precise}
+    for measure in measures:
+        numbers |= prefixed("precise", measure(finished, precise))
+        numbers |= prefixed("shared", measure(finished, shared))
+    return numbers
 
 
 def prefixed(prefix: str, numbers: Mapping[str, Any]) -> Numbers:

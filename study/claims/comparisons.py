@@ -17,7 +17,7 @@ from scipy import stats
 from agm.config import ORL_CONFIGURATIONS
 from study.claims.evidence import Array, Group, Quantity
 from study.experiments import LAST_PLAIN, LAST_RECURRENT, with_recurrent
-from study.findings import PAPER_TABLE_1
+from study.paper import PAPER_TABLE_1
 
 Interval = tuple[float, float]
 

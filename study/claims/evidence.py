@@ -11,8 +11,9 @@ import numpy as np
 from agm.config import ORL_CONFIGURATIONS, RunConfig, Statistics
 from agm.runs import Run
 from study import aggregate, measured
-from study.aggregate import PAPER_NAMES, diverged, schedule_name, value
+from study.aggregate import diverged, schedule_name, value
 from study.experiments import role_of
+from study.paper import PAPER_NAMES
 from study.profiles import Profile
 
 Array = np.ndarray

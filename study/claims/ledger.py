@@ -34,7 +34,7 @@ from study.claims.comparisons import (
 from study.claims.evidence import NEAR
 from study.claims.verdicts import Claim
 from study.experiments import TABLE_1, with_recurrent
-from study.findings import PAPER_TABLE_1
+from study.paper import PAPER_TABLE_1
 
 SECTIONS = ("II-B", "II-C", "II-D", "III-B1", "III-B2", "III-B3", "III-C", "V")
 """The paper's sections that make claims."""

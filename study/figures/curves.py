@@ -1,11 +1,14 @@
-"""Validation MSE by epoch: Figs. 4 to 7, and the experiment on batch-norm statistics."""
+"""Validation MSE by epoch, as panels and as numbers: Figs. 4 to 7, and the experiment on batch-norm statistics."""
 
 from __future__ import annotations
 
+import itertools
+import string
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -13,117 +16,44 @@ from matplotlib.ticker import MaxNLocator
 from agm.config import Statistics
 from agm.runs import Run
 from study import aggregate
-from study.aggregate import PAPER_NAMES
-from study.experiments import LAST_PLAIN, LAST_RECURRENT, with_recurrent
+from study.aggregate import Numbers, Reading, bicubic, by, extremes, last, score, select, spikiness_of
 from study.figures import style
+from study.figures.style import MONOSPACE, STATISTICS_NAMES
 from study.profiles import Profile
 
-Y_LABEL = "validation MSE"
+Panel = tuple[str, Sequence[Run], Statistics | None]
+"""Its title, the runs whose curves it shows, and with which batch statistics."""
 
 
-def fig4(runs: Sequence[Run], profile: Profile) -> Figure:
-    """Left the models with three recurrent layers, and rrrr, right those with one, and nnnn; a row per reading."""
-    columns = {"three r": (*with_recurrent(3), "rrrr"), "one r": (*with_recurrent(1), "nnnn")}
+def figure(
+    rows: Sequence[Sequence[Panel]],
+    height: float,
+    runs: Sequence[Run],
+    profile: Profile,
+    sharey: bool | Literal["row"] = "row",
+    legends: Literal["last row", "all", "figure"] = "last row",
+) -> Figure:
+    """Panels in rows, `height` inches high, stamped with `runs`. `legends`: below which panels, or below them all."""
+    panels = list(itertools.chain(*rows))
     with style.context():
-        fig = style.figure(6.4)
-        axes = fig.subplots(2, 2, sharey="row", sharex=True)
-        letters = iter("abcd")
-        for row, kind in zip(axes, aggregate.both(runs, curves=True), strict=True):
-            for ax, (name, models) in zip(row, columns.items(), strict=True):
-                draw(ax, _of(runs, models), kind)
-                style.title(ax, next(letters), f"{name}, {STATISTICS_NAMES[kind]}")
-        _finish(fig, axes, runs, profile)
-    return fig
-
-
-def fig5(runs: Sequence[Run], profile: Profile) -> Figure:
-    """Left the eight models whose last layer is r, right those whose last layer is n; rows: readings of data sets."""
-    roles = aggregate.by_role(runs, profile)
-    rows = [(role, group, kind) for kind in aggregate.both(runs, curves=True) for role, group in roles.items()]
-    with style.context():
-        fig = style.figure(0.8 + 2.3 * len(rows))
-        axes = fig.subplots(len(rows), 2, sharey="row", sharex=True, squeeze=False)
-        letters = iter("abcdefghijkl")
-        for row, (role, group, kind) in zip(axes, rows, strict=True):
-            for ax, models, last in zip(row, (LAST_RECURRENT, LAST_PLAIN), "rn", strict=True):
-                draw(ax, _of(group, models), kind)
-                style.title(ax, next(letters), f"{PAPER_NAMES.get(role, role)}, {last}, {STATISTICS_NAMES[kind]}")
-        _finish(fig, axes, runs, profile, legends=axes[-1])
-    return fig
-
-
-def fig6(runs: Sequence[Run], profile: Profile) -> Figure:
-    """The models of Table I, trained on all of CARDATA and on a quarter of it; a row per reading."""
-    fractions = aggregate.by(runs, "fraction")
-    with style.context():
-        fig = style.figure(5.6)
-        axes = fig.subplots(2, len(fractions), sharey="row", sharex=True, squeeze=False)
-        letters = iter("abcdefgh")
-        for row, kind in zip(axes, aggregate.both(runs, curves=True), strict=True):
-            for ax, (fraction, group) in zip(row, fractions.items(), strict=True):
-                draw(ax, group, kind)
-                name = FRACTION_NAMES.get(fraction, f"{fraction:g} of them")
-                style.title(ax, next(letters), f"{name}, {STATISTICS_NAMES[kind]}")
-        _finish(fig, axes, runs, profile, legends=())
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        fig.legend(handles, labels, loc="outside lower center", ncols=3, prop=MONOSPACE)
-    return fig
-
-
-def fig7(runs: Sequence[Run], profile: Profile) -> Figure:
-    """The best model with one, two and three recurrent layers, and rrrr: a row per data set, a column per reading."""
-    roles = aggregate.by_role(runs, profile)
-    with style.context():
-        fig = style.figure(0.5 + 3.2 * len(roles))
-        axes = fig.subplots(len(roles), 2, sharex=True, squeeze=False)
-        letters = iter("abcdefgh")
-        for row, (role, group) in zip(axes, roles.items(), strict=True):
-            for ax, kind in zip(row, aggregate.both(runs, curves=True), strict=True):
-                draw(ax, _of(group, best_and_rrrr(group, kind)), kind)
-                style.title(ax, next(letters), f"{PAPER_NAMES.get(role, role)}, {STATISTICS_NAMES[kind]}")
-        _finish(fig, axes, runs, profile, legends=axes.flat)
-    return fig
-
-
-def best_and_rrrr(runs: Sequence[Run], statistics: Statistics) -> tuple[str, ...]:
-    """The models that Fig. 7 draws for one data set."""
-    return (*aggregate.best_by_recurrent(runs, statistics).values(), "rrrr")
-
-
-def statistics(runs: Sequence[Run], profile: Profile) -> Figure:
-    """A row per kind of batch statistics; left the models whose last layer is r, right those whose last layer is n."""
-    kinds = aggregate.validated(runs)
-    with style.context():
-        fig = style.figure(0.8 + 2.8 * len(kinds))
-        axes = fig.subplots(len(kinds), 2, sharey=True, sharex=True, squeeze=False)
-        letters = iter("abcdefgh")
-        for row, kind in zip(axes, kinds, strict=True):
-            for ax, models, last in zip(row, (LAST_RECURRENT, LAST_PLAIN), "rn", strict=True):
-                draw(ax, _of(runs, models), kind)
-                style.title(ax, next(letters), f"{STATISTICS_NAMES[kind]}, last layer {last}")
-        _finish(fig, axes, runs, profile, legends=axes[-1])
+        fig = style.figure(height)
+        axes = fig.subplots(len(rows), len(rows[0]), sharey=sharey, sharex=True, squeeze=False)
+        for ax, letter, (title, shown, statistics) in zip(axes.flat, string.ascii_lowercase, panels, strict=False):
+            draw(ax, shown, statistics)
+            style.title(ax, letter if len(panels) > 1 else "", title)
+        style.label(fig, axes, "epoch", "validation MSE")
+        for ax in {"last row": axes[-1], "all": axes.flat, "figure": ()}[legends]:
+            if ax.axison:
+                ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2, prop=MONOSPACE)
+        if legends == "figure":
+            style.legend(fig, axes[0, 0], 3, prop=MONOSPACE)
+        style.stamp(fig, runs, profile)
     return fig
 
 
 def one(runs: Sequence[Run], profile: Profile, statistics: Statistics | None = None) -> Figure:
     """A single panel of any runs, with any kind of batch statistics."""
-    with style.context():
-        fig = style.figure(3.8)
-        ax = fig.subplots()
-        draw(ax, runs, statistics)
-        style.title(ax, "", STATISTICS_NAMES[statistics] if statistics else "")
-        _finish(fig, [[ax]], runs, profile)
-    return fig
-
-
-FRACTION_NAMES = {1.0: "all images", 0.25: "a quarter"}
-STATISTICS_NAMES: dict[Statistics, str] = {
-    "shared": "shared",
-    "iteration": "per iteration",
-    "batch": "of the batch",
-    "precise": "precise",
-}
-MONOSPACE: dict[str, Any] = {"family": "DejaVu Sans Mono", "size": style.SMALL}
+    return figure([[(STATISTICS_NAMES[statistics] if statistics else "", runs, statistics)]], 3.8, runs, profile)
 
 
 def draw(ax: Axes, runs: Sequence[Run], statistics: Statistics | None = None) -> None:
@@ -131,31 +61,29 @@ def draw(ax: Axes, runs: Sequence[Run], statistics: Statistics | None = None) ->
     if not runs:  # a selection of models may leave none for this panel
         ax.set_axis_off()
         return
-    groups = aggregate.by(runs, "layers")
+    groups = by(runs, "layers")
     for number, (layers, group) in enumerate(groups.items()):
         _series(ax, layers, group, number, statistics)
-    style.baseline(ax, aggregate.bicubic(runs, "mse", "validation"))
+    style.baseline(ax, bicubic(runs, "mse", "validation"))
     style.log_axis(ax)
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     style.note_diverged(ax, [layers for layers, group in groups.items() if any(map(aggregate.diverged, group))])
 
 
+def table(runs: Sequence[Run], metric: str = "mse", statistics: Statistics | None = None) -> pd.DataFrame:
+    """Validation curves, averaged over the iterations: one row per epoch, one column per run."""
+    return pd.DataFrame({run.config.id: run.curve(metric, statistics) for run in runs})
+
+
 def _series(ax: Axes, layers: str, runs: Sequence[Run], number: int, statistics: Statistics | None) -> None:
-    table = aggregate.curves(runs, statistics=statistics)
-    epochs, mean = table.index.to_numpy(), table.mean(axis=1, skipna=False).to_numpy()
+    curves = table(runs, statistics=statistics)
+    epochs, mean = curves.index.to_numpy(), curves.mean(axis=1, skipna=False).to_numpy()
     broken = any(map(aggregate.diverged, runs))
-    look = style.line(layers)
-    ax.plot(
-        epochs,
-        mean,
-        label=layers,
-        markevery=style.every(len(epochs), number),
-        linewidth=1.1 if len(epochs) > 20 else 1.6,
-        zorder=3,
-        **look,
-    )
-    if table.shape[1] > 1:
-        ax.fill_between(epochs, table.min(axis=1), table.max(axis=1), color=look["color"], alpha=0.15, linewidth=0)
+    look: dict[str, Any] = style.line(layers)
+    look |= {"markevery": style.every(len(epochs), number), "linewidth": 1.1 if len(epochs) > 20 else 1.6}
+    ax.plot(epochs, mean, label=layers, zorder=3, **look)
+    if curves.shape[1] > 1:
+        ax.fill_between(epochs, curves.min(axis=1), curves.max(axis=1), color=look["color"], alpha=0.15, linewidth=0)
     ends = _ends(mean, broken)
     ax.plot(epochs[ends], mean[ends], "x", color=look["color"], markersize=10, markeredgewidth=2, zorder=4)
 
@@ -167,19 +95,26 @@ def _ends(mean: np.ndarray, broken: bool) -> list[int]:
     return [*ends, len(mean) - 1] if broken and len(mean) and finite[-1] else ends
 
 
-def _of(runs: Sequence[Run], models: Sequence[str]) -> list[Run]:
+def of_models(runs: Sequence[Run], models: Sequence[str]) -> list[Run]:
     """The runs of these models, in their order."""
-    return [run for layers in models for run in aggregate.select(runs, layers=layers)]
+    return [run for layers in models for run in select(runs, layers=layers)]
 
 
-def _finish(fig: Figure, axes: Any, runs: Sequence[Run], profile: Profile, legends: Any = None) -> None:
-    """Labels at the outer edges, a legend below each panel of the last row, the stamp."""
-    for row in axes:
-        row[0].set_ylabel(Y_LABEL)
-    fig.align_ylabels([row[0] for row in axes])
-    for ax in axes[-1]:
-        ax.set_xlabel("epoch")
-    for ax in axes[-1] if legends is None else legends:
-        if ax.axison:
-            ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2, prop=MONOSPACE)
-    style.stamp(fig, runs, profile)
+def numbers(runs: Sequence[Run], statistics: Statistics | None = None) -> Numbers:
+    """The results of one data set's runs: `nnnr_test_mse`, `bicubic_test_mse`, `best`."""
+    found: Numbers = {f"bicubic_{part}_mse": bicubic(runs, "mse", part) for part in ("validation", "test")}
+    groups = by(runs, "layers")
+    for layers, group in groups.items():
+        found[f"{layers}_validation_mse"] = last(group, statistics)
+        found[f"{layers}_test_mse"] = score(group, "mse", statistics)
+        found[f"{layers}_spikiness"] = spikiness_of(group, statistics)
+    found["best"], found["worst"] = extremes({layers: found[f"{layers}_test_mse"] for layers in groups})
+    return found
+
+
+def numbers_by_role(runs: Sequence[Run], profile: Profile, *measures: Reading) -> Numbers:
+    """Numbers under both readings of each data set's runs, named by its role: `cars_precise_best`."""
+    found: Numbers = {}
+    for role, group in aggregate.by_role(runs, profile).items():
+        found |= aggregate.prefixed(role, aggregate.twice(group, *measures, curves=True))
+    return found

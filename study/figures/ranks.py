@@ -1,31 +1,50 @@
-"""Does the order of the ORL models survive AEL (Section II-D), and the choice of batch statistics?"""
+"""The models in order of their test MSE, under several conditions: ranks, agreement, and lines that cross."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import kendalltau
 
 from agm.config import Statistics
 from agm.runs import Run
 from study import aggregate
+from study.aggregate import Numbers
 from study.figures import style
-from study.figures.curves import MONOSPACE, STATISTICS_NAMES
+from study.figures.style import MONOSPACE, STATISTICS_NAMES
 from study.profiles import Profile
 
 
-def order(runs: Sequence[Run], profile: Profile) -> Figure:
-    """Test MSE and rank of each model under each schedule; a row per reading."""
-    return draw({kind: aggregate.mse_by_schedule(runs, kind) for kind in aggregate.both(runs)}, runs, profile)
+def kendall(mse: pd.DataFrame) -> pd.DataFrame:
+    """Kendall's tau and its p-value for the orders in every two columns; NaN where a column is not all finite."""
+    rows = []
+    for first, second in itertools.combinations(mse.columns, 2):
+        x, y = mse[first], mse[second]
+        whole = len(x) > 1 and bool(np.isfinite(x).all() and np.isfinite(y).all())
+        result = kendalltau(x, y) if whole else (float("nan"), float("nan"))
+        rows.append({"first": first, "second": second, "tau": float(result[0]), "p": float(result[1])})
+    return pd.DataFrame(rows, columns=["first", "second", "tau", "p"])
 
 
-def statistics(runs: Sequence[Run], profile: Profile) -> Figure:
-    """Test MSE and rank of each model with each kind of batch statistics."""
-    names = {kind: name.replace(" ", "\n") for kind, name in STATISTICS_NAMES.items()}
-    return draw({None: aggregate.mse_by_statistics(runs).rename(columns=names)}, runs, profile)
+def agreement(mse: pd.DataFrame) -> Numbers:
+    """`kendall` by name: `noael_a_tau`, `noael_a_p`."""
+    found: Numbers = {}
+    for row in kendall(mse).to_dict("records"):
+        pair = f"{row['first']}_{row['second']}".lower()
+        found |= {f"{pair}_tau": float(row["tau"]), f"{pair}_p": float(row["p"])}
+    return found
+
+
+def table(mse: pd.DataFrame, runs: Sequence[Run]) -> pd.DataFrame:
+    """The test MSE of models (rows) and, beside it, their ranks; bicubic upsampling below."""
+    found = pd.concat({"test MSE": mse, "rank": mse.rank()}, axis=1)
+    found.loc["bicubic"] = pd.Series({("test MSE", column): aggregate.bicubic(runs) for column in mse.columns})
+    return found
 
 
 def draw(tables: Mapping[Statistics | None, pd.DataFrame], runs: Sequence[Run], profile: Profile) -> Figure:
@@ -39,8 +58,7 @@ def draw(tables: Mapping[Statistics | None, pd.DataFrame], runs: Sequence[Run], 
             _row(row, mse, aggregate.bicubic(runs))
             for ax, name in zip(row, ("quality", "order, 1 is best"), strict=True):
                 style.title(ax, next(letters), f"{name}, {STATISTICS_NAMES[kind]}" if kind else name)
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        fig.legend(handles, labels, loc="outside lower center", ncols=3 if few else 6, prop=MONOSPACE)
+        style.legend(fig, axes[0, 0], 3 if few else 6, prop=MONOSPACE)
         style.stamp(fig, runs, profile)
     return fig
 

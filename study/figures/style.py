@@ -14,15 +14,19 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from pandas.io.formats.style import Styler
 
 from agm import files
+from agm import runs as store
+from agm.config import Statistics
 from agm.networks.layers import KINDS
 from agm.runs import Run
-from study.aggregate import describe
+from study import aggregate
 from study.profiles import Profile
 
 WIDTH = 5.6
@@ -53,6 +57,17 @@ LOOKS: dict[str, tuple[str, int, str]] = {
     "nnn": (BLUE, 3, "*"),
 }
 """Colour, kind of line, marker by the first three layers; where the fourth is n, the next kind and hollow markers."""
+
+STATISTICS_NAMES: dict[Statistics, str] = {
+    "shared": "shared",
+    "iteration": "per iteration",
+    "batch": "of the batch",
+    "precise": "precise",
+}
+MONOSPACE: dict[str, Any] = {"family": "DejaVu Sans Mono", "size": SMALL}
+
+NOTHING = float("nan")
+"""An empty cell of a table, shown as a dash."""
 
 RC: Any = {
     **sns.axes_style("ticks"),
@@ -145,9 +160,24 @@ def title(ax: Axes, letter: str, text: str) -> None:
     ax.set_title(f"({letter}) {text}" if letter else text)
 
 
+def label(fig: Figure, axes: Any, x: str, y: str) -> None:
+    """Names the axes at the outer edges of a grid of panels, (rows, columns)."""
+    for ax in axes[:, 0]:
+        ax.set_ylabel(y)
+    fig.align_ylabels(axes[:, 0])
+    for ax in axes[-1]:
+        ax.set_xlabel(x)
+
+
+def legend(fig: Figure, ax: Axes, columns: int, **look: Any) -> None:
+    """One legend for all panels, below them, of the series in one of these."""
+    handles, labels = ax.get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside lower center", ncols=columns, **look)
+
+
 def stamp(fig: Figure, runs: Sequence[Run], profile: Profile) -> None:
     """One small line on the figure's face: what its numbers were made with."""
-    write_stamp(fig, str(describe(runs, profile)["stamp"]))
+    write_stamp(fig, str(aggregate.describe(runs, profile)["stamp"]))
 
 
 def write_stamp(fig: Figure, text: str, y: float | None = None) -> None:
@@ -159,6 +189,35 @@ def wrapped(text: str) -> str:
     """A stamp in lines, broken between its parts where it does not fit on one."""
     held = text.replace(" · ", " ·\n").replace(", ", ",\n").replace(" ", "\N{NO-BREAK SPACE}").replace("\n", " ")
     return textwrap.fill(held, STAMP_LETTERS, break_long_words=False, break_on_hyphens=False)
+
+
+def styled(table: pd.DataFrame) -> Styler:
+    """A table as a page shows it: errors with four decimals, decibels and milliseconds with two, counts whole."""
+    formats: dict[Any, Any] = {}
+    for column in table.columns:
+        name = " ".join(column) if isinstance(column, tuple) else str(column)
+        if name.startswith("parameters"):
+            formats[column] = "{:,.0f}"
+        elif "rank" in name:
+            formats[column] = "{:g}"
+        elif "PSNR" in name or ", ms" in name or name.endswith("ratio"):
+            formats[column] = "{:.2f}"
+        elif name.endswith("share"):
+            formats[column] = "{:.0%}"
+        elif "spikiness" in name:
+            formats[column] = "{:.3f}"
+    return table.style.format(formats, precision=4, na_rep="–")
+
+
+def runs_table(runs: Sequence[Run]) -> Styler:
+    """One row per run: the settings in which they differ, test metrics, training time, the name of its folder."""
+    table = store.table(runs)
+    table["schedule"] = table["schedule"].map(aggregate.schedule_name)
+    settings = ("dataset", "fraction", "width", "schedule", "seed", "epochs", "status")
+    varied = [name for name in settings if table[name].nunique() > 1]
+    table = table[["layers", *varied, "mse", "psnr", "ssim", "bicubic_mse", "seconds", "id"]]
+    formats: dict[Any, Any] = {"psnr": "{:.2f}", "seconds": "{:.0f}", "fraction": "{:g}"}
+    return table.style.hide().format({name: formats[name] for name in formats if name in table}, precision=4)
 
 
 def render(fig: Figure) -> bytes:

@@ -17,13 +17,15 @@ from agm.runs import Run
 from agm.schedule import NAMED, Schedule
 from study import aggregate
 from study.figures import style
-from study.figures.curves import STATISTICS_NAMES
+from study.figures.style import NOTHING, STATISTICS_NAMES
 from study.profiles import Profile
 
 ROUNDS, LIMIT = 40, 30.0
 """How often the times are measured at most, and for how many seconds."""
 
 NOAEL = str(Schedule.parse(NAMED["NOAEL"]))
+
+SERIES = {"noael": "NOAEL", "ael": "AEL"}
 
 Seconds = Mapping[str, Sequence[float]]
 """Run id -> seconds from the start until each iteration's image is there."""
@@ -83,7 +85,8 @@ def draw(runs: Sequence[Run], profile: Profile, times: Seconds, metric: str = "m
                 panel(ax, group, times, scale, kind, metric)
                 style.title(ax, next(letters), f"{layers}, {STATISTICS_NAMES[kind]}")
         axes[0, 0].set_xlim(left=0)  # the others share it; not before all have been drawn
-        _label(fig, axes, unit, LABELS[metric])
+        style.label(fig, axes, unit, LABELS[metric])
+        style.legend(fig, axes[0, 0], 3)
         style.stamp(fig, runs, profile)
     return fig
 
@@ -111,16 +114,6 @@ def panel(ax: Axes, runs: Sequence[Run], times: Seconds, scale: float, statistic
     broken = [str(LOOKS[text != NOAEL]["label"]) for text, group in groups if any(map(aggregate.diverged, group))]
     style.note_diverged(ax, broken)
     ax.xaxis.set_major_locator(MaxNLocator(5))
-
-
-def _label(fig: Figure, axes: Any, unit: str, label: str) -> None:
-    for ax in axes[:, 0]:
-        ax.set_ylabel(label)
-    fig.align_ylabels(axes[:, 0])
-    for ax in axes[-1]:
-        ax.set_xlabel(unit)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="outside lower center", ncols=3)
 
 
 def numbers(runs: Sequence[Run], times: Seconds) -> aggregate.Numbers:
@@ -156,6 +149,23 @@ def _qualities(runs: Sequence[Run], statistics: Statistics) -> aggregate.Numbers
         "last_mse": aggregate.over_seeds(runs, lambda run: float(run.test("mse", statistics)[-1])),
         "last_psnr": aggregate.over_seeds(runs, lambda run: float(run.test("psnr", statistics)[-1])),
     }
+
+
+def table(numbers: aggregate.Numbers, models: Sequence[str]) -> pd.DataFrame:
+    """From the figure's numbers: when each model has its first image, and how good it becomes, by reading."""
+    readings = {"precise": numbers["reading"], "shared": "shared"}
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for layers in models:
+        for reading, kind in readings.items():
+            row = {f"first image, ms, {n}": numbers.get(f"{layers}_{s}_first_ms", NOTHING) for s, n in SERIES.items()}
+            row["AEL's share"] = numbers[f"{layers}_first_ratio"]
+            for measure, name in (("mse", "MSE"), ("last_psnr", "last PSNR")):
+                for series, text in SERIES.items():
+                    row[f"{name}, {text}"] = numbers.get(f"{layers}_{series}_{reading}_{measure}", NOTHING)
+            rows[layers, kind] = row
+    rows["bicubic", ""] = {f"MSE, {name}": numbers["bicubic_mse"] for name in SERIES.values()}
+    rows["bicubic", ""] |= {f"last PSNR, {name}": numbers["bicubic_psnr"] for name in SERIES.values()}
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def by_deadline(runs: Sequence[Run], times: Seconds, milliseconds: float) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What follows from the model and the data alone, with no training: counts, operations, bicubic upsampling."""
+"""Numbers for the assumptions, which need no training: counts, operations, bicubic upsampling."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ from agm.networks.generator import Generator
 from agm.schedule import Schedule
 from agm.training.evaluate import bicubic_baseline
 from study.aggregate import Numbers
-from study.findings import PAPER_TABLE_1
+from study.paper import PAPER_TABLE_1
 from study.profiles import ROLES, Profile
 
 
-def model_table(width: int = 64, image_size: int = 64) -> pd.DataFrame:
+def numbers(bicubic: pd.DataFrame) -> Numbers:
+    """Numbers quoted in the book. `bicubic`: a `bicubic_table`."""
+    return model_numbers() | paper_numbers() | bicubic_numbers(bicubic)
+
+
+def models(width: int = 64, image_size: int = 64) -> pd.DataFrame:
     """Parameters, percent fewer than rrrr, and million multiply-accumulates an iteration, of all 16 models."""
     rows = {}
     for layers in ORL_CONFIGURATIONS:
@@ -30,17 +35,17 @@ def model_table(width: int = 64, image_size: int = 64) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def styled_model_table() -> Styler:
-    """`model_table` as a page shows it."""
+def table() -> Styler:
+    """`models` as a page shows it."""
     names = {"fewer": "fewer than rrrr", "macs": "operations of an iteration"}
     formats: dict[Any, Any] = {"parameters": "{:,.0f}", "fewer than rrrr": "{:.1f} %", names["macs"]: "{:,.1f} million"}
-    return model_table().rename(columns=names).style.format(formats)
+    return models().rename(columns=names).style.format(formats)
 
 
 def model_numbers() -> Numbers:
-    """`model_table` by name, the parameters of single parts, and the cost of first iterations, at width 64."""
+    """`models` by name, the parameters of single parts, and the cost of first iterations, at width 64."""
     numbers: Numbers = {}
-    for layers, row in model_table().iterrows():
+    for layers, row in models().iterrows():
         numbers[f"{layers}_parameters"] = int(row["parameters"])
         numbers |= {f"{layers}_{name}": float(row[name]) for name in ("fewer", "macs")}
     recurrent, plain = Generator(GeneratorConfig("rrrr")), Generator(GeneratorConfig("nnnn"))

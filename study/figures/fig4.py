@@ -1,0 +1,70 @@
+"""Fig. 4: the number of recurrent layers, by validation MSE on CARDATA."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from agm.config import Statistics
+from agm.runs import Run
+from study import aggregate
+from study.aggregate import Numbers, bicubic, by, extremes, last, score, spikiness_of
+from study.experiments import with_recurrent
+from study.figures import curves
+from study.figures.style import NOTHING, STATISTICS_NAMES
+from study.profiles import Profile
+
+
+def numbers(runs: Sequence[Run]) -> Numbers:
+    """Numbers quoted in the book, under both readings."""
+    return aggregate.twice(runs, curves.numbers, of_reading, curves=True)
+
+
+def of_reading(runs: Sequence[Run], statistics: Statistics | None = None) -> Numbers:
+    """What Section III-B1 says of Fig. 4: one n against none, the best single r, the spikiest with at most one n."""
+    groups = by(runs, "layers")
+    scores = {layers: score(group, "mse", statistics) for layers, group in groups.items()}
+    single_n = {layers: mse for layers, mse in scores.items() if layers.count("n") == 1}
+    single_r = {layers: mse for layers, mse in scores.items() if layers.count("r") == 1}
+    whole = scores.get("rrrr", math.nan)
+    spiky = {layers: spikiness_of(group, statistics) for layers, group in groups.items() if layers.count("n") <= 1}
+    return {
+        "single_n_better": sum(mse < whole for mse in single_n.values()) if math.isfinite(whole) else math.nan,
+        "single_r_best": extremes(single_r)[0],
+        "a_spikiest": extremes(spiky)[1],
+    }
+
+
+def table(runs: Sequence[Run]) -> pd.DataFrame:
+    """A row per model and reading: test MSE, how far its seeds lie apart, the last validation MSE, spikiness."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for layers, group in by(runs, "layers").items():
+        for kind in aggregate.both(runs, curves=True):
+            scores = [score([run], "mse", kind) for run in group]
+            rows[layers, kind] = {
+                "test MSE": score(group, "mse", kind),
+                "between seeds": np.ptp(scores) if len(group) > 1 else NOTHING,
+                "last validation MSE": last(group, kind),
+                "spikiness": spikiness_of(group, kind),
+            }
+    level = bicubic(runs, "mse", "validation")
+    rows["bicubic", ""] = {"test MSE": bicubic(runs), "last validation MSE": level}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def draw(runs: Sequence[Run], profile: Profile) -> Figure:
+    """Left the models with three recurrent layers, and rrrr, right those with one, and nnnn; a row per reading."""
+    columns = {"three r": (*with_recurrent(3), "rrrr"), "one r": (*with_recurrent(1), "nnnn")}
+    panels = [
+        [
+            (f"{name}, {STATISTICS_NAMES[kind]}", curves.of_models(runs, models), kind)
+            for name, models in columns.items()
+        ]
+        for kind in aggregate.both(runs, curves=True)
+    ]
+    return curves.figure(panels, 6.4, runs, profile)

@@ -1,0 +1,59 @@
+"""Fig. 5: where a recurrent layer stands, by validation MSE on CARDATA and FACEDATA."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from agm.config import Statistics
+from agm.runs import Run
+from study import aggregate
+from study.aggregate import Numbers, by, median, spikiness_of
+from study.experiments import LAST_PLAIN, LAST_RECURRENT
+from study.figures import curves
+from study.figures.style import NOTHING, STATISTICS_NAMES
+from study.paper import PAPER_NAMES
+from study.profiles import Profile
+
+
+def numbers(runs: Sequence[Run], profile: Profile) -> Numbers:
+    """Numbers quoted in the book, by role of the data set and under both readings."""
+    return curves.numbers_by_role(runs, profile, curves.numbers, of_reading)
+
+
+def of_reading(runs: Sequence[Run], statistics: Statistics | None = None) -> Numbers:
+    """Median spikiness of the models whose last layer is r, and of those whose last layer is n."""
+    spiky = {layers: spikiness_of(group, statistics) for layers, group in by(runs, "layers").items()}
+    return {f"{end}_spikiness": median(spiky[layers] for layers in spiky if layers.endswith(end)) for end in "rn"}
+
+
+def table(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
+    """A row per data set and reading: the median spikiness by last layer, the best and the worst model."""
+    rows = {}
+    for role, group in aggregate.by_role(runs, profile).items():
+        for kind in aggregate.both(runs, curves=True):
+            spiky, found = of_reading(group, kind), curves.numbers(group, kind)
+            rows[PAPER_NAMES.get(role, role), kind] = {
+                "spikiness, last layer r": spiky["r_spikiness"],
+                "spikiness, last layer n": spiky["n_spikiness"],
+                "best": found["best"],
+                "its test MSE": found.get(f"{found['best']}_test_mse", NOTHING),
+                "worst": found["worst"],
+                "bicubic, test MSE": found["bicubic_test_mse"],
+            }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def draw(runs: Sequence[Run], profile: Profile) -> Figure:
+    """Left the eight models whose last layer is r, right those whose last layer is n; rows: readings of data sets."""
+    panels = [
+        [
+            (f"{PAPER_NAMES.get(role, role)}, {end}, {STATISTICS_NAMES[kind]}", curves.of_models(group, models), kind)
+            for end, models in (("r", LAST_RECURRENT), ("n", LAST_PLAIN))
+        ]
+        for kind in aggregate.both(runs, curves=True)
+        for role, group in aggregate.by_role(runs, profile).items()
+    ]
+    return curves.figure(panels, 0.8 + 2.3 * len(panels), runs, profile)

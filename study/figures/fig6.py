@@ -1,0 +1,67 @@
+"""Fig. 6: training on all images of CARDATA and on a quarter of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from agm.config import Statistics
+from agm.runs import Run
+from study import aggregate
+from study.aggregate import Numbers, bicubic, by, score, select
+from study.figures import curves
+from study.figures.style import STATISTICS_NAMES
+from study.profiles import Profile
+
+FRACTION_NAMES = {1.0: "all images", 0.25: "a quarter"}
+
+
+def numbers(runs: Sequence[Run]) -> Numbers:
+    """Numbers quoted in the book, under both readings."""
+    return aggregate.twice(runs, of_reading, curves=True)
+
+
+def of_reading(runs: Sequence[Run], statistics: Statistics | None = None) -> Numbers:
+    """The numbers of both panels, and what less data costs."""
+    found: Numbers = {}
+    for share, name in ((1.0, "full"), (0.25, "quarter")):
+        if group := select(runs, fraction=share):
+            found |= aggregate.prefixed(name, curves.numbers(group, statistics))
+    ratios = {f"{layers}_ratio": _ratio(_scores(group, statistics)) for layers, group in by(runs, "layers").items()}
+    return found | ratios | {"worse_with_less": sum(ratio > 1 for ratio in ratios.values())}
+
+
+def _scores(runs: Sequence[Run], statistics: Statistics | None) -> dict[float, float]:
+    """Test MSE by the share of the training images."""
+    return {share: score(group, "mse", statistics) for share, group in by(runs, "fraction").items()}
+
+
+def _ratio(scores: dict[float, float]) -> float:
+    """The MSE with the smallest share over that with the largest."""
+    return scores[min(scores)] / scores[max(scores)]
+
+
+def table(runs: Sequence[Run]) -> pd.DataFrame:
+    """Test MSE by the share of the training images, and the smallest share's over the largest's."""
+    names = {share: "MSE, all" if share == 1 else f"MSE, {share:g} of them" for share in by(runs, "fraction")}
+    rows: dict[tuple[str, str], dict[str, float]] = {}
+    for layers, group in by(runs, "layers").items():
+        for kind in aggregate.both(runs, curves=True):
+            scores = _scores(group, kind)
+            rows[layers, kind] = {names[share]: mse for share, mse in scores.items()} | {"ratio": _ratio(scores)}
+    rows["bicubic", ""] = {names[share]: bicubic(group) for share, group in by(runs, "fraction").items()}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def draw(runs: Sequence[Run], profile: Profile) -> Figure:
+    """The models of Table I, trained on all of CARDATA and on a quarter of it; a row per reading."""
+    panels = [
+        [
+            (f"{FRACTION_NAMES.get(fraction, f'{fraction:g} of them')}, {STATISTICS_NAMES[kind]}", group, kind)
+            for fraction, group in by(runs, "fraction").items()
+        ]
+        for kind in aggregate.both(runs, curves=True)
+    ]
+    return curves.figure(panels, 5.6, runs, profile, legends="figure")

@@ -1,0 +1,119 @@
+"""The recorded runs beside the paper and this machine: quality by iteration, with two kinds of batch statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from agm.config import Statistics
+from agm.runs import Run
+from study import aggregate
+from study.aggregate import Numbers, bicubic, by, score, select
+from study.figures import style
+from study.figures.style import NOTHING, STATISTICS_NAMES
+from study.paper import PAPER_TABLE_1
+from study.profiles import Profile
+
+COLOURS = {"NOAEL": (style.BLUE, "o"), "A": (style.VERMILLION, "X"), "B": (style.GREEN, "D")}
+"""Colour and marker by AEL configuration."""
+
+LINES: tuple[Any, Any] = ("-", (0, (1.2, 1.3)))
+"""Solid for the reading that counts, dotted for shared statistics."""
+
+
+def numbers(runs: Sequence[Run]) -> Numbers:
+    """Numbers quoted in the book: `table` by name, and how many models beat bicubic and the paper's Table I."""
+    kinds = dict(zip(("precise", "shared"), aggregate.both(runs), strict=True))
+    found: Numbers = {"bicubic_mse": bicubic(runs), "bicubic_psnr": bicubic(runs, "psnr")}
+    for layers, group in by(runs, "layers").items():
+        for text, same in by(group, "schedule").items():
+            name = f"{layers}_{aggregate.schedule_name(text).lower()}"
+            for reading, kind in kinds.items():
+                found[f"{name}_{reading}_mse"] = score(same, "mse", kind)
+                found[f"{name}_{reading}_last_psnr"] = last_psnr(same, kind)
+            found[f"{name}_first_ms"] = 1000 * same[0].summary["seconds_until_iteration"][0]
+    critic = [critic_losses(run) for run in runs]
+    found["critic_epochs"] = sum(map(len, critic))
+    found["critic_positive"] = sum(int((losses > 0).sum()) for losses in critic)
+    whole = select(runs, schedule="NOAEL")
+    for reading, kind in kinds.items():
+        scores = {layers: score(group, "mse", kind) for layers, group in by(whole, "layers").items()}
+        found[f"{reading}_beat_bicubic"] = sum(mse < found["bicubic_mse"] for mse in scores.values())
+        found[f"{reading}_beat_paper"] = sum(mse < PAPER_TABLE_1[layers][1] for layers, mse in scores.items())
+        found[f"{reading}_order"] = ", ".join(sorted(scores, key=lambda layers: scores[layers]))
+    return found
+
+
+def last_psnr(group: Sequence[Run], statistics: Statistics) -> float:
+    """PSNR of the last iteration's image in dB, averaged over the seeds."""
+    return aggregate.over_seeds(group, lambda run: float(run.test("psnr", statistics)[-1]))
+
+
+def critic_losses(run: Run) -> np.ndarray:
+    """The critic's loss at the end of each epoch; positive where it scores made pictures above real ones."""
+    epochs, losses = run.metrics["epoch"], run.metrics["critic_loss"]
+    return np.array([losses[epochs == epoch][0] for epoch in np.unique(epochs)])
+
+
+def table(runs: Sequence[Run], here: Sequence[Run], profile: str) -> pd.DataFrame:
+    """The paper's MSE, then MSE, last PSNR and times of recorded runs, then this machine's MSE; bicubic below."""
+    rows, (precise, shared) = {}, aggregate.both(runs)
+    for layers, group in by(runs, "layers").items():
+        for text, same in by(group, "schedule").items():
+            times = same[0].summary["seconds_until_iteration"]
+            name = aggregate.schedule_name(text)
+            own = select(here, layers=layers, schedule=text)
+            rows[layers, name] = {
+                "MSE, paper": PAPER_TABLE_1[layers][1] if name == "NOAEL" else NOTHING,
+                f"MSE, {precise}": score(same, "mse", precise),
+                f"MSE, {shared}": score(same, "mse", shared),
+                f"last PSNR, {precise}": last_psnr(same, precise),
+                f"last PSNR, {shared}": last_psnr(same, shared),
+                "first image, ms": 1000 * times[0],
+                "all images, ms": 1000 * times[-1],
+                f"MSE here ({profile}), {precise}": score(own, "mse", precise),
+                f"MSE here ({profile}), {shared}": score(own, "mse", shared),
+            }
+    found = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["model", "schedule"])
+    mse, psnr, own_mse, nothing = bicubic(runs), bicubic(runs, "psnr"), bicubic(here), NOTHING
+    found.loc[("bicubic", ""), :] = [nothing, mse, mse, psnr, psnr, nothing, nothing, own_mse, own_mse]
+    return found
+
+
+def draw(runs: Sequence[Run], profile: Profile) -> Figure:
+    """A panel per model: test MSE of each iteration's image under each schedule, bicubic, and the MSE of Table I."""
+    models = sorted(by(runs, "layers").items(), reverse=True)
+    rows = (len(models) + 1) // 2
+    with style.context():
+        fig = style.figure(1.2 + 2.4 * rows)
+        axes = fig.subplots(rows, 2, sharex=True, sharey=True, squeeze=False)
+        for ax, letter, (layers, group) in zip(axes.flat, "abcdefgh", models, strict=False):
+            _panel(ax, group, PAPER_TABLE_1.get(layers))
+            style.title(ax, letter, layers)
+        for ax in axes.flat[len(models) :]:
+            ax.set_visible(False)
+        style.label(fig, axes, "iteration", "test MSE")
+        style.legend(fig, axes[0, 0], 2)
+        style.stamp(fig, runs, profile)
+    return fig
+
+
+def _panel(ax: Axes, runs: Sequence[Run], printed: tuple[int, float] | None) -> None:
+    for text, group in by(runs, "schedule").items():
+        name = aggregate.schedule_name(text)
+        colour, marker = COLOURS.get(name, (style.PURPLE, "s"))
+        for kind, dashes in zip(aggregate.both(runs), LINES, strict=True):
+            mse = np.mean([run.test("mse", kind) for run in group], axis=0)
+            label = f"{name}, {STATISTICS_NAMES[kind]}"
+            ax.plot(range(1, len(mse) + 1), mse, color=colour, marker=marker, linestyle=dashes, label=label)
+    style.baseline(ax, bicubic(runs))
+    if printed is not None:
+        ax.axhline(printed[1], color=style.PURPLE, linewidth=1.0, label="Table I of the paper", zorder=1.4)
+    style.log_axis(ax)
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))

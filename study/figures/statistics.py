@@ -1,0 +1,98 @@
+"""Beyond the paper: the kind of batch-norm statistics, spiky curves, and the order of the models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from agm.runs import Run
+from study import aggregate
+from study.aggregate import Numbers, bicubic, by, extremes, last, median, score, spikiness_of
+from study.experiments import LAST_PLAIN, LAST_RECURRENT
+from study.figures import curves, ranks
+from study.figures.style import STATISTICS_NAMES
+from study.profiles import Profile
+
+
+def numbers(runs: Sequence[Run]) -> Numbers:
+    """Medians over the models whose last layer is r or n, and the numbers of every single model."""
+    measures = measured(runs)
+    found: Numbers = {"bicubic_validation_mse": bicubic(runs, "mse", "validation")}
+    for kind in aggregate.readings(runs):
+        rows = measures.xs(kind, level="statistics")
+        for end in "rn":
+            some = rows[rows.index.str.endswith(end)]
+            found |= {f"{kind}_{end}_{measure}": median(some[measure]) for measure in rows.columns}
+        for layers in rows.index:
+            found |= {f"{layers}_{kind}_{measure}": float(rows.loc[layers, measure]) for measure in rows.columns}
+    return found | ranking_numbers(runs)
+
+
+def measured(runs: Sequence[Run]) -> pd.DataFrame:
+    """Per model and kind of batch statistics (rows): last validation MSE, test MSE, spikiness."""
+    rows = {}
+    for layers, group in by(runs, "layers").items():
+        for kind in aggregate.readings(runs):
+            measures = {"validation_mse": last(group, kind), "test_mse": score(group, "mse", kind)}
+            rows[layers, kind] = measures | {"spikiness": spikiness_of(group, kind)}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["layers", "statistics"])
+
+
+def table(runs: Sequence[Run]) -> pd.DataFrame:
+    """A row per model, each beside its twin with the other last layer; columns (measure, kind of statistics)."""
+    found = measured(runs).rename(columns={"validation_mse": "validation MSE"})
+    wide = found.pivot_table(index="layers", columns="statistics", values=["validation MSE", "spikiness"], dropna=False)
+    kinds = list(aggregate.readings(runs))
+    wide = wide.reindex(columns=kinds, level=1).sort_index(ascending=False)
+    level = bicubic(runs, "mse", "validation")
+    wide.loc["bicubic"] = pd.Series({("validation MSE", kind): level for kind in kinds})
+    return wide
+
+
+def draw(runs: Sequence[Run], profile: Profile) -> Figure:
+    """A row per kind of batch statistics; left the models whose last layer is r, right those whose last layer is n."""
+    panels = [
+        [
+            (f"{STATISTICS_NAMES[kind]}, last layer {end}", curves.of_models(runs, models), kind)
+            for end, models in (("r", LAST_RECURRENT), ("n", LAST_PLAIN))
+        ]
+        for kind in aggregate.validated(runs)
+    ]
+    return curves.figure(panels, 0.8 + 2.8 * len(panels), runs, profile, sharey=True)
+
+
+def ranking(runs: Sequence[Run], profile: Profile) -> Figure:
+    """Test MSE and rank of each model with each kind of batch statistics."""
+    names = {kind: name.replace(" ", "\n") for kind, name in STATISTICS_NAMES.items()}
+    return ranks.draw({None: _mse(runs).rename(columns=names)}, runs, profile)
+
+
+def ranking_table(runs: Sequence[Run]) -> pd.DataFrame:
+    """Test MSE and rank of each model, 1 is best, by kind of batch statistics, and bicubic upsampling."""
+    return ranks.table(_mse(runs).sort_values("iteration"), runs)
+
+
+def ranking_numbers(runs: Sequence[Run]) -> Numbers:
+    """Who is best by test MSE under each kind of batch statistics, and how far two of these orders agree.
+
+    `shared_last_r_mse`: the median over the models whose last layer is r.
+    """
+    mse = _mse(runs)
+    found: Numbers = {"models": len(mse)}
+    for kind in aggregate.readings(runs):
+        scores = {str(layers): float(value) for layers, value in mse[kind].items()}
+        found[f"{kind}_best"], found[f"{kind}_worst"] = extremes(scores)
+        found[f"{kind}_beat_bicubic"] = int((mse[kind] < bicubic(runs)).sum())
+        found |= {f"{layers}_{kind}_rank": float(rank) for layers, rank in mse[kind].rank().items()}
+        for end in "rn":
+            found[f"{kind}_last_{end}_mse"] = median(scores[layers] for layers in scores if layers.endswith(end))
+    return found | ranks.agreement(mse)
+
+
+def _mse(runs: Sequence[Run]) -> pd.DataFrame:
+    """Test MSE of each model (rows), evaluated with each kind of batch statistics (columns)."""
+    groups = by(runs, "layers")
+    scores = {kind: {m: score(group, "mse", kind) for m, group in groups.items()} for kind in aggregate.readings(runs)}
+    return pd.DataFrame(scores)

@@ -1,0 +1,102 @@
+"""Table I: the best models by their number of recurrent layers, parameters and test MSE."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.polynomial import Polynomial
+from scipy.stats import f_oneway
+
+from agm.config import GeneratorConfig, Statistics
+from agm.networks.complexity import fewer, parameters
+from agm.runs import Run
+from study import aggregate
+from study.aggregate import Numbers, bicubic, by, extremes, score
+from study.paper import PAPER_TABLE_1
+from study.profiles import Profile
+
+COLOURS = 3
+"""The paper's formula of the MSE divides by rows and columns alone: read literally, it sums over the colours."""
+
+
+def numbers(runs: Sequence[Run]) -> Numbers:
+    """Numbers quoted in the book: counts, then errors under both readings."""
+    found: Numbers = {f"bicubic_{metric}": bicubic(runs, metric) for metric in ("mse", "psnr", "ssim")}
+    found["bicubic_summed"] = COLOURS * found["bicubic_mse"]
+    for layers, group in by(runs, "layers").items():
+        found[f"{layers}_parameters"], found[f"{layers}_fewer"] = parameters(GeneratorConfig(layers)), fewer(layers)
+        found[f"{layers}_run_parameters"] = int(group[0].summary["parameters"])
+        found[f"{layers}_paper_parameters"], found[f"{layers}_paper_mse"] = PAPER_TABLE_1[layers]
+    found["chance_rrrr_worst"] = chance_of_worst(4, 6, 4)  # models with one, two and three r
+    return found | aggregate.twice(runs, of_reading)
+
+
+def of_reading(runs: Sequence[Run], statistics: Statistics) -> Numbers:
+    """`nnnr_lowest_mse` and `nnnr_highest_mse` are of single seeds, `nnnr_summed` is summed over the colours.
+
+    `differ_p`: how probably models that do not differ would differ as much over the seeds (analysis of variance).
+    """
+    found: Numbers = {}
+    groups = by(runs, "layers")
+    for layers, group in groups.items():
+        found |= {f"{layers}_{metric}": score(group, metric, statistics) for metric in ("mse", "psnr", "ssim")}
+        found[f"{layers}_summed"] = COLOURS * found[f"{layers}_mse"]
+        alone = [score([run], "mse", statistics) for run in group]
+        found |= {f"{layers}_lowest_mse": float(np.min(alone)), f"{layers}_highest_mse": float(np.max(alone))}
+    scores = {layers: found[f"{layers}_mse"] for layers in groups}
+    found["best"], found["worst"] = extremes(scores)
+    found["order"] = ", ".join(sorted(scores, key=lambda layers: scores[layers]))
+    found["beat_bicubic"] = sum(mse < bicubic(runs) for mse in scores.values())
+    logs = [[math.log(score([run], "mse", statistics)) for run in group] for group in groups.values()]
+    several = min(map(len, logs)) > 1 and np.isfinite(logs).all()
+    found["differ_p"] = float(f_oneway(*logs).pvalue) if several and len(logs) > 1 else math.nan
+    return found
+
+
+def chance_of_worst(*counts: int) -> float:
+    """The probability that a model is worse than the best of each of several groups, if all models are equally good.
+
+    `counts`: how many models each group has. It is the integral of the product of 1 - v^k over [0, 1].
+    """
+    product = math.prod((1 - Polynomial.basis(count) for count in counts), start=Polynomial([1.0]))
+    return float(product.integ()(1))
+
+
+def table(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
+    """The paper's numbers, those of these runs and of recorded ones in both readings; bicubic at the end.
+
+    *Summed*: the MSE as the paper's formula has it, read literally, summed over the colours.
+    """
+    models = [*by(runs, "layers"), "bicubic"]
+    printed = pd.DataFrame(PAPER_TABLE_1, index=["parameters (paper)", "MSE (paper)"]).T
+    found = pd.DataFrame(index=models).join(printed)
+    counted = {layers: parameters(GeneratorConfig(layers)) for layers in models[:-1]}
+    found.insert(0, "parameters", pd.Series(counted, dtype=float))
+    precise, shared = aggregate.both(runs)
+    for kind in (precise, shared):
+        found[f"MSE ({profile.name}, {kind})"] = pd.Series(_scores(runs, "mse", kind))
+    found[f"MSE, summed ({profile.name}, {precise})"] = COLOURS * found[f"MSE ({profile.name}, {precise})"]
+    for metric in ("psnr", "ssim"):
+        found[f"{metric.upper()} ({profile.name}, {precise})"] = pd.Series(_scores(runs, metric, precise))
+    for name, group in aggregate.recorded("table1").items():
+        for kind in aggregate.both(group) if name != profile.name else ():
+            found[f"MSE ({name}, recorded, {kind})"] = pd.Series(_scores(group, "mse", kind))
+    return found
+
+
+def seeds(runs: Sequence[Run]) -> pd.DataFrame:
+    """A row per reading: of each model the lowest and the highest test MSE of its seeds, and whether models differ."""
+    rows = {}
+    for kind in aggregate.readings(runs):
+        found = of_reading(runs, kind)
+        row = {m: f"{found[f'{m}_lowest_mse']:.4f} to {found[f'{m}_highest_mse']:.4f}" for m in by(runs, "layers")}
+        rows[kind] = row | {"p": f"{found['differ_p']:.2g}"}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _scores(group: Sequence[Run], metric: str, statistics: Statistics) -> dict[str, float]:
+    scores = {layers: score(same, metric, statistics) for layers, same in by(group, "layers").items()}
+    return scores | {"bicubic": bicubic(group, metric)}
