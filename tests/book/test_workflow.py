@@ -105,7 +105,7 @@ def test_editing_a_notebook_executes_that_one_alone(checkout: Checkout) -> None:
 
 
 def test_editing_a_plot_executes_those_that_draw_it(checkout: Checkout) -> None:
-    with edited(checkout.root / "agm" / "figures" / "curves.py", '"""', '"""Edited: '):
+    with edited(checkout.root / "study" / "figures" / "curves.py", '"""', '"""Edited: '):
         planned = checkout.planned()
     assert planned >= notebook_rules("fig4", "fig5", "fig6", "fig7", "statistics", "colophon") | {"book"}
     assert planned.isdisjoint(notebook_rules("fig1", "fig3", "table1", "fig8", "fig9", "assumptions"))
@@ -248,5 +248,5 @@ def test_time_limits_follow_the_costs() -> None:
 def test_the_modules_of_a_notebook_are_those_it_imports_and_theirs(tmp_path: Path) -> None:
     code = "%matplotlib inline\nimport numpy\nfrom study.figures import curves"
     found = {path.relative_to(ROOT).as_posix() for path in plan.modules_of(made_up(tmp_path / "a.ipynb", code))}
-    assert {f"agm/{name}.py" for name in ("__init__", "figures/__init__", "figures/curves", "runs", "layers")} <= found
-    assert not {f"agm/{name}.py" for name in ("cli", "figures/tradeoff", "figures/diagrams")} & found
+    assert {"agm/__init__.py", "agm/runs.py", "study/figures/__init__.py", "study/figures/curves.py"} <= found
+    assert not {"study/cli/__init__.py", "study/figures/tradeoff.py", "study/figures/fig1.py"} & found

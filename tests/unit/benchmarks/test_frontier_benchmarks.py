@@ -22,8 +22,8 @@ from agm.training.step import Execution
 from benchmarks import frontier
 from benchmarks.baselines import ESPCN, IMDN, RIVALS
 from benchmarks.measure import macs_per_pixel, quality
-from study import frontier as found
 from study import profiles
+from study.figures import frontier as found
 
 TINY = {"base": "light", "layers": "nnnn", "width": 2, "iterations": 3, "schedule": "---x - x--x - xxxx"}
 TINY |= {"image_size": 16, "crops": 8, "batch_size": 4, "epochs": 1, "adversarial_weight": 0.0, "sampling": "prefix"}

@@ -24,7 +24,7 @@ from agm.schedule import Schedule
 from agm.training.loop import train
 from agm.training.step import Execution
 from study.cost import per_image
-from study.figures import diagrams, style
+from study.figures import fig3, style
 
 pytestmark = [pytest.mark.parametrize("base", ["paper", "light"]), pytest.mark.parametrize("letter", KINDS)]
 
@@ -66,7 +66,7 @@ def test_it_is_counted_and_drawn(letter: str, base: str) -> None:
     assert held_bytes(one) - held_bytes(plain) == 4 * KINDS[letter].states * 4 * (3 if base == "light" else 6)
     assert per_image(tiny(layers=one.layers, base=base)) >= per_image(tiny(layers=plain.layers, base=base))
     assert style.line(one.layers)["marker"]
-    assert diagrams.configurations([Generator(one)]) is not None
+    assert fig3.draw([Generator(one)]) is not None
 
 
 def test_it_is_trained_and_upscales(letter: str, base: str, tmp_path: Path) -> None:

@@ -18,14 +18,12 @@ from support.claims import EPOCHS, SEEDS, Facts, World, as_the_paper_says, by_ch
 from agm.config import RunConfig
 from agm.runs import Run
 from study import aggregate, profiles
-from study.claims import tables
 from study.claims.comparisons import Agreement, Contrast, Counted, Measured, Part, Range, Sooner, Spread, placements
 from study.claims.evidence import MEASURES, TIMES, Evidence, Group, Quantity, Stack, epochs_until
 from study.claims.ledger import CLAIMS, SECTIONS
 from study.claims.verdicts import VERDICTS, Claim, Finding, evaluate, gather, holm, recorded
 from study.experiments import TABLE_1
-from study.figures import claims as drawn
-from study.figures import style
+from study.figures import claims, style
 
 BY_KEY = {claim.key: claim for claim in CLAIMS}
 COUNTED = {claim.key for claim in CLAIMS if claim.basis == "count"}
@@ -64,13 +62,13 @@ def test_the_ledger_is_whole() -> None:
             used = {quantity.measure for part in claim.predicate.parts for quantity in part.quantities}
             assert used <= set(MEASURES) or used <= set(TIMES)
     assert {claim.section for claim in CLAIMS} == set(SECTIONS)
-    assert {claim.where for claim in CLAIMS} == set(tables.PLACES)
+    assert {claim.where for claim in CLAIMS} == set(claims.PLACES)
 
 
 def test_each_figures_page_and_its_claims_lead_to_each_other() -> None:
     pages = {path.stem: path.read_text() for path in (ROOT / "book").glob("*.md")}
     ledger = pages.pop("claims")
-    for place in tables.PLACES:
+    for place in claims.PLACES:
         assert f"(claims-{place})=" in ledger
         assert f"claims_{place}_table" in ledger
         assert sum(f"{{ref}}`claims-{place}`" in text for text in pages.values()) == 1
@@ -367,15 +365,15 @@ def test_the_ledger_as_a_table_and_as_numbers() -> None:
         ("cpu", "precise"): list(world(as_the_paper_says).values()),
         ("cpu", "shared"): list(world(the_other_way_round).values()),
     }
-    text = tables.Ledger(columns, links="notebooks/")._repr_html_()
+    text = claims.Ledger(columns, links="notebooks/")._repr_html_()
     for claim in CLAIMS:
         assert f"id='claim-{claim.key}'" in text
         assert f"notebooks/{claim.where}.html" in text
     assert text.count("colspan='2'") == len(COUNTED | TIMED)
     assert "recorded, cpu: precise" in text
     assert "in this library's engine" in text
-    assert tables.Ledger(columns, ["order"])._repr_html_().count("<tr id=") == 2
-    numbers = tables.numbers(columns)
+    assert claims.Ledger(columns, ["order"])._repr_html_().count("<tr id=") == 2
+    numbers = claims.numbers(columns)
     assert numbers["entries"] == len(CLAIMS) == sum(numbers[f"{b}_entries"] for b in ("count", "times", "cpu_shared"))
     assert sum(numbers[f"cpu_precise_{verdict}"] for verdict in VERDICTS) == numbers["cpu_precise_entries"]
     assert (numbers["cpu_reading"], numbers["cpu_shared_nnnr_best"]) == ("precise", "contradicted")
@@ -385,19 +383,19 @@ def test_what_holds_what_does_not_and_what_is_open() -> None:
     columns = {("cpu", "precise"): evaluate(CLAIMS, evidence([])), ("cpu", "shared"): evaluate(CLAIMS, evidence([]))}
     columns["reduced", "precise"] = list(world(as_the_paper_says).values())  # decides what the first leaves open
     pages = [
-        tables.Summary(columns, verdicts)._repr_html_() for verdicts in (VERDICTS[:1], VERDICTS[1:2], VERDICTS[2:])
+        claims.Summary(columns, verdicts)._repr_html_() for verdicts in (VERDICTS[:1], VERDICTS[1:2], VERDICTS[2:])
     ]
     assert "nnnr has the lowest error of Table I" in pages[0]
     assert "nnnr has 74.8 % fewer parameters" in pages[1]
     assert pages[2] == "<ul class='claims'><li>none</li></ul>"
-    nothing = tables.Summary({("cpu", "precise"): evaluate(CLAIMS, evidence([]))}, VERDICTS[2:])._repr_html_()
+    nothing = claims.Summary({("cpu", "precise"): evaluate(CLAIMS, evidence([]))}, VERDICTS[2:])._repr_html_()
     assert "<code>nnnr-best</code>" in nothing
 
 
 def test_runs_on_stand_ins_have_no_column() -> None:
     run = runs_of(as_the_paper_says)[0]
     stand_in = changed(run, data={"stand_in": "crops"})
-    assert all(name != tables.HERE for name, _ in tables.columns(evidence([stand_in])))
+    assert all(name != claims.HERE for name, _ in claims.columns(evidence([stand_in])))
 
 
 def test_the_ledger_as_pictures() -> None:
@@ -405,12 +403,12 @@ def test_the_ledger_as_pictures() -> None:
         ("cpu", "precise"): list(world(as_the_paper_says).values()),
         ("here", "precise"): evaluate(CLAIMS, evidence([])),
     }
-    marks = drawn.verdicts(columns, "made up").axes[0]
+    marks = claims.verdicts(columns, "made up").axes[0]
     assert len(marks.lines) >= 2 * len(CLAIMS)
     shapes = {(line.get_marker(), line.get_color()) for line in marks.lines if line.get_linestyle() == "None"}
     assert len({marker for marker, _ in shapes}) >= 3  # told apart without colour
-    rows = [label.get_text() for label in drawn.intervals(columns, "made up").axes[0].get_yticklabels()]
+    rows = [label.get_text() for label in claims.intervals(columns, "made up").axes[0].get_yticklabels()]
     assert set(rows) == set(BY_KEY) - COUNTED
     nothing = {("here", "precise"): columns["here", "precise"]}
-    style.render(drawn.verdicts(nothing, "no runs at all"))
-    style.render(drawn.intervals(nothing, "no runs at all"))
+    style.render(claims.verdicts(nothing, "no runs at all"))
+    style.render(claims.intervals(nothing, "no runs at all"))

@@ -13,7 +13,7 @@ from support.fuzz.targets import TARGETS
 from agm import files
 from agm.errors import AgmError
 from study import measured
-from study.figures import anytime, style
+from study.figures import anytime, colophon, style
 
 MACHINE = {"device": "Some processor", "threads": 2, "versions": {"torch": "2.0"}, "code": "abc"}
 
@@ -54,10 +54,10 @@ CALLS["busy"] = CALLS["idle"] | {"misses": 0.5}
 
 
 def test_speed() -> None:
-    table = measured.inference_table(INFERENCE)
+    table = anytime.speed_table(INFERENCE)
     assert table.loc[("rrrr", "A"), "all ten, ms: engine"] == 20
     assert table.loc[("nnnr", "A"), "first picture: ratio"] == 3
-    numbers = measured.inference_numbers(INFERENCE)
+    numbers = anytime.speed_numbers(INFERENCE)
     assert numbers["rrrr_a_total_ratio"] == numbers["most_total_ratio"] == 4
     assert numbers["least_first_ratio"] == numbers["a_least_first_ratio"] == 3
     assert (numbers["torch_least_first_ratio"], numbers["torch_most_total_ratio"]) == (2, 3)
@@ -79,18 +79,18 @@ RUNTIMES = {
 
 
 def test_runtimes() -> None:
-    table = measured.runtimes_table(RUNTIMES).loc["rrrr"]
+    table = anytime.runtimes_table(RUNTIMES).loc["rrrr"]
     assert table["first: ratio"].tolist() == [1, 2, 1.25]
     assert table["all ten: ratio"].tolist() == [1, 0.75, 3]
-    numbers = measured.runtimes_numbers(RUNTIMES)
+    numbers = anytime.runtimes_numbers(RUNTIMES)
     assert (numbers["rrrr_first"], numbers["rrrr_total"]) == ("other", "engine")
 
 
 def test_deadlines() -> None:
-    numbers = measured.deadline_numbers(CALLS)
+    numbers = anytime.deadline_numbers(CALLS)
     assert (numbers["idle_calls"], numbers["idle_misses"], numbers["busy_misses"]) == (4, 25.0, 50.0)
     assert numbers["model"] == "1234"
-    table = measured.deadlines_table(CALLS)["idle"]
+    table = anytime.deadlines_table(CALLS)["idle"]
     assert table.loc["5 to 10 ms"].tolist() == [2, 1, 0]
     assert table.loc["50 to 100 ms"].tolist() == [1, 0, 4]
     assert table["calls"].sum() == 4
@@ -118,14 +118,14 @@ def test_recorded_or_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_calls_near_a_deadline() -> None:
-    found = measured.near(CALLS, "idle", 6.5)  # those with 6 and 7 ms
+    found = anytime.near(CALLS, "idle", 6.5)  # those with 6 and 7 ms
     assert found["calls"] == 2
     assert found["late"] == 1
     assert found["latest, ms"] == 1
     assert found["max iteration"] == 0
-    assert measured.near(CALLS, "idle", 400)["median iteration"] == 10
+    assert anytime.near(CALLS, "idle", 400)["median iteration"] == 10
     with pytest.raises(AgmError, match="unknown condition 'ilde'; did you mean 'idle'"):
-        measured.near(CALLS, "ilde", 5)
+        anytime.near(CALLS, "ilde", 5)
 
 
 def test_faults_are_added_up() -> None:
@@ -135,7 +135,7 @@ def test_faults_are_added_up() -> None:
     }
     a = {"tried": 10, "named": 6, "harmless": 2, "unnoticed": 1, "crashed": 1}
     pictures = {"turned": {"tried": 5, "kept": 5}, "transparent": {"tried": 3, "kept": 2}}
-    numbers = measured.fault_numbers({"kills": kills, "damage": {"a": a, "b": a}, "pictures": pictures})
+    numbers = colophon.fault_numbers({"kills": kills, "damage": {"a": a, "b": a}, "pictures": pictures})
     assert numbers == {
         **{"kills": 8, "in_a_write": 3, "equal": 7, "lost": 2, "training_kills": 3, "export_kills": 5},
         **{"tried": 20, "named": 12, "harmless": 4, "unnoticed": 4, "files": 2},
@@ -146,7 +146,7 @@ def test_faults_are_added_up() -> None:
 def test_nothing_was_lost_of_what_is_recorded() -> None:
     """At least 50 kills, and every kind of file damaged 200 times."""
     recorded = files.read_json(ROOT / "results" / "faults.json")
-    numbers = measured.fault_numbers(recorded)
+    numbers = colophon.fault_numbers(recorded)
     assert numbers["kills"] - numbers["in_a_write"] >= 50
     assert set(recorded["kills"]) == {"training", "recording", "preparation", "export"}
     assert (numbers["equal"], numbers["lost"], numbers["unnoticed"]) == (numbers["kills"], 0, 0)
@@ -157,7 +157,7 @@ def test_nothing_was_lost_of_what_is_recorded() -> None:
 
 def test_fuzzing_is_added_up() -> None:
     row = {"taken": 3, "refused": 4, "found": 1}
-    numbers = measured.fuzz_numbers({"targets": {"a": row, "b": row}, "settings": {"minutes": 2}})
+    numbers = colophon.fuzz_numbers({"targets": {"a": row, "b": row}, "settings": {"minutes": 2}})
     assert numbers == {"taken": 6, "refused": 8, "found": 2, "tried": 14, "targets": 2, "minutes": 2}
 
 
@@ -166,5 +166,5 @@ def test_nothing_was_found_of_what_is_recorded() -> None:
     recorded = files.read_json(ROOT / "results" / "fuzz.json")
     assert set(recorded["targets"]) == set(TARGETS)
     assert recorded["settings"]["minutes"] >= 2
-    assert measured.fuzz_numbers(recorded)["found"] == 0
+    assert colophon.fuzz_numbers(recorded)["found"] == 0
     assert all(row["taken"] + row["refused"] >= 500 and row["taken"] >= 20 for row in recorded["targets"].values())

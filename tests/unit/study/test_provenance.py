@@ -13,6 +13,7 @@ from agm import files
 from agm.code_version import code_hash, timed
 from agm.runs import Run
 from study import experiments, profiles, provenance
+from study.figures import colophon
 
 SMOKE, CPU = profiles.load("smoke"), profiles.load("cpu")
 
@@ -126,7 +127,7 @@ def test_every_run_has_a_row(home: Path) -> None:
     runs = runs_of(home / "build" / "runs", SMOKE, 1, machine=machine())
     runs += runs_of(home / "results" / "cpu", CPU, 1, machine=machine("0123456789ab"))
     runs += make(home / "build" / "runs", [SMOKE.run("cars", fraction=0.5, schedule="A", seed=3)])
-    rows = provenance.table(runs).set_index("run").loc[[run.config.id for run in runs]].to_dict("records")
+    rows = colophon.table(runs).set_index("run").loc[[run.config.id for run in runs]].to_dict("records")
     assert [row["profile"] for row in rows] == ["smoke", "cpu", "none"]
     assert [row["made"] for row in rows] == ["here", "recorded", "here"]
     assert [row["stale"] for row in rows] == ["no", "yes", "yes"]
@@ -138,7 +139,7 @@ def test_every_run_has_a_row(home: Path) -> None:
 def test_the_packages_are_those_installed() -> None:
     import numpy
 
-    listed = provenance.packages().set_index("package").version
+    listed = colophon.packages().set_index("package").version
     assert listed["numpy"] == numpy.__version__
 
 
@@ -154,7 +155,7 @@ def test_every_executed_notebook_has_a_row(tmp_path: Path) -> None:
     noted = {"duration": 1.5, "parameters": {"profile": "smoke", "seeds": [0, 1]}}
     for path, metadata in (("b", {"papermill": noted}), ("cpu/a", {"papermill": noted}), ("never", {})):
         files.write_json(tmp_path / f"{path}.ipynb", {"metadata": metadata})
-    rows = provenance.notebooks(tmp_path).to_dict("records")
+    rows = colophon.notebooks(tmp_path).to_dict("records")
     assert [row["notebook"] for row in rows] == ["b", "cpu/a"]
     assert (rows[0]["duration"], rows[0]["parameters"]) == (1.5, "profile smoke, seeds 0,1")
-    assert provenance.notebooks(tmp_path / "nowhere").empty
+    assert colophon.notebooks(tmp_path / "nowhere").empty

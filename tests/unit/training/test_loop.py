@@ -30,7 +30,8 @@ from agm.training.calibrate import precise
 from agm.training.evaluate import evaluate
 from agm.training.loop import batches, halve, save_weights, to_device, train
 from agm.training.step import Execution, build
-from study import aggregate, profiles, tables
+from study import aggregate, profiles
+from study.figures import statistics
 from workflow import record
 
 QUIET = Execution(device="cpu", progress=False)
@@ -149,7 +150,7 @@ def test_a_run_of_before_there_were_precise_statistics(smoke: runs.Run, tmp_path
     assert np.isnan(old.test("mse", "precise")).tolist() == [True] * 10
     assert len(old.curve(statistics="precise")) == 0
     assert np.isnan(aggregate.last([old], "precise"))
-    assert "precise" not in tables.ranks([old])["test MSE"]
+    assert "precise" not in statistics.ranking_table([old])["test MSE"]
     record.test_anew(old)
     new = runs.Run.read(folder)
     assert new.readings == STATISTICS

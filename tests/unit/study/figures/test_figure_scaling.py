@@ -13,8 +13,7 @@ import torch
 
 from agm import machine, runs
 from benchmarks import scaling as benchmark
-from study import scaling
-from study.figures import scaling as figures
+from study.figures import scaling
 
 
 @pytest.fixture
@@ -63,7 +62,7 @@ def test_numbers_and_tables(measured: dict[str, Any]) -> None:
 
 
 def test_the_figure_has_a_panel_for_each(measured: dict[str, Any]) -> None:
-    panels = figures.draw(measured).axes
+    panels = scaling.draw(measured).axes
     assert [ax.get_xlabel() for ax in panels] == [*scaling.VARIED.values(), "runs"]
     assert [text.get_text() for text in panels[0].get_legend().get_texts()] == ["nnnr, power 2.00", "rrrr, power 3.00"]
     assert "agm runs: 3.0 s + 4.00 ms a run" in [text.get_text() for text in panels[4].get_legend().get_texts()]

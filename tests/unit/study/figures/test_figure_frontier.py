@@ -7,9 +7,7 @@ from typing import Any
 
 import pytest
 
-from study import frontier
-from study.figures import frontier as figures
-from study.figures import style
+from study.figures import frontier, style
 
 MACHINE = {"device": "Some processor", "threads": 2, "versions": {"torch": "2.0"}, "code": "abc"}
 
@@ -85,10 +83,10 @@ def test_the_verdict_says_where_ours_loses() -> None:
 
 
 def test_figure() -> None:
-    fig = figures.draw(FOUND)
+    fig = frontier.draw(FOUND)
     lines = {str(line.get_label()): line for line in fig.axes[0].lines}
     assert list(lines["unbeaten"].get_xdata()) == [0.5, 5, 90, 200]
     assert list(lines["ours"].get_ydata()) == [35, 38]
     assert len(fig.axes[1].patches) == len(FOUND["networks"]) + 1
     assert style.render(fig).startswith(b"<?xml")
-    assert "Not measured yet" in figures.draw(None).axes[0].texts[0].get_text()
+    assert "Not measured yet" in frontier.draw(None).axes[0].texts[0].get_text()

@@ -15,8 +15,10 @@ from support.modules import shake
 
 from agm import Generator, GeneratorConfig, Schedule
 from agm.errors import AgmError
-from study import films
-from study.films import Film
+from study import measured
+from study.figures import film as films
+from study.figures import pictures
+from study.figures.film import Film
 
 MEASURED = {
     "rows": [
@@ -69,15 +71,15 @@ def test_the_latest_image_is_the_last_one_that_is_there() -> None:
 
 
 def test_moments_begin_with_the_first_image_and_end_at_the_end() -> None:
-    assert films.moments([5.0, 9.0], 70.0) == [5, 10, 20, 60, 70]
-    assert films.moments([5.0, 9.0], 20.0) == [5, 10, 20]
-    assert films.moments([5.0], 100.0, multiples=(1, 3)) == [5, 15, 100]
+    assert pictures.moments([5.0, 9.0], 70.0) == [5, 10, 20, 60, 70]
+    assert pictures.moments([5.0, 9.0], 20.0) == [5, 10, 20]
+    assert pictures.moments([5.0], 100.0, multiples=(1, 3)) == [5, 15, 100]
 
 
 def test_times_are_the_engines() -> None:
-    assert films.times(MEASURED, "rrrr", "A") == [2, 5]
+    assert pictures.times(MEASURED, "rrrr", "A") == [2, 5]
     with pytest.raises(AgmError, match="not timed for rrrr under NOAEL"):
-        films.times(MEASURED, "rrrr", "NOAEL")
+        pictures.times(MEASURED, "rrrr", "NOAEL")
 
 
 def test_a_tint_is_what_a_constant_would_take_away() -> None:
@@ -93,7 +95,7 @@ def made_up_with(film: Film, error: torch.Tensor) -> Film:
 
 
 def test_numbers_of_films() -> None:
-    found = films.numbers({"x": made_up(0.4, 0.51, 0.1)})
+    found = pictures.numbers({"x": made_up(0.4, 0.51, 0.1)})
     assert found["x_bicubic_psnr"] == pytest.approx(-20 * math.log10(0.25), abs=1e-3)
     assert found["x_1_psnr"] == pytest.approx(20, abs=1e-3)
     assert (found["x_best"], found["x_above_bicubic"]) == (2, 2)
@@ -103,7 +105,7 @@ def test_numbers_of_films() -> None:
 
 def test_numbers_of_a_race() -> None:
     slow, fast = (made_up(0.3, 0.5), [40.0, 80.0]), (made_up(0.4, 0.45), [10.0, 30.0])
-    found = films.race_numbers({"rrrr": (slow, fast), "nnnr": (slow, (made_up(0.5, 0.5), [10.0, 30.0]))})
+    found = pictures.race_numbers({"rrrr": (slow, fast), "nnnr": (slow, (made_up(0.5, 0.5), [10.0, 30.0]))})
     assert (found["rrrr_noael_first_ms"], found["rrrr_ael_total_ms"], found["rrrr_first_ratio"]) == (40, 30, 0.25)
     assert found["rrrr_overtaken_ms"] == 80
     assert math.isnan(float(found["nnnr_overtaken_ms"]))
@@ -112,28 +114,22 @@ def test_numbers_of_a_race() -> None:
 def test_who_is_overtaken_twice_is_overtaken_the_second_time() -> None:
     noael = made_up(0.45, 0.5), [20.0, 60.0]
     ael = made_up(0.4, 0.49), [10.0, 30.0]
-    assert films.race_numbers({"x": (noael, ael)})["x_overtaken_ms"] == 60
+    assert pictures.race_numbers({"x": (noael, ael)})["x_overtaken_ms"] == 60
 
 
 def test_recorded_networks_have_recorded_times() -> None:
     for layers, schedule in (("rrrr", "NOAEL"), ("rrrr", "A"), ("rrnr", "NOAEL"), ("rrnr", "A")):
-        run = films.recorded("cpu", layers, schedule)
+        run = pictures.recorded("cpu", layers, schedule)
         assert (run.config.generator.layers, Schedule.parse(run.config.training.schedule)) == (
             layers,
             Schedule.parse(schedule),
         )
         assert run.has_weights
-        milliseconds = films.times(films_measured(), layers, schedule)
+        milliseconds = pictures.times(measured.read("pictures"), layers, schedule)
         assert len(milliseconds) == 10
         assert all(a < b for a, b in pairwise(milliseconds))
 
 
-def films_measured() -> dict[str, object]:
-    from study import measured
-
-    return dict(measured.read("pictures"))
-
-
 def test_weights_that_are_not_recorded_are_named(home: Path) -> None:
     with pytest.raises(AgmError, match="weights of nnnr under B are not recorded under profile 'cpu'"):
-        films.recorded("cpu", "nnnr", "B")
+        pictures.recorded("cpu", "nnnr", "B")

@@ -17,9 +17,25 @@ from agm import Generator, GeneratorConfig, Schedule
 from agm.runs import Run
 from study import aggregate, profiles
 from study.experiments import plan
-from study.figures import curves, diagrams, pictures, ranks, style, tradeoff
+from study.figures import (
+    curves,
+    fig1,
+    fig2,
+    fig3,
+    fig4,
+    fig5,
+    fig6,
+    fig7,
+    image_grid,
+    order,
+    statistics,
+    style,
+    tradeoff,
+)
 
 SMOKE = profiles.load("smoke")
+
+OF_CURVES = {"fig4": fig4, "fig5": fig5, "fig6": fig6, "fig7": fig7, "statistics": statistics}
 
 
 def runs_of(experiment: str, home: Path, **fields: object) -> list[Run]:
@@ -42,12 +58,12 @@ def panels(fig: Figure) -> dict[str, list[str]]:
 
 
 def test_fig4_has_the_papers_panels(home: Path) -> None:
-    found = panels(curves.fig4(runs_of("fig4", home), SMOKE))
+    found = panels(fig4.draw(runs_of("fig4", home), SMOKE))
     assert [set(series) for series in found.values()] == 2 * [
         {"nrrr", "rnrr", "rrnr", "rrrn", "rrrr", "bicubic"},
         {"rnnn", "nrnn", "nnrn", "nnnr", "nnnn", "bicubic"},
     ]
-    counts, shared = (curves.STATISTICS_NAMES[kind] for kind in aggregate.both(runs_of("fig4", home)))
+    counts, shared = (style.STATISTICS_NAMES[kind] for kind in aggregate.both(runs_of("fig4", home)))
     assert [title.split(", ")[1] for title in found] == [counts] * 2 + [shared] * 2
 
 
@@ -66,7 +82,7 @@ def test_both_readings_are_drawn_from_their_own_numbers(home: Path) -> None:
 
 
 def test_fig5_has_the_papers_panels_and_a_common_axis_in_each_row(home: Path) -> None:
-    fig = curves.fig5(runs_of("fig5", home), SMOKE)
+    fig = fig5.draw(runs_of("fig5", home), SMOKE)
     found = panels(fig)
     assert [title[4:8] for title in found] == ["CARD", "CARD", "FACE", "FACE"] * 2
     assert [{name[-1] for name in series} - {"c"} for series in found.values()] == [{"r"}, {"n"}] * 4
@@ -75,12 +91,12 @@ def test_fig5_has_the_papers_panels_and_a_common_axis_in_each_row(home: Path) ->
 
 
 def test_fig6_and_fig7_have_the_papers_panels(home: Path) -> None:
-    fig6 = panels(curves.fig6(runs_of("fig6", home), SMOKE))
-    assert [title[:3] for title in fig6] == ["(a)", "(b)", "(c)", "(d)"]
-    assert all(set(series) == {"nnnr", "nnrr", "rrnr", "rrrr", "bicubic"} for series in fig6.values())
-    fig7 = panels(curves.fig7(runs_of("fig7", home), SMOKE))
-    assert [title.split(",")[0][4:] for title in fig7] == ["CARDATA"] * 2 + ["FACEDATA"] * 2 + ["GEODATA"] * 2
-    assert all(len(series) == 5 and series[-2:] == ["rrrr", "bicubic"] for series in fig7.values())
+    sixth = panels(fig6.draw(runs_of("fig6", home), SMOKE))
+    assert [title[:3] for title in sixth] == ["(a)", "(b)", "(c)", "(d)"]
+    assert all(set(series) == {"nnnr", "nnrr", "rrnr", "rrrr", "bicubic"} for series in sixth.values())
+    seventh = panels(fig7.draw(runs_of("fig7", home), SMOKE))
+    assert [title.split(",")[0][4:] for title in seventh] == ["CARDATA"] * 2 + ["FACEDATA"] * 2 + ["GEODATA"] * 2
+    assert all(len(series) == 5 and series[-2:] == ["rrrr", "bicubic"] for series in seventh.values())
 
 
 @pytest.mark.parametrize("experiment", ["fig8", "fig9"])
@@ -161,10 +177,10 @@ def of_runs(home: Path) -> list[Figure]:
     """Every figure that shows runs."""
     fig8 = runs_of("fig8", home)
     return [
-        *(getattr(curves, name)(runs_of(name, home), SMOKE) for name in ("fig4", "fig5", "fig6", "fig7", "statistics")),
+        *(module.draw(runs_of(name, home), SMOKE) for name, module in OF_CURVES.items()),
         tradeoff.draw(fig8, SMOKE, tradeoff.seconds(fig8, measure=False)),
-        ranks.order(runs_of("order", home), SMOKE),
-        ranks.statistics(runs_of("statistics", home), SMOKE),
+        order.draw(runs_of("order", home), SMOKE),
+        statistics.ranking(runs_of("statistics", home), SMOKE),
     ]
 
 
@@ -200,17 +216,17 @@ def test_a_run_that_diverged_is_named_in_its_panel(home: Path) -> None:
     assert "× diverged: NOAEL" in words(tradeoff.draw(runs, SMOKE, tradeoff.seconds(runs, measure=False)))
     first, *others = plan("fig4", SMOKE)
     assert "× diverged: " + first.generator.layers in words(
-        curves.fig4(make(home / "4", [first], status="diverged") + make(home / "4", others), SMOKE)
+        fig4.draw(make(home / "4", [first], status="diverged") + make(home / "4", others), SMOKE)
     )
 
 
 @pytest.mark.parametrize("layers", ["nnnr", "rrrr"])
 def test_a_selection_may_leave_a_panel_empty(layers: str, home: Path) -> None:
-    for name in ("fig4", "fig5", "fig6", "statistics"):
-        style.render(getattr(curves, name)(runs_of(name, home, layers=layers), SMOKE))
-    style.render(curves.fig6(runs_of("fig6", home, fraction=0.25), SMOKE))
-    style.render(curves.fig7(runs_of("fig7", home, dataset="geo"), SMOKE))
-    style.render(ranks.order(runs_of("order", home, schedule="NOAEL"), SMOKE))
+    for name, module in OF_CURVES.items():
+        style.render(module.draw(runs_of(name, home, layers=layers), SMOKE))
+    style.render(fig6.draw(runs_of("fig6", home, fraction=0.25), SMOKE))
+    style.render(fig7.draw(runs_of("fig7", home, dataset="geo"), SMOKE))
+    style.render(order.draw(runs_of("order", home, schedule="NOAEL"), SMOKE))
     runs = runs_of("fig8", home, layers=layers, schedule="A")
     style.render(tradeoff.draw(runs, SMOKE, tradeoff.seconds(runs, measure=False)))
 
@@ -225,7 +241,7 @@ def test_the_sixteen_models_look_different() -> None:
 
 def test_a_saved_figure_is_the_same_each_time(tmp_path: Path) -> None:
     def draw() -> Figure:
-        return diagrams.expansion(Schedule.parse("A"))
+        return fig2.draw(Schedule.parse("A"))
 
     style.save(draw(), "fig2", tmp_path / "new" / "folder")
     style.save(draw(), "again", str(tmp_path))
@@ -239,13 +255,13 @@ def test_a_saved_figure_is_the_same_each_time(tmp_path: Path) -> None:
 
 def test_figures_leave_matplotlib_as_it_was() -> None:
     before = dict(plt.rcParams)
-    diagrams.configurations([Generator(GeneratorConfig("nnnr", 2))])
+    fig3.draw([Generator(GeneratorConfig("nnnr", 2))])
     assert dict(plt.rcParams) == before
     assert not plt.get_fignums()
 
 
 def test_shapes_are_those_the_network_has() -> None:
-    seen = diagrams.shapes(Generator(GeneratorConfig("rnnr")), 64)
+    seen = fig1.shapes(Generator(GeneratorConfig("rnnr")), 64)
     assert seen["a"] == ((3, 32, 32), (64, 32, 32))
     assert seen["b"] == ((3, 64, 64), (64, 32, 32))
     assert seen["layers.0"] == seen["layers.1"] == ((128, 32, 32), (128, 32, 32))
@@ -256,7 +272,7 @@ def test_shapes_are_those_the_network_has() -> None:
 
 def test_the_network_is_drawn_from_the_module() -> None:
     generator = Generator(GeneratorConfig("rnnr", 8, feedback="bicubic", upsampling="bilinear")).train()
-    text = words(diagrams.network(generator, 32))
+    text = words(fig1.draw(generator, 32))
     assert text.count("ConvLSTM") == 2
     assert text.count("plain") == 2
     for part in ("C.1", "C.2", "C.3", "bilinear", "bicubic before the first iteration", "16 × 16 × 16", "3 × 32 × 32"):
@@ -267,14 +283,14 @@ def test_the_network_is_drawn_from_the_module() -> None:
 
 def test_the_light_network_is_drawn_from_the_module() -> None:
     generator = Generator(GeneratorConfig("rnnr", 8, base="light"))
-    text = words(diagrams.network(generator, 32))
+    text = words(fig1.draw(generator, 32))
     assert (text.count("ConvLSTM"), text.count("plain"), text.count("C.")) == (2, 2, 0)
     for part in ("features of t − 1", "zeros before the first", "plus bicubic", "sub-pixel", "3 × 32 × 32"):
         assert part in text
     assert text.count("16 × 16 × 16") == 4  # above the concatenation and layers 1 to 3
-    fig3 = words(diagrams.configurations([generator]))
-    assert "C.2" not in fig3
-    assert len(re.findall("^recurrent", fig3, re.MULTILINE)) == 2
+    text = words(fig3.draw([generator]))
+    assert "C.2" not in text
+    assert len(re.findall("^recurrent", text, re.MULTILINE)) == 2
 
 
 @pytest.mark.parametrize(
@@ -283,21 +299,21 @@ def test_the_light_network_is_drawn_from_the_module() -> None:
 )
 def test_k_and_k_plus_h(notation: str, marks: tuple[int | None, int | None]) -> None:
     schedule = Schedule.parse(notation)
-    assert diagrams.milestones(schedule) == marks
-    style.render(diagrams.expansion(schedule, GeneratorConfig("nnnr", 2)))
+    assert fig2.milestones(schedule) == marks
+    style.render(fig2.draw(schedule, GeneratorConfig("nnnr", 2)))
 
 
 def test_a_long_schedule_fits() -> None:
-    style.render(diagrams.expansion(Schedule.parse("x--x (20) - xxxx (40)"), GeneratorConfig(width=2)))
+    style.render(fig2.draw(Schedule.parse("x--x (20) - xxxx (40)"), GeneratorConfig(width=2)))
 
 
 def test_configurations_are_drawn_from_the_modules() -> None:
-    text = words(diagrams.configurations([Generator(GeneratorConfig(layers, 2)) for layers in ("rnnr", "nnnr")]))
+    text = words(fig3.draw([Generator(GeneratorConfig(layers, 2)) for layers in ("rnnr", "nnnr")]))
     assert "rnnr" in text
     assert (len(re.findall("^recurrent", text, re.MULTILINE)), text.count("non-recurrent")) == (3, 5)
 
 
 def test_pictures_side_by_side() -> None:
-    fig = pictures.strip([torch.rand(3, 8, 8) * 3 - 1] * 5, list("abcde"), columns=4)
+    fig = image_grid.strip([torch.rand(3, 8, 8) * 3 - 1] * 5, list("abcde"), columns=4)
     assert len(fig.axes) == 8
     assert all(letter in words(fig) for letter in "abcde")

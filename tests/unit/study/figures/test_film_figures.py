@@ -17,11 +17,11 @@ from torch import Tensor
 from agm import Schedule
 from agm.anytime.upscaler import AnytimeUpscaler
 from study.figures import animation, style
-from study.figures import films as figures
-from study.films import Film
+from study.figures import pictures as figures
+from study.figures.film import Film
 from workflow import animation as maker
 
-STATIC = Path(__file__).parents[3] / "book" / "_static"
+STATIC = Path(__file__).parents[4] / "book" / "_static"
 WHOLE = (0, 0, 16, 16)
 
 

@@ -18,8 +18,10 @@ from support.modules import shake
 
 from agm import Generator, GeneratorConfig, Schedule
 from agm.errors import AgmError
-from study import explore, live, profiles
-from study.explore import Step
+from study import profiles
+from study.figures.image_grid import versions
+
+playground = pytest.importorskip("study.playground", exc_type=ImportError)
 
 SMOKE = profiles.load("smoke")
 
@@ -37,15 +39,15 @@ def test_the_network_is_the_one_trained_with_the_schedule_then_the_widest(home: 
     wide = made(home, "results/reduced", "nnnr", "A", 8)
     made(home, "results/reduced", "nnnr", "B", 16, with_weights=False)
     assert narrow != wide
-    assert explore.network("nnnr", "A", SMOKE).config.id == wide
-    assert explore.network("nnnr", "B", SMOKE).config.id == whole
-    assert explore.network("nnnr", "x--x (10)", SMOKE).config.id == whole
+    assert playground.network("nnnr", "A", SMOKE).config.id == wide
+    assert playground.network("nnnr", "B", SMOKE).config.id == whole
+    assert playground.network("nnnr", "x--x (10)", SMOKE).config.id == whole
 
 
 def test_a_model_without_weights_is_trained(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
-    monkeypatch.setattr(explore.runs, "ensure", lambda configs: asked.extend(configs) or make(home, configs))
-    explore.network("rnrn", "A", SMOKE)
+    monkeypatch.setattr(playground.runs, "ensure", lambda configs: asked.extend(configs) or make(home, configs))
+    playground.network("rnrn", "A", SMOKE)
     assert asked == [SMOKE.run("cars", layers="rnrn")]
 
 
@@ -53,8 +55,8 @@ def test_steps_are_the_generators_own_images() -> None:
     generator = shake(Generator(GeneratorConfig("nrnr", width=2)))
     pixels = skimage.data.astronaut()[:32, :32]
     schedule = Schedule.parse("---x (1) - xxxx (2)")
-    found = list(explore.steps(generator, pixels, schedule))  # type: ignore[arg-type]
-    low, _, high = explore.versions(pixels)
+    found = list(playground.steps(generator, pixels, schedule))  # type: ignore[arg-type]
+    low, _, high = versions(pixels)
     with torch.no_grad():
         expected = list(generator.eval().iterate(low[None], schedule, "iteration"))  # type: ignore[operator]
     assert [step.iteration for step in found] == [1, 2, 3]
@@ -65,13 +67,13 @@ def test_steps_are_the_generators_own_images() -> None:
         assert step.psnr == pytest.approx(-10 * np.log10(error), abs=1e-3)
 
 
-def made_up_steps(count: int = 3) -> list[Step]:
-    return [Step(t, 0.1 * t, 20.0 + t, torch.full((3, 8, 8), t / 10)) for t in range(1, count + 1)]
+def made_up_steps(count: int = 3) -> list[Any]:
+    return [playground.Step(t, 0.1 * t, 20.0 + t, torch.full((3, 8, 8), t / 10)) for t in range(1, count + 1)]
 
 
 @pytest.mark.parametrize(("deadline", "iteration"), [(0.05, None), (0.1, 1), (0.25, 2), (9.0, 3)])
 def test_what_is_there_by_a_deadline(deadline: float, iteration: int | None) -> None:
-    step = explore.in_time(made_up_steps(), deadline)
+    step = playground.in_time(made_up_steps(), deadline)
     assert (step.iteration if step else None) == iteration
 
 
@@ -80,26 +82,26 @@ def test_a_picture_of_ones_own_is_cut_to_its_central_square() -> None:
     image[:, 100:200] = (255, 0, 0)
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG")
-    assert (explore.photograph(buffer.getvalue(), "a.png", 16) == (255, 0, 0)).all()
+    assert (playground.photograph(buffer.getvalue(), "a.png", 16) == (255, 0, 0)).all()
     with pytest.raises(AgmError, match=r"a\.png: not an image"):
-        explore.photograph(b"nonsense", "a.png")
+        playground.photograph(b"nonsense", "a.png")
 
 
 def test_photographs_and_their_versions() -> None:
-    first = explore.photographs(3)[0]
+    first = playground.photographs(3)[0]
     assert first.shape == (64, 64, 3)
-    low, enlarged, high = explore.versions(first)
+    low, enlarged, high = versions(first)
     assert (low.shape, enlarged.shape, high.shape) == ((3, 32, 32), (3, 64, 64), (3, 64, 64))
 
 
 def test_a_schedule_has_to_fit_the_layers() -> None:
-    assert str(explore.parse("r--r (2)", "rnnr")) == "r--r (2)"
+    assert str(playground.parse("r--r (2)", "rnnr")) == "r--r (2)"
     with pytest.raises(AgmError, match="has r for layer 1, the network has n"):
-        explore.parse("r--r (2)", "nnnr")
+        playground.parse("r--r (2)", "nnnr")
 
 
 def test_the_curve_fills_what_is_in_time() -> None:
-    (ax,) = live.curve(made_up_steps(), 20.5, 0.25).axes
+    (ax,) = playground.curve(made_up_steps(), 20.5, 0.25).axes
     (points,) = ax.collections
     np.testing.assert_allclose(points.get_offsets(), [[100, 21], [200, 22], [300, 23]])
     filled = [tuple(colour[:3]) != (1, 1, 1) for colour in points.get_facecolors()]  # type: ignore[attr-defined]
@@ -108,12 +110,9 @@ def test_the_curve_fills_what_is_in_time() -> None:
 
 def test_the_board(home: Path) -> None:
     """Without a browser: every control has its effect, mistakes become a sentence."""
-    pytest.importorskip("ipywidgets")
-    from study.playground import Playground
-
     for schedule in ("NOAEL", "A"):
         made(home, "results/cpu", "nnnr", schedule)
-    board = Playground(SMOKE)
+    board = playground.Playground(SMOKE)
     board.show()
     assert len(board.found) == 10  # schedule A
     first = bytes(board.curve.value)

@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 
 from agm.schedule import NAMED, Schedule
-from study import ablation
-from study.figures import ablation as figures
-from study.figures import style
+from study.figures import schedules, style
 
 MACHINE = {"device": "Some processor", "threads": 2, "versions": {"torch": "2.0"}, "code": "abc"}
 SCHEDULES = {name: str(Schedule.parse(NAMED[name])) for name in ("NOAEL", "A")}
@@ -39,22 +37,22 @@ FOUND = {"machine": MACHINE, "rows": rows()}
 
 
 def test_last_images() -> None:
-    table = ablation.last(FOUND)
+    table = schedules.table(FOUND)
     assert table.columns.tolist() == ["NOAEL", "A"]
     for (trained, epochs), values in LAST.items():
-        name = ablation.ANY if trained == "any" else trained
+        name = schedules.ANY if trained == "any" else trained
         assert table.loc[("nnnr", "yes", name, epochs)].tolist() == list(values)
 
 
 def test_numbers() -> None:
-    numbers = ablation.numbers(FOUND)
+    numbers = schedules.numbers(FOUND)
     assert numbers["nnnr_yes_NOAEL_loss"] == pytest.approx(0.4)
     assert numbers["nnnr_yes_A_loss"] == pytest.approx(0.3)
     assert (numbers["nnnr_yes_any_worst"], numbers["nnnr_yes_one_worst"]) == (22.5, 10.0)
 
 
 def test_figure() -> None:
-    fig = figures.draw(FOUND)
+    fig = schedules.draw(FOUND)
     lines = {str(line.get_label()): line for line in fig.axes[0].lines}
     assert fig.axes[0].get_title(loc="left").endswith("nnnr over bicubic")
     assert list(lines["trained for A, 8 epochs"].get_ydata()) == [18.0, 22.8]

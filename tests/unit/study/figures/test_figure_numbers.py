@@ -1,0 +1,128 @@
+"""Numbers and tables of the figures that show runs, and of the assumptions, which need none."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.made_up import BICUBIC, make
+
+from study import aggregate, profiles
+from study.experiments import TABLE_1, plan
+from study.figures import assumptions, fig4, fig6, fig7, order, ranks, statistics, style, table1
+
+SMOKE = profiles.load("smoke")
+
+
+def test_recorded_runs_say_so_and_stand_beside_those_made_here(home: Path) -> None:
+    quick = profiles.load("quick")
+    recorded = make(home / "results" / "quick", plan("table1", quick), lambda config: 0.02)
+    assert "recorded, a machine" in aggregate.describe(recorded, quick)["stamp"]
+    here = make(home / "build" / "runs", plan("table1", SMOKE), lambda config: 0.04)
+    table = table1.table(here, SMOKE)
+    assert table["MSE (quick, recorded, shared)"].tolist() == pytest.approx([0.03] * 4 + [BICUBIC["mse"]])
+    assert table["MSE (smoke, shared)"].tolist() == pytest.approx([0.06] * 4 + [BICUBIC["mse"]])
+    precise = aggregate.both(here)[0]
+    assert table[f"MSE, summed (smoke, {precise})"].tolist() == pytest.approx([0.18] * 4 + [3 * BICUBIC["mse"]])
+    assert table["MSE (paper)"].tolist()[:4] == [0.0068, 0.0070, 0.0069, 0.0075]
+    assert table["parameters"].tolist()[:4] == table["parameters (paper)"].tolist()[:4]
+    assert "–" in style.styled(table).to_html()
+    assert aggregate.all_finished(quick) == aggregate.recorded("table1")["quick"]
+
+
+def test_a_column_is_formatted_by_what_it_holds() -> None:
+    """Not by letters that a word happens to contain: `shared` is no share, `iteration` no ratio."""
+    columns = ["MSE, shared", "MSE, per iteration", "last PSNR, shared", "ratio", "AEL's share", "parameters"]
+    html = style.styled(pd.DataFrame([[0.02579, 0.00281, 24.283, 1.2345, 0.21, 1335683]], columns=columns)).to_html()
+    cells = re.findall(r'<td id="\S+" class="data \S+ \S+" >(.*?)</td>', html)
+    assert cells == ["0.0258", "0.0028", "24.28", "1.23", "21%", "1,335,683"]
+
+
+def test_the_order_of_models(home: Path) -> None:
+    worse = {"---x": 1.0, "x--x": -1.0, "xxxx": 1.0}  # Config. B turns the order round
+    runs = make(
+        home, plan("order", SMOKE), lambda c: 1 + 0.1 * worse[c.training.schedule[:4]] * c.generator.layers.count("r")
+    )
+    numbers = order.of_reading(runs)
+    assert numbers["noael_order"] == "nnnr, nnrr, rrnr, rrrr"
+    assert numbers["b_order"] == "rrrr, rrnr, nnrr, nnnr"
+    assert (numbers["noael_a_tau"], numbers["noael_b_tau"]) == (1.0, -1.0)
+    assert (numbers["nnnr_a_rank"], numbers["nnnr_b_rank"]) == (1, 4)
+    assert numbers["noael_a_p"] == pytest.approx(1 / 12)
+
+
+def test_numbers_of_the_figures(home: Path) -> None:
+    found = fig4.of_reading(make(home, plan("fig4", SMOKE)))
+    assert found == {"single_n_better": 4, "single_r_best": "rnnn", "a_spikiest": "none"}
+    found = fig6.of_reading(make(home, plan("fig6", SMOKE)))
+    assert (found["nnnr_ratio"], found["worse_with_less"], found["full_best"]) == (4.0, 4, "nnnr")
+    assert found["worse_with_less"] == sum(found[f"{layers}_ratio"] > 1 for layers in TABLE_1) == 4
+    runs = make(home, plan("fig7", SMOKE))
+    found = fig7.numbers(runs, SMOKE)
+    assert [found[f"geo_shared_{name}"] for name in ("best_1", "best_2", "best_3", "rrrr_rank")] == [
+        "nnnr",
+        "nnrr",
+        "rrnr",
+        4,
+    ]
+    assert found["geo_reading"] == aggregate.both(runs)[0]
+    diverged = make(home / "d", [c for c in plan("fig7", SMOKE) if c.generator.layers == "rrrr"], status="diverged")
+    others = [run for run in runs if run.config.generator.layers != "rrrr"]
+    assert math.isnan(fig7.numbers([*others, *diverged], SMOKE)["geo_precise_rrrr_rank"])
+    geo = aggregate.select(runs, dataset="instruments")
+    places = statistics.ranking_numbers(geo)
+    assert places["shared_last_r_mse"] == pytest.approx(np.median([run.test().mean() for run in geo]))
+    assert (places["models"], places["shared_best"], places["rrrr_shared_rank"]) == (4, "nnnr", 4)
+    found = statistics.numbers(make(home, plan("statistics", SMOKE)))
+    assert found["shared_n_validation_mse"] == pytest.approx(1.5 * 0.01 * 2.5)  # 0 to 3 recurrent layers: median 1.5
+    twins = statistics.table(aggregate.select(runs, dataset="photographs"))
+    assert list(twins.index[:2]) == ["rrrr", "rrrn"]
+    assert len(twins) == 17
+
+
+def test_the_worst_of_four_by_chance() -> None:
+    """One of two, and one of three; rrrr against the best of 4, 6 and 4 by hand."""
+    assert table1.chance_of_worst(1) == pytest.approx(1 / 2)
+    assert table1.chance_of_worst(1, 1) == pytest.approx(1 / 3)
+    by_hand = 1 - 2 / 5 + 1 / 9 - 1 / 7 + 2 / 11 - 1 / 15
+    assert table1.chance_of_worst(4, 6, 4) == pytest.approx(by_hand)
+
+
+def test_how_far_seeds_lie_apart(home: Path) -> None:
+    runs = make(home, plan("table1", SMOKE, seeds=[0, 1]), lambda config: 0.1 + config.seed)
+    numbers = table1.numbers(runs)
+    assert numbers["shared_nnnr_lowest_mse"] == pytest.approx(0.1 * 1.5)
+    assert numbers["shared_nnnr_highest_mse"] == pytest.approx(1.1 * 1.5)
+    assert numbers["precise_nnnr_mse"] == pytest.approx(0.6 * 1.5)
+    assert numbers["precise_nnnr_summed"] == pytest.approx(3 * 0.6 * 1.5)
+
+
+def test_assumptions() -> None:
+    numbers = assumptions.model_numbers()
+    assert numbers["rrrr_parameters"] == 3989891
+    assert numbers["nnnn_fewer"] == pytest.approx(74.8, abs=0.05)
+    assert numbers["nnnr_fewer"] == pytest.approx(66.5, abs=0.05)
+    assert numbers["peephole_extra"] == 3 * (128 + 128 + 128 + 64)
+    assert assumptions.paper_numbers()["nnnr_paper_psnr"] == pytest.approx(21.67, abs=0.01)
+    assert "74.8 %" in assumptions.table().to_html()
+
+
+def test_bicubic_upsampling_where_there_is_data_and_where_there_is_none(home: Path) -> None:
+    here = assumptions.bicubic_numbers(assumptions.bicubic_table(SMOKE))
+    assert 0 < here["cars_bicubic_mse"] < 0.1
+    missing = assumptions.bicubic_numbers(assumptions.bicubic_table(profiles.load("paper")))
+    assert missing["geo_data"] == "geo (not prepared)"
+    assert math.isnan(missing["geo_bicubic_mse"])
+
+
+def test_kendall_by_hand() -> None:
+    mse = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "b": [1.0, 2.0, 4.0, 3.0], "c": [4.0, 3.0, 2.0, 1.0]})
+    tau = ranks.kendall(mse).set_index(["first", "second"]).tau
+    assert tau["a", "b"] == pytest.approx(4 / 6)  # one of six pairs is the other way round
+    assert tau["a", "c"] == pytest.approx(-1)
+    assert ranks.kendall(mse[["a", "b"]].replace(4.0, np.nan)).tau.isna().all()
+    assert ranks.kendall(mse[["a"]]).empty
