@@ -14,14 +14,12 @@ import torch
 from agm import data, machine
 from agm.config import DataConfig, RunConfig
 from agm.data import prepared
+from agm.data.official import SETS
 from agm.data.splits import SHARE, TEST_IMAGES
 from agm.errors import AgmError
 from agm.networks.complexity import macs_per_iteration
 from agm.training.step import Execution, GraphedStep, build, stepper
 from study import cost
-
-OFFICIAL = {"cars": 16185, "faces": 10205, "geo": 16000}
-"""Images of the paper's data sets, for planning before they are there (the cards in `data/`)."""
 
 TRAINED = 3
 """Passes through the generator of an image: forward and backward."""
@@ -47,7 +45,7 @@ class Images:
 @cache
 def images_of(wanted: DataConfig) -> Images:
     """Of the paper's sets by their size alone, which needs no images; of others by splitting them."""
-    if wanted.dataset not in data.PAPER_SETS:
+    if wanted.dataset not in SETS:
         parts = data.splits(wanted)
         return Images(parts.train.per_epoch, len(parts.validation), len(parts.test))
     return share_out(_size(wanted.dataset), wanted)
@@ -57,7 +55,7 @@ def _size(dataset: str) -> int:
     try:
         folder = data.locate(dataset)
     except AgmError:
-        return OFFICIAL[dataset]
+        return SETS[dataset]
     assert folder is not None  # only bundled sets have none
     return len(prepared.read_manifest(folder / prepared.MANIFEST))
 

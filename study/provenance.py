@@ -10,7 +10,7 @@ from typing import Any
 
 from agm import machine
 from agm.code_version import code_hash
-from agm.data import PAPER_SETS
+from agm.data.official import SETS
 from agm.runs import Run
 from study.profiles import Profile
 from study.status import stale_measurement, stale_run
@@ -74,7 +74,7 @@ def of_runs(
         "run time": f"{seconds / 60:.1f} minutes of training",
         **_here(),
     }
-    official = any(run.config.data.dataset in PAPER_SETS for run in runs)
+    official = any(run.config.data.dataset in SETS for run in runs)
     commands = remake(notebook, {"profile": profile.name, **given}, official) | ({ANEW: anew} if anew else {})
     return Provenance(facts, commands, stale(runs))
 

@@ -13,11 +13,12 @@ from typing import Any
 from agm import files
 from agm.config import NATURAL, DataConfig, GeneratorConfig, RunConfig, TrainingConfig, from_dict
 from agm.errors import AgmError, unknown
+from study.paper import PAPER_NAMES
 
 FOLDER = Path(__file__).parent
 KEYS = ("datasets", "generator", "data", "training", "seeds", "runs_per_job", "layers")
-ROLES = ("cars", "faces", "geo")
-"""The parts that data sets play in the paper: CARDATA, FACEDATA, GEODATA."""
+ROLES = tuple(PAPER_NAMES)
+"""The parts that data sets play in the paper."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from support.book import TOC, pages, parsed
 from support.browser import PHONE, complaints, resize
 from support.checkout import ROOT
 
-from workflow.plan import SHOWN
+from workflow.jobs import SHOWN
 
 
 @cache

@@ -32,9 +32,9 @@ from agm.anytime.latency import Span, Times
 from agm.anytime.stepper import Mirrored, Plain, Stepper, iterate
 from agm.anytime.weights_files import weights
 from agm.data.images import Pixels, read_image, resize, square
-from workflow import demo
+from workflow import try_page
 
-MODELS = {model.name: model for model in demo.models()}
+MODELS = {model.name: model for model in try_page.models()}
 SMALLEST = "rrrr-NOAEL-16"
 MISSING = "rrrr-A-16"
 TOLERANCE = 1e-3
@@ -59,15 +59,15 @@ def page() -> str:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     (folder / "try.html").write_text(page())
-    shutil.copytree(ROOT / demo.STATIC / "try", folder / "_static" / "try")
+    shutil.copytree(ROOT / try_page.STATIC / "try", folder / "_static" / "try")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         patch.setenv("AGM_HOME", str(ROOT))
         packed = folder / "_static" / "demo"
-        demo.deliver(packed, "runtime", demo.runtime())
-        demo.deliver(packed, "index", demo.index())
+        try_page.deliver(packed, "runtime", try_page.runtime())
+        try_page.deliver(packed, "index", try_page.index())
         for name in MODELS.keys() - {MISSING}:
-            demo.deliver(packed, name, demo.exported(MODELS[name]))
+            try_page.deliver(packed, name, try_page.exported(MODELS[name]))
     return folder
 
 
@@ -172,7 +172,7 @@ def expected(name: str, source: Pixels, size: int) -> tuple[Tensor, Tensor, Tens
 
 def photograph(file: str) -> Pixels:
     path = Path(skimage.__file__).parent / "data" / file
-    return square(read_image(path, file), demo.SIDE)
+    return square(read_image(path, file), try_page.SIDE)
 
 
 def same_as_python(browser: Any, name: str, source: Pixels, size: int) -> None:
@@ -264,11 +264,11 @@ def test_the_browser_computes_what_python_computes(
     complaints(browser)
     visit(browser, address)
     browser.find_elements(By.CSS_SELECTOR, "#try-pictures img")[picture].click()
-    wait(browser, lambda: demo.PICTURES[picture].title in text(browser, "status"))
+    wait(browser, lambda: try_page.PICTURES[picture].title in text(browser, "status"))
     choose(browser, size=str(size), network=name)
     count = MODELS[name].run.generator.iterations
     assert f"All {count} iterations were done" in run(browser)
-    same_as_python(browser, name, photograph(demo.PICTURES[picture].file), size)
+    same_as_python(browser, name, photograph(try_page.PICTURES[picture].file), size)
     assert len(browser.find_elements(By.CSS_SELECTOR, "#try-rows tr")) == count
     assert len(browser.find_elements(By.CSS_SELECTOR, ".try-curve circle")) == count
     folder = address.removesuffix("try.html")
@@ -485,12 +485,12 @@ def test_all_that_is_offered_is_recorded() -> None:
     assert [model.name for model in MODELS.values() if not model.weights.is_file()] == []
     assert list(MODELS) == ["default", "nnnr-A-64", "rrrr-NOAEL-16", "rrrr-A-16"]
     assert MODELS["default"].weights == weights()
-    assert {Path(path).stem for path in demo.outputs()} == {"runtime", "index", *MODELS}
+    assert {Path(path).stem for path in try_page.outputs()} == {"runtime", "index", *MODELS}
 
 
 def test_the_runtime_is_the_one_that_is_named() -> None:
     """By the sums in its README."""
-    readme = (ROOT / demo.STATIC / "ort" / "README.txt").read_text()
-    script, wasm = ((ROOT / path).read_bytes() for path in demo.RUNTIME)
+    readme = (ROOT / try_page.STATIC / "ort" / "README.txt").read_text()
+    script, wasm = ((ROOT / path).read_bytes() for path in try_page.RUNTIME)
     for content in (script, gzip.decompress(wasm)):
         assert sha256(content).hexdigest() in readme

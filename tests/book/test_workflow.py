@@ -22,11 +22,11 @@ from agm.errors import AgmError
 from agm.training.loop import train
 from agm.training.step import Execution
 from study import experiments, profiles
-from workflow import plan, run_notebook
+from workflow import jobs, run_notebook
 
 NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb") if path.stem != "playground")
 TRAINED = sorted(set(NOTEBOOKS) & set(experiments.EXPERIMENTS))
-JOBS = plan.training_jobs(profiles.load("smoke"), set())
+JOBS = jobs.training_jobs(profiles.load("smoke"), set())
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def edited(path: Path, old: str, new: str) -> Iterator[None]:
 
 def notebook_rules(*names: str) -> set[str]:
     """The rules that execute these notebooks, for this machine's runs and for recorded ones."""
-    shown = {f"notebook_{profile}_{name}" for profile in plan.SHOWN for name in names if name in plan.SHOWN[profile]}
+    shown = {f"notebook_{profile}_{name}" for profile in jobs.SHOWN for name in names if name in jobs.SHOWN[profile]}
     return {f"notebook_{name}" for name in names} | shown
 
 
@@ -52,7 +52,7 @@ def test_the_whole_book_is_made_from_nothing(checkout: Checkout) -> None:
     assert (checkout.html / "index.html").is_file()
     executed = sorted(path.stem for path in (checkout.root / "book" / "notebooks").glob("*.ipynb"))
     assert executed == NOTEBOOKS
-    for profile, names in plan.SHOWN.items():
+    for profile, names in jobs.SHOWN.items():
         shown = checkout.root / "book" / "notebooks" / profile
         assert {path.stem for path in shown.glob("*.ipynb")} == set(names)
     runs = {path.parent.name for path in (checkout.root / "build" / "runs").glob("*/summary.json")}
@@ -157,7 +157,7 @@ def test_runs_by_other_code_or_of_other_images_are_not_gone_on_with(
     files.write_text(Path("data/cars/card.yml"), "fingerprint: abc\n")
 
     def is_stale() -> bool:
-        return bool(plan.stale([[config]], ["data/cars/manifest.csv"]))
+        return bool(jobs.stale([[config]], ["data/cars/manifest.csv"]))
 
     assert not is_stale()
     for code, images, expected in ((code_hash(), "abc", False), ("older", "abc", True), (code_hash(), "def", True)):
@@ -217,36 +217,36 @@ def test_a_notebook_that_hangs_is_ended_with_its_kernel(tmp_path: Path, monkeypa
 @pytest.mark.parametrize("name", profiles.names())
 def test_jobs_hold_every_run_once(name: str) -> None:
     profile = profiles.load(name)
-    jobs = plan.training_jobs(profile, set())
-    assert list(chain(*jobs)) == experiments.plan_all(experiments.EXPERIMENTS, profile)
-    assert max(map(len, jobs)) <= profile.runs_per_job
+    cut = jobs.training_jobs(profile, set())
+    assert list(chain(*cut)) == experiments.plan_all(experiments.EXPERIMENTS, profile)
+    assert max(map(len, cut)) <= profile.runs_per_job
 
 
 def test_a_thousand_runs_are_cut_into_jobs() -> None:
     """16 configurations on three sets of data with 20 seeds, and those under AEL and with less data."""
     smoke = profiles.load("smoke")
     wide = dataclasses.replace(smoke, seeds=dict.fromkeys(profiles.ROLES, tuple(range(20))), layers={}, runs_per_job=1)
-    jobs = plan.training_jobs(wide, set())
-    assert len({run.id for run in chain(*jobs)}) == len(jobs) == 20 * (16 * 3 + 4 + 2 * 4)
-    assert len(plan.minutes(jobs, 240)) == len(jobs)
+    cut = jobs.training_jobs(wide, set())
+    assert len({run.id for run in chain(*cut)}) == len(cut) == 20 * (16 * 3 + 4 + 2 * 4)
+    assert len(jobs.minutes(cut, 240)) == len(cut)
 
 
 def test_recorded_runs_are_not_trained_again() -> None:
     recorded = {run.id for run in JOBS[0]}
-    assert recorded.isdisjoint(run.id for run in chain(*plan.training_jobs(profiles.load("smoke"), recorded)))
+    assert recorded.isdisjoint(run.id for run in chain(*jobs.training_jobs(profiles.load("smoke"), recorded)))
 
 
 def test_time_limits_follow_the_costs() -> None:
     run = profiles.load("paper").run("cars")
-    jobs = [[run], [run, run], [run.replace(fraction=0.25)], [run.replace(fraction=0.01)]]
-    assert plan.minutes(jobs, 240) == [120, 240, 30, plan.SHORTEST_MINUTES]
-    assert plan.minutes(jobs, 5) == [5] * 4
-    assert plan.minutes(jobs, 0) == [0] * 4
-    assert plan.minutes([], 240) == []
+    cut = [[run], [run, run], [run.replace(fraction=0.25)], [run.replace(fraction=0.01)]]
+    assert jobs.minutes(cut, 240) == [120, 240, 30, jobs.SHORTEST_MINUTES]
+    assert jobs.minutes(cut, 5) == [5] * 4
+    assert jobs.minutes(cut, 0) == [0] * 4
+    assert jobs.minutes([], 240) == []
 
 
 def test_the_modules_of_a_notebook_are_those_it_imports_and_theirs(tmp_path: Path) -> None:
     code = "%matplotlib inline\nimport numpy\nfrom study.figures import curves"
-    found = {path.relative_to(ROOT).as_posix() for path in plan.modules_of(made_up(tmp_path / "a.ipynb", code))}
+    found = {path.relative_to(ROOT).as_posix() for path in jobs.modules_of(made_up(tmp_path / "a.ipynb", code))}
     assert {"agm/__init__.py", "agm/runs.py", "study/figures/__init__.py", "study/figures/curves.py"} <= found
     assert not {"study/cli/__init__.py", "study/figures/tradeoff.py", "study/figures/fig1.py"} & found

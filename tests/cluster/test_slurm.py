@@ -20,7 +20,7 @@ from agm import RunConfig, files
 from agm.training.loop import train
 from agm.training.step import Execution
 from study import cost, profiles
-from workflow import plan
+from workflow import jobs
 
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"no {', '.join(MISSING)} (Debian: apt install slurm-wlm munge)")
 
@@ -158,7 +158,7 @@ def test_training_goes_on_where_it_was(outcome: Outcome, number: int, configs: l
 def test_jobs_ask_for_what_training_needs(outcome: Outcome, configs: list[RunConfig]) -> None:
     """The longest, rrrr, might take 30 minutes."""
     dearest = configs[0].replace(layers="rrrr")
-    for number, limit in enumerate(plan.minutes([*([config] for config in configs), [dearest]], 30)[:2]):
+    for number, limit in enumerate(jobs.minutes([*([config] for config in configs), [dearest]], 30)[:2]):
         for job in outcome.jobs[number]:
             assert job["TresPerJob"] == "gres:gpu:1"
             assert job["CPUs/Task"] == "1"

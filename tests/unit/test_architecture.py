@@ -91,6 +91,14 @@ def test_a_folder_can_be_taken_in_at_a_glance() -> None:
         assert len(list(folder.glob("*.py"))) <= 14, folder
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_figure_is_a_module_that_bears_its_notebooks_name_and_serves_no_other(path: Path) -> None:
+    if path.stem != "playground":
+        own = f"study.figures.{path.stem}"
+        assert own in MODULES
+        assert [name for name in MODULES if name.startswith("study.figures") and own in imports(MODULES[name])] == []
+
+
 @pytest.mark.parametrize("module", sorted(CORE))
 def test_the_training_core_imports_only_what_a_gpu_machine_has(module: str) -> None:
     for name in imports(MODULES[module]):

@@ -10,6 +10,9 @@ from PIL import Image
 
 from agm.data.images import Pixels, read_image
 
+SETS = {"cars": 16_185, "faces": 10_205, "geo": 16_000}
+"""The paper's data sets, each a module here, and how many images the paper took of them."""
+
 SIZE = 64
 """Side of every prepared image in pixels."""
 

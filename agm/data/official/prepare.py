@@ -25,13 +25,11 @@ from tqdm import tqdm
 from agm import files
 from agm.data import prepared
 from agm.data.images import Pixels, read_image
-from agm.data.official import Cut, Plan
+from agm.data.official import SETS, Cut, Plan
 from agm.data.official.archives import Source
 from agm.errors import AgmError, unknown
 
 logger = logging.getLogger(__name__)
-
-NAMES = ("cars", "faces", "geo")
 
 VERSION = 1
 """To be raised with every change of what a source gives; the card names it."""
@@ -54,8 +52,8 @@ def prepare(name: str, path: Path, out: Path, force: bool = False) -> Prepared:
     Raises AgmError, and leaves nothing behind, if the source is not what is expected or the disk is full; also if `out`
     holds something else, unless `force` says to replace a prepared set.
     """
-    if name not in NAMES:
-        raise unknown("data set", name, NAMES)
+    if name not in SETS:
+        raise unknown("data set", name, SETS)
     plan: Plan = importlib.import_module(f"agm.data.official.{name}").plan(Source(path))
     target = out.expanduser().resolve()  # where a link leads, so that the last rename stays on one disk
     if not target.name:

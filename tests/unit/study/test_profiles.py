@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from agm.config import ORL_CONFIGURATIONS, RunConfig
+from agm.data import PAPER_SETS
 from agm.data.bundled import STAND_INS
+from agm.data.official import SETS
 from agm.errors import AgmError
 from study import profiles
 from study.experiments import (
@@ -37,7 +39,7 @@ def test_the_five_profiles_are_there() -> None:
 def test_every_profile_loads_and_plays_all_roles(name: str) -> None:
     profile = profiles.load(name)
     assert profile.name == name
-    assert set(profile.datasets) == {"cars", "faces", "geo"}
+    assert tuple(profile.datasets) == PAPER_SETS == tuple(SETS) == profiles.ROLES
     assert len(set(profile.datasets.values())) == 3
     assert all(profile.seeds[role] for role in profiles.ROLES)
     assert profile.runs_per_job >= 1

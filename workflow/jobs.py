@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -72,11 +73,18 @@ def minutes(jobs: list[list[RunConfig]], limit: int) -> list[int]:
 
 def modules_of(notebook: Path) -> list[Path]:
     """The project's modules that a notebook imports, directly or through one another."""
-    if not notebook.exists():
-        return []  # Snakemake says that it is missing
-    cells = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
-    lines = "\n".join("".join(cell["source"]) for cell in cells).splitlines()
+    lines = _code(notebook).splitlines()
     return imported("\n".join(line for line in lines if not line.lstrip().startswith(("%", "!"))))
+
+
+def figures_of(notebook: Path) -> list[str]:
+    """The names under which a notebook saves figures."""
+    return re.findall(r'style\.save\(\w+, "(\w+)"', _code(notebook))
+
+
+def _code(notebook: Path) -> str:
+    cells = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
+    return "\n".join("".join(cell["source"]) for cell in cells)
 
 
 def made_with(runs: list[RunConfig], manifests: list[str]) -> list[str]:

@@ -3,7 +3,7 @@
 A page that is opened from a disk may load scripts and nothing else. So every part is a script with one call,
 `agm.deliver(name, contents)`, in which bytes are gzipped and in base64. The scripts are called .mjs because Jupyter
 Book would otherwise add them to every page.
-    python workflow/demo.py --out book/_static/demo
+    python workflow/try_page.py --out book/_static/demo
 """
 
 from __future__ import annotations
@@ -157,4 +157,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except AgmError as error:
-        sys.exit(f"demo: {error}")
+        sys.exit(f"try_page: {error}")

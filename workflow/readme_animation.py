@@ -1,6 +1,6 @@
 """The animated picture that README.md and the book show, and its last frame for readers who want nothing to move.
 
-    python -m workflow.animation
+    python -m workflow.readme_animation
 
 Both are committed: book/_static/race.webp and race.png. The network is the default one of `agm upscale`; its times are
 measured here, on one core.
