@@ -147,13 +147,18 @@ def deadlines_table(measured: Measured) -> pd.DataFrame:
     labels = [f"{low} to {high} ms" for low, high in itertools.pairwise(EDGES)]
     columns = {}
     for condition in ("idle", "busy"):
-        frame = pd.DataFrame({name: measured[condition][name] for name in ("deadline_ms", "elapsed_ms", "iteration")})
+        frame = _calls_of(measured, condition)
         frame["late"] = frame.elapsed_ms > frame.deadline_ms
         groups = frame.groupby(pd.cut(frame.deadline_ms, EDGES, right=False, labels=labels), observed=False)
         columns[condition, "calls"] = groups.size()
         columns[condition, "late"] = groups.late.sum()
         columns[condition, "median iteration"] = groups.iteration.median()
     return pd.DataFrame(columns).rename_axis("deadline")
+
+
+def _calls_of(measured: Measured, condition: str) -> pd.DataFrame:
+    calls = measured[condition]
+    return pd.DataFrame({name: calls[name] for name in ("deadline_ms", "elapsed_ms", "iteration")})
 
 
 def near(measured: Measured, condition: str, milliseconds: float) -> pd.Series[Any]:
@@ -164,7 +169,7 @@ def near(measured: Measured, condition: str, milliseconds: float) -> pd.Series[A
     """
     if condition not in ("idle", "busy"):
         raise unknown("condition", condition, ("idle", "busy"))
-    frame = pd.DataFrame({name: measured[condition][name] for name in ("deadline_ms", "elapsed_ms", "iteration")})
+    frame = _calls_of(measured, condition)
     frame = frame[frame.deadline_ms.between(0.75 * milliseconds, 1.25 * milliseconds)]
     late = (frame.elapsed_ms - frame.deadline_ms).clip(lower=0)
     found = {"calls": len(frame), "late": int((late > 0).sum()), "latest, ms": late.max()}

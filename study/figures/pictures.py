@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib import transforms
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -182,23 +183,13 @@ def _grid(
     total = tops[-1] + height + lines[-1] * LINE + GAP
     fig = Figure(figsize=(style.WIDTH, total))
     style.write_stamp(fig, stamp, 1 - 0.1 / total)
-    cells = [
-        [
-            fig.add_axes(
-                (
-                    (left + GAP + column * (width + GAP)) / style.WIDTH,
-                    1 - (y + height) / total,
-                    width / style.WIDTH,
-                    height / total,
-                )
-            )
-            for column in range(columns)
-        ]
-        for y in tops
-    ]
-    for row in cells:
-        for ax in row:
-            ax.set_axis_off()
+    inches = style.WIDTH, total, style.WIDTH, total
+    cells = []
+    for y in tops:
+        places = [(left + GAP + column * (width + GAP), total - y - height, width, height) for column in range(columns)]
+        cells.append([fig.add_axes(tuple(np.divide(place, inches))) for place in places])
+    for ax in fig.axes:
+        ax.set_axis_off()
     return fig, cells
 
 
