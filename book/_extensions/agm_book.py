@@ -39,8 +39,8 @@ def plain_prose(app: Sphinx, what: str, name: str, of: object, options: object, 
             lines.insert(i, "")
 
 
-def no_renderer_without_formulas(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
-    """Sphinx counts the formulas of all chapters as the first page's own, and loads two megabytes there."""
+def formulas_alone(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    """No renderer on pages without formulas: Sphinx counts all chapters' as the first page's own."""
     if app.builder.name == "html" and not app.env.get_domain("math").data["has_equations"].get(page):
         context["script_files"] = [file for file in context["script_files"] if "mathjax" not in str(file.filename)]
 
@@ -57,7 +57,7 @@ def used_icons_alone(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", launch_nothing_from_nowhere)
     app.connect("html-page-context", launch_the_source, priority=900)  # the theme has added its buttons by then
-    app.connect("html-page-context", no_renderer_without_formulas, priority=900)
+    app.connect("html-page-context", formulas_alone, priority=900)
     app.connect("build-finished", used_icons_alone)
     app.connect("autodoc-process-docstring", plain_prose)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
