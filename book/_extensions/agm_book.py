@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
@@ -12,6 +13,8 @@ SHOWN_AGAIN = re.compile(r"(?<=/notebooks/)[a-z]+/(?=\w+\.ipynb$)")
 """The folder of a notebook that is executed once more, for recorded runs: notebooks/cpu/fig4.ipynb."""
 FIELD = re.compile(r"`\w+`(, `\w+`)*( and `\w+`)?: ")
 """How a docstring begins what it says about a parameter."""
+ICON = re.compile(r'"?([a-z0-9-]+)"?:(\[\d+,\d+,\[[^\]]*\],"[0-9a-f]*",(?:"[^"]*"|\[[^\]]*\])\]),?')
+"""An icon's name and shape in the theme's script of icons."""
 
 
 def launch_nothing_from_nowhere(app: Sphinx, config: Config) -> None:
@@ -36,8 +39,25 @@ def plain_prose(app: Sphinx, what: str, name: str, of: object, options: object, 
             lines.insert(i, "")
 
 
+def formulas_alone(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    """No renderer on pages without formulas: Sphinx counts all chapters' as the first page's own."""
+    if app.builder.name == "html" and not app.env.get_domain("math").data["has_equations"].get(page):
+        context["script_files"] = [file for file in context["script_files"] if "mathjax" not in str(file.filename)]
+
+
+def used_icons_alone(app: Sphinx, error: Exception | None) -> None:
+    """The theme brings every icon there is, 1.5 MB on each page; keep those that a page or a style names."""
+    folder = Path(app.outdir)
+    script = folder / "_static" / "scripts" / "fontawesome.js"
+    if error is None and script.is_file():
+        named = {name for page in folder.rglob("*.html") for name in re.findall(r"fa-([a-z0-9-]+)", page.read_text())}
+        script.write_text(ICON.sub(lambda icon: icon[0] if icon[1] in named else "", script.read_text()))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", launch_nothing_from_nowhere)
     app.connect("html-page-context", launch_the_source, priority=900)  # the theme has added its buttons by then
+    app.connect("html-page-context", formulas_alone, priority=900)
+    app.connect("build-finished", used_icons_alone)
     app.connect("autodoc-process-docstring", plain_prose)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,7 +1,12 @@
+const cut = (box) => box.scrollWidth > box.clientWidth + 1;
+const BOXES = ".output.text_html, .pst-scrollable-table-container, div.math, .math mjx-container";
+
 // A box that scrolls sideways must be reachable with the keyboard, too; the theme sees to code and plain tables only.
 function reachable() {
-  for (const box of document.querySelectorAll(".output.text_html, div.math, .math mjx-container")) {
-    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  for (const box of document.querySelectorAll(BOXES)) {
+    if (cut(box) && !box.matches(".math, mjx-container")) box.classList.add("roomy");
+    box.classList.toggle("wide", cut(box)); // even with the margin's room
+    if (cut(box)) box.tabIndex = 0;
   }
 }
 

@@ -17,6 +17,7 @@ from support.book import TOC, pages, parsed
 from support.browser import PHONE, complaints, resize
 from support.checkout import ROOT
 
+from study.claims.verdicts import VERDICTS
 from workflow.jobs import SHOWN
 
 
@@ -182,3 +183,25 @@ def test_networks_run_in_the_book_read_from_the_disk(browser: Any, html: Path) -
 def test_what_one_page_needs_is_not_loaded_by_others(html: Path) -> None:
     scripts = {page.name for page in pages(html) if parsed(page).find("script", src=re.compile("_static/(try|demo)/"))}
     assert scripts == {"try.html"}
+
+
+@pytest.mark.parametrize("name", ["ael", "orl", "number", "placement", "datasets", "tradeoff", "order", "statistics"])
+def test_a_page_opens_with_what_the_paper_says_and_the_verdicts(html: Path, name: str) -> None:
+    first = parsed(html / f"{name}.html").select_one("article :is(.paper-says, figure, details)")
+    assert first is not None
+    assert "paper-says" in first["class"]
+    assert {row.select("td")[-1].get_text(strip=True).split(",")[0] for row in first.select("tbody tr")} <= set(
+        VERDICTS
+    )
+
+
+def test_a_page_loads_no_renderer_and_no_icons_that_it_does_not_use(html: Path) -> None:
+    for page in pages(html):
+        renderer = parsed(page).find("script", src=re.compile("mathjax"))
+        assert (renderer is None) == (parsed(page).select("article .math") == []), page.name
+    icons = (html / "_static" / "scripts" / "fontawesome.js").read_text()
+    assert len(icons) < 150_000
+    used = {name for page in pages(html) for tag in parsed(page).select(".fa-solid") for name in tag["class"]}
+    assert "fa-magnifying-glass" in used
+    for name in used - {"fa-solid", "fa-lg"}:
+        assert not name.startswith("fa-") or re.search(rf'["{{,]{name[3:]}"?:\[', icons), name

@@ -112,7 +112,7 @@ def visible(browser: Any, selector: str) -> Any:
 
 def test_a_box_that_scrolls_takes_the_focus(browser: Any, address: str) -> None:
     resize(browser, PHONE)
-    open_page(browser, f"{address}/orl.html")
+    open_page(browser, f"{address}/claims.html")
     cut = """
         return [...document.querySelectorAll('article *')]
             .filter(box => box.scrollWidth > box.clientWidth + 1 && /auto|scroll/.test(getComputedStyle(box).overflowX))

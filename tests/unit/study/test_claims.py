@@ -87,7 +87,8 @@ GLUED = re.compile(r"\{glue:text\}`notebooks/claims\.ipynb::claims_(\w+?):s`")
 @pytest.mark.parametrize("page", sorted(path.stem for path in (ROOT / "book").glob("*.md")))
 def test_a_sentence_that_states_a_verdict_draws_it_from_the_ledger(page: str) -> None:
     text = (ROOT / "book" / f"{page}.md").read_text()
-    named = {f"{place}_{key.replace('-', '_')}" for key in BY_KEY for place in ("cpu_precise", "cpu_shared")}
+    places = ("cpu_precise", "cpu_shared", "reduced_precise", "reduced_shared")
+    named = {f"{place}_{key.replace('-', '_')}" for key in BY_KEY for place in places}
     for name in GLUED.findall(text):
         assert name in named | {"stamp", "cpu_reading", "reduced_reading"}, name
     if page != "claims":  # where the words are explained
