@@ -9,14 +9,15 @@ from pathlib import Path
 from agm.config import NATURAL, DataConfig
 from agm.data import bundled, folder, photographs, prepared
 from agm.data.images import ImageSet, image_files
+from agm.data.official import SETS
 from agm.data.splits import Part, Splits, split, to_tensor
 from agm.errors import AgmError, unknown
 from agm.paths import data_folder
 
 __all__ = ["NATURAL", "PAPER_SETS", "ImageSet", "Part", "Splits", "load", "locate", "splits", "to_tensor"]
 
-PAPER_SETS = ("cars", "faces", "geo")
-"""The paper's three data sets, looked for as prepared sets in the `data` folder."""
+PAPER_SETS = tuple(SETS)
+"""The paper's data sets, looked for as prepared sets in the `data` folder."""
 
 BENCHMARK = "val"
 """The part of BSDS500, the photographs of `natural`, that is a benchmark and never trained on."""

@@ -21,7 +21,7 @@ CORE = {
     name
     for name in MODULES
     if re.fullmatch(r"agm(\.(networks|training|data)(\..*)?|\.[^.]+)?", name)
-    and not re.fullmatch(r"agm\.(data\.official.*|cli|anytime|__main__)", name)
+    and not re.fullmatch(r"agm\.(data\.official\..*|cli|anytime|__main__)", name)
 }
 """What a machine needs that only trains, evaluates and records."""
 
