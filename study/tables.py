@@ -53,7 +53,7 @@ def models(finished: Sequence[Run]) -> pd.DataFrame:
     """A row per model and reading: test MSE, how far its seeds lie apart, the last validation MSE, spikiness."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for layers, group in by(finished, "layers").items():
-        for kind in aggregate.both(finished, curves=True):
+        for kind in aggregate.shown(finished, curves=True):
             scores = [score([run], "mse", kind) for run in group]
             rows[layers, kind] = {
                 "test MSE": score(group, "mse", kind),
@@ -70,7 +70,7 @@ def placement(finished: Sequence[Run], profile: Profile) -> pd.DataFrame:
     """Fig. 5 in a row per data set and reading: the median spikiness by last layer, the best and the worst model."""
     rows = {}
     for role, group in aggregate.by_role(finished, profile).items():
-        for kind in aggregate.both(finished, curves=True):
+        for kind in aggregate.shown(finished, curves=True):
             spiky, curves = fig5_numbers(group, kind), curve_numbers(group, kind)
             rows[aggregate.PAPER_NAMES.get(role, role), kind] = {
                 "spikiness, last layer r": spiky["r_spikiness"],
@@ -89,7 +89,7 @@ def fractions(finished: Sequence[Run]) -> pd.DataFrame:
     names = {share: "MSE, all" if share == 1 else f"MSE, {share:g} of them" for share in groups}
     rows: dict[tuple[str, str], dict[str, float]] = {}
     for layers in by(finished, "layers"):
-        for kind in aggregate.both(finished, curves=True):
+        for kind in aggregate.shown(finished, curves=True):
             scores = {share: score(select(group, layers=layers), "mse", kind) for share, group in groups.items()}
             rows[layers, kind] = {names[share]: mse for share, mse in scores.items()}
             rows[layers, kind]["ratio"] = scores[min(scores)] / scores[max(scores)]
@@ -101,7 +101,7 @@ def datasets(finished: Sequence[Run], profile: Profile) -> pd.DataFrame:
     """Fig. 7 in a row per data set and reading: the models compared with their test MSE, and rrrr's place."""
     rows = {}
     for role, group in aggregate.by_role(finished, profile).items():
-        for kind in aggregate.both(finished, curves=True):
+        for kind in aggregate.shown(finished, curves=True):
             found = fig7_numbers(group, kind)
             row = {}
             for count in (1, 2, 3):
@@ -114,11 +114,11 @@ def datasets(finished: Sequence[Run], profile: Profile) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def tradeoff(numbers: aggregate.Numbers, models: Sequence[str]) -> pd.DataFrame:
+def tradeoff(numbers: aggregate.Numbers, finished: Sequence[Run]) -> pd.DataFrame:
     """Fig. 8 or 9, from its numbers: when each model has its first image, and how good it becomes, by reading."""
-    readings = {"precise": numbers["reading"], "shared": "shared"}
+    readings = dict(zip(("precise", "shared"), aggregate.shown(finished), strict=False))
     rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for layers in models:
+    for layers in by(finished, "layers"):
         for reading, kind in readings.items():
             row = {f"first image, ms, {n}": numbers.get(f"{layers}_{s}_first_ms", NOTHING) for s, n in SERIES.items()}
             row["AEL's share"] = numbers[f"{layers}_first_ratio"]
@@ -180,7 +180,7 @@ def _scores(group: Sequence[Run], metric: str, statistics: Statistics) -> dict[s
 
 def order_table(finished: Sequence[Run]) -> pd.DataFrame:
     """Test MSE and rank of each model, 1 is best, under each schedule and reading, and bicubic upsampling."""
-    tables = {kind: aggregate.mse_by_schedule(finished, kind) for kind in aggregate.both(finished)}
+    tables = {kind: aggregate.mse_by_schedule(finished, kind) for kind in aggregate.shown(finished)}
     return pd.concat({kind: _ranked(mse, finished) for kind, mse in tables.items()}, axis=1)
 
 

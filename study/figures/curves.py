@@ -24,14 +24,15 @@ Y_LABEL = "validation MSE"
 def fig4(runs: Sequence[Run], profile: Profile) -> Figure:
     """Left the models with three recurrent layers, and rrrr, right those with one, and nnnn; a row per reading."""
     columns = {"three r": (*with_recurrent(3), "rrrr"), "one r": (*with_recurrent(1), "nnnn")}
+    kinds = aggregate.shown(runs, curves=True)
     with style.context():
-        fig = style.figure(6.4)
-        axes = fig.subplots(2, 2, sharey="row", sharex=True)
+        fig = style.figure(1.2 + 2.6 * len(kinds))
+        axes = fig.subplots(len(kinds), 2, sharey="row", sharex=True, squeeze=False)
         letters = iter("abcd")
-        for row, kind in zip(axes, aggregate.both(runs, curves=True), strict=True):
+        for row, kind in zip(axes, kinds, strict=True):
             for ax, (name, models) in zip(row, columns.items(), strict=True):
                 draw(ax, _of(runs, models), kind)
-                style.title(ax, next(letters), f"{name}, {STATISTICS_NAMES[kind]}")
+                style.title(ax, next(letters), titled(name, runs, kind))
         _finish(fig, axes, runs, profile)
     return fig
 
@@ -39,7 +40,7 @@ def fig4(runs: Sequence[Run], profile: Profile) -> Figure:
 def fig5(runs: Sequence[Run], profile: Profile) -> Figure:
     """Left the eight models whose last layer is r, right those whose last layer is n; rows: readings of data sets."""
     roles = aggregate.by_role(runs, profile)
-    rows = [(role, group, kind) for kind in aggregate.both(runs, curves=True) for role, group in roles.items()]
+    rows = [(role, group, kind) for kind in aggregate.shown(runs, curves=True) for role, group in roles.items()]
     with style.context():
         fig = style.figure(0.8 + 2.3 * len(rows))
         axes = fig.subplots(len(rows), 2, sharey="row", sharex=True, squeeze=False)
@@ -47,23 +48,23 @@ def fig5(runs: Sequence[Run], profile: Profile) -> Figure:
         for row, (role, group, kind) in zip(axes, rows, strict=True):
             for ax, models, last in zip(row, (LAST_RECURRENT, LAST_PLAIN), "rn", strict=True):
                 draw(ax, _of(group, models), kind)
-                style.title(ax, next(letters), f"{PAPER_NAMES.get(role, role)}, {last}, {STATISTICS_NAMES[kind]}")
+                style.title(ax, next(letters), titled(f"{PAPER_NAMES.get(role, role)}, {last}", runs, kind))
         _finish(fig, axes, runs, profile, legends=axes[-1])
     return fig
 
 
 def fig6(runs: Sequence[Run], profile: Profile) -> Figure:
     """The models of Table I, trained on all of CARDATA and on a quarter of it; a row per reading."""
-    fractions = aggregate.by(runs, "fraction")
+    fractions, kinds = aggregate.by(runs, "fraction"), aggregate.shown(runs, curves=True)
     with style.context():
-        fig = style.figure(5.6)
-        axes = fig.subplots(2, len(fractions), sharey="row", sharex=True, squeeze=False)
+        fig = style.figure(0.8 + 2.4 * len(kinds))
+        axes = fig.subplots(len(kinds), len(fractions), sharey="row", sharex=True, squeeze=False)
         letters = iter("abcdefgh")
-        for row, kind in zip(axes, aggregate.both(runs, curves=True), strict=True):
+        for row, kind in zip(axes, kinds, strict=True):
             for ax, (fraction, group) in zip(row, fractions.items(), strict=True):
                 draw(ax, group, kind)
                 name = FRACTION_NAMES.get(fraction, f"{fraction:g} of them")
-                style.title(ax, next(letters), f"{name}, {STATISTICS_NAMES[kind]}")
+                style.title(ax, next(letters), titled(name, runs, kind))
         _finish(fig, axes, runs, profile, legends=())
         handles, labels = axes[0, 0].get_legend_handles_labels()
         fig.legend(handles, labels, loc="outside lower center", ncols=3, prop=MONOSPACE)
@@ -72,15 +73,15 @@ def fig6(runs: Sequence[Run], profile: Profile) -> Figure:
 
 def fig7(runs: Sequence[Run], profile: Profile) -> Figure:
     """The best model with one, two and three recurrent layers, and rrrr: a row per data set, a column per reading."""
-    roles = aggregate.by_role(runs, profile)
+    roles, kinds = aggregate.by_role(runs, profile), aggregate.shown(runs, curves=True)
     with style.context():
         fig = style.figure(0.5 + 3.2 * len(roles))
-        axes = fig.subplots(len(roles), 2, sharex=True, squeeze=False)
+        axes = fig.subplots(len(roles), len(kinds), sharex=True, squeeze=False)
         letters = iter("abcdefgh")
         for row, (role, group) in zip(axes, roles.items(), strict=True):
-            for ax, kind in zip(row, aggregate.both(runs, curves=True), strict=True):
+            for ax, kind in zip(row, kinds, strict=True):
                 draw(ax, _of(group, best_and_rrrr(group, kind)), kind)
-                style.title(ax, next(letters), f"{PAPER_NAMES.get(role, role)}, {STATISTICS_NAMES[kind]}")
+                style.title(ax, next(letters), titled(PAPER_NAMES.get(role, role), runs, kind))
         _finish(fig, axes, runs, profile, legends=axes.flat)
     return fig
 
@@ -92,14 +93,15 @@ def best_and_rrrr(runs: Sequence[Run], statistics: Statistics) -> tuple[str, ...
 
 def statistics(runs: Sequence[Run], profile: Profile) -> Figure:
     """A row per kind of batch statistics; left the models whose last layer is r, right those whose last layer is n."""
-    kinds = aggregate.validated(runs)
+    kinds, sides = aggregate.validated(runs), {"r": _of(runs, LAST_RECURRENT), "n": _of(runs, LAST_PLAIN)}
+    sides = {last: group for last, group in sides.items() if group}
     with style.context():
         fig = style.figure(0.8 + 2.8 * len(kinds))
-        axes = fig.subplots(len(kinds), 2, sharey=True, sharex=True, squeeze=False)
+        axes = fig.subplots(len(kinds), len(sides), sharey=True, sharex=True, squeeze=False)
         letters = iter("abcdefgh")
         for row, kind in zip(axes, kinds, strict=True):
-            for ax, models, last in zip(row, (LAST_RECURRENT, LAST_PLAIN), "rn", strict=True):
-                draw(ax, _of(runs, models), kind)
+            for ax, (last, group) in zip(row, sides.items(), strict=True):
+                draw(ax, group, kind)
                 style.title(ax, next(letters), f"{STATISTICS_NAMES[kind]}, last layer {last}")
         _finish(fig, axes, runs, profile, legends=axes[-1])
     return fig
@@ -124,6 +126,11 @@ STATISTICS_NAMES: dict[Statistics, str] = {
     "precise": "precise",
 }
 MONOSPACE: dict[str, Any] = {"family": "DejaVu Sans Mono", "size": style.SMALL}
+
+
+def titled(text: str, runs: Sequence[Run], kind: Statistics) -> str:
+    """A panel's heading with its reading, where there is more than one."""
+    return f"{text}, {STATISTICS_NAMES[kind]}" if len(aggregate.shown(runs)) > 1 else text
 
 
 def draw(ax: Axes, runs: Sequence[Run], statistics: Statistics | None = None) -> None:

@@ -13,13 +13,13 @@ from agm.config import Statistics
 from agm.runs import Run
 from study import aggregate
 from study.figures import style
-from study.figures.curves import MONOSPACE, STATISTICS_NAMES
+from study.figures.curves import MONOSPACE, STATISTICS_NAMES, titled
 from study.profiles import Profile
 
 
 def order(runs: Sequence[Run], profile: Profile) -> Figure:
     """Test MSE and rank of each model under each schedule; a row per reading."""
-    return draw({kind: aggregate.mse_by_schedule(runs, kind) for kind in aggregate.both(runs)}, runs, profile)
+    return draw({kind: aggregate.mse_by_schedule(runs, kind) for kind in aggregate.shown(runs)}, runs, profile)
 
 
 def statistics(runs: Sequence[Run], profile: Profile) -> Figure:
@@ -38,7 +38,7 @@ def draw(tables: Mapping[Statistics | None, pd.DataFrame], runs: Sequence[Run], 
         for row, (kind, mse) in zip(axes, tables.items(), strict=True):
             _row(row, mse, aggregate.bicubic(runs))
             for ax, name in zip(row, ("quality", "order, 1 is best"), strict=True):
-                style.title(ax, next(letters), f"{name}, {STATISTICS_NAMES[kind]}" if kind else name)
+                style.title(ax, next(letters), titled(name, runs, kind) if kind else name)
         handles, labels = axes[0, 0].get_legend_handles_labels()
         fig.legend(handles, labels, loc="outside lower center", ncols=3 if few else 6, prop=MONOSPACE)
         style.stamp(fig, runs, profile)

@@ -17,7 +17,7 @@ from agm.runs import Run
 from agm.schedule import NAMED, Schedule
 from study import aggregate
 from study.figures import style
-from study.figures.curves import STATISTICS_NAMES
+from study.figures.curves import titled
 from study.profiles import Profile
 
 ROUNDS, LIMIT = 40, 30.0
@@ -73,15 +73,16 @@ def draw(runs: Sequence[Run], profile: Profile, times: Seconds, metric: str = "m
     if metric not in LABELS:
         raise unknown("metric", metric, LABELS)
     models = sorted(aggregate.by(runs, "layers").items(), key=lambda item: item[0], reverse=True)
+    kinds = aggregate.shown(runs)
     with style.context():
         fig = style.figure(0.9 + 2.0 * len(models))
-        axes = fig.subplots(len(models), 2, sharex=True, sharey=True, squeeze=False)
+        axes = fig.subplots(len(models), len(kinds), sharex=True, sharey=True, squeeze=False)
         scale, unit = units(times)
         letters = iter("abcdefgh")
         for row, (layers, group) in zip(axes, models, strict=True):
-            for ax, kind in zip(row, aggregate.both(runs), strict=True):
+            for ax, kind in zip(row, kinds, strict=True):
                 panel(ax, group, times, scale, kind, metric)
-                style.title(ax, next(letters), f"{layers}, {STATISTICS_NAMES[kind]}")
+                style.title(ax, next(letters), titled(layers, runs, kind))
         axes[0, 0].set_xlim(left=0)  # the others share it; not before all have been drawn
         _label(fig, axes, unit, LABELS[metric])
         style.stamp(fig, runs, profile)
