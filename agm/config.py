@@ -219,8 +219,13 @@ class RunConfig:
         return from_dict(cls, values)
 
     def replace(self, **fields: Any) -> RunConfig:
-        """A copy with some fields changed, whichever part they belong to: `config.replace(layers="nnnr", seed=1)`."""
+        """A copy with some fields changed, whichever part they belong to: `config.replace(layers="nnnr", seed=1)`.
+
+        With another base come its own defaults of `feedback` and `residual`, which the light base sets.
+        """
         owners = field_owners()
+        if fields.get("base", self.generator.base) != self.generator.base:
+            fields = {"feedback": GeneratorConfig.feedback, "residual": GeneratorConfig.residual} | fields
         parts: dict[str, dict[str, Any]] = {}
         for name, value in fields.items():
             if name not in owners:

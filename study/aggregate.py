@@ -18,6 +18,9 @@ from study.experiments import role_of
 from study.paper import PAPER_NAMES
 from study.profiles import Profile
 
+BASES = {"paper": "the paper's base", "light": "the light base"}
+"""What figures call the network that their runs trained."""
+
 STANDING = " standing in for "
 
 Numbers = dict[str, Any]
@@ -112,6 +115,12 @@ def both(runs: Sequence[Run], curves: bool = False) -> tuple[Statistics, Statist
     return precise[-1] if precise else "iteration", "shared"
 
 
+def shown(runs: Sequence[Run], curves: bool = False) -> tuple[Statistics, ...]:
+    """`both`, or the first alone where no network has batch norm: the two would be the same."""
+    kinds = both(runs, curves)
+    return kinds if any(len(run.config.generator.readings) > 1 for run in runs) else kinds[:1]
+
+
 def over_seeds(runs: Sequence[Run], measure: Callable[[Run], float]) -> float:
     """A number averaged over runs that differ in their seed; NaN if one of them diverged, or there is none."""
     return float(np.mean([np.nan if diverged(run) else measure(run) for run in runs] or [np.nan]))
@@ -170,8 +179,9 @@ def describe(runs: Sequence[Run], profile: Profile) -> Numbers:
     if not runs:
         raise AgmError("no runs to describe: nothing is left of the experiment")
     listed = {name: _listed(runs, name) for name in ("width", "image_size", "epochs", "learning_rate", "batch_size")}
-    seeds = _listed(runs, "seed")
-    numbers: Numbers = {"profile": profile.name, "data": data_text(runs, profile), **listed, "seeds": seeds}
+    seeds, base = _listed(runs, "seed"), " and ".join(BASES[name] for name in by(runs, "base"))
+    numbers: Numbers = {"profile": profile.name, "data": data_text(runs, profile), "base": base}
+    numbers |= {**listed, "seeds": seeds}
     for part in ("train", "validation", "test"):
         counts = dict.fromkeys(str(run.summary["data"]["images"][part]) for run in runs)
         numbers[f"{part}_images"] = ", ".join(counts)
@@ -179,8 +189,9 @@ def describe(runs: Sequence[Run], profile: Profile) -> Numbers:
     numbers["runs"], numbers["diverged"] = len(runs), sum(map(diverged, runs))
     numbers["minutes"] = sum(float(run.summary["seconds"]) for run in runs) / 60
     recorded = "recorded, " if all(run.recorded for run in runs) else ""
-    settings = f"width {listed['width']} · {listed['image_size']} px · {listed['epochs']} epochs · seed {seeds}"
-    numbers["stamp"] = f"profile {profile.name} · {numbers['data']} · {settings} · {recorded}{numbers['device']}"
+    settings = f"{base} · width {listed['width']} · {listed['image_size']} px · {listed['epochs']} epochs"
+    made = f"seed {seeds} · {recorded}{numbers['device']}"
+    numbers["stamp"] = f"profile {profile.name} · {numbers['data']} · {settings} · {made}"
     return numbers
 
 

@@ -58,8 +58,8 @@ EXPERIMENTS["claims"] = [variation for name in ("fig7", "fig6", "order") for var
 def plan(experiment: str, profile: Profile, **fields: Any) -> list[RunConfig]:
     """The runs of an experiment under a profile, every one once.
 
-    `fields` overrides configuration fields (None: as the profile says). Some of them select, and take one value, a
-    list, or text with commas:
+    `fields` overrides configuration fields (None: as the profile says, which may set some for this experiment). Some
+    of them select, and take one value, a list, or text with commas:
 
     - `layers`, `schedule`, `fraction`: keep only these variations; where the experiment does not vary the field, one
       value is set for all its runs.
@@ -70,7 +70,11 @@ def plan(experiment: str, profile: Profile, **fields: Any) -> list[RunConfig]:
     """
     if experiment not in EXPERIMENTS:
         raise unknown("experiment", experiment, EXPERIMENTS)
-    given = {name: value for name, value in fields.items() if value is not None}
+    for name in profile.experiments:
+        if name not in EXPERIMENTS:
+            raise unknown(f"experiment of profile {profile.name}", str(name), EXPERIMENTS)
+    given = dict(profile.experiments.get(experiment, {}))
+    given |= {name: value for name, value in fields.items() if value is not None}
     seeds = _seeds(given)
     variations = [variation for variation in EXPERIMENTS[experiment] if _compared(variation, profile)]
     if "dataset" in given:

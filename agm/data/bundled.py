@@ -5,6 +5,7 @@ They let every figure be remade anywhere; they are not the paper's data, and eve
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +24,16 @@ FLAT = 20.0
 
 @dataclass(frozen=True)
 class StandIn:
-    """`photographs`: files by group; crops of one group stay on one side of a split. `zoom`: source pixels a pixel."""
+    """`photographs`: files by group; crops of one group stay on one side of a split. `zoom`: source pixels a pixel.
+
+    `bands`: into how many upright bands each photograph is cut, each a group of its own.
+    """
 
     photographs: dict[str, tuple[str, ...]]
     zoom: int
     crops_per_group: int
     description: str
+    bands: int = 1
 
 
 _PHOTOGRAPHS = {
@@ -45,8 +50,9 @@ STAND_INS = {
     "instruments": StandIn(
         {"galaxies": ("hubble_deep_field.jpg",), "tissue": ("ihc.png",), "retina": ("retina.jpg",)},
         2,
-        200,
+        50,
         "crops of three pictures taken through instruments: galaxies, stained tissue, a retina",
+        bands=4,
     ),
 }
 
@@ -57,14 +63,17 @@ def load(name: str) -> ImageSet:
     images: list[Pixels] = []
     sources: list[str] = []
     groups: list[str] = []
-    for number, (group, files) in enumerate(stand_in.photographs.items()):
+    side = CROP * stand_in.zoom
+    banded = itertools.product(stand_in.photographs.items(), range(stand_in.bands))
+    for number, ((name, files), band) in enumerate(banded):
+        group = f"{name} {band + 1}" if stand_in.bands > 1 else name
         photographs = [_photograph(file) for file in files]
         random = np.random.default_rng([number, stand_in.zoom])
-        side = CROP * stand_in.zoom
         while groups.count(group) < stand_in.crops_per_group:
             turn = groups.count(group) % len(files)
             photograph, file = photographs[turn], files[turn]
-            left = int(random.integers(photograph.width - side + 1))
+            width = photograph.width // stand_in.bands
+            left = band * width + int(random.integers(width - side + 1))
             top = int(random.integers(photograph.height - side + 1))
             crop = square(photograph.crop((left, top, left + side, top + side)), CROP)
             if crop.std() < FLAT:

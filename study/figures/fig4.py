@@ -15,8 +15,8 @@ from agm.runs import Run
 from study import aggregate
 from study.aggregate import Numbers, bicubic, by, extremes, last, score, spikiness_of
 from study.experiments import with_recurrent
-from study.figures import curves
-from study.figures.style import NOTHING, STATISTICS_NAMES
+from study.figures import curves, style
+from study.figures.style import NOTHING
 from study.profiles import Profile
 
 
@@ -44,7 +44,7 @@ def table(runs: Sequence[Run]) -> pd.DataFrame:
     """A row per model and reading: test MSE, how far its seeds lie apart, the last validation MSE, spikiness."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for layers, group in by(runs, "layers").items():
-        for kind in aggregate.both(runs, curves=True):
+        for kind in aggregate.shown(runs, curves=True):
             scores = [score([run], "mse", kind) for run in group]
             rows[layers, kind] = {
                 "test MSE": score(group, "mse", kind),
@@ -61,10 +61,7 @@ def draw(runs: Sequence[Run], profile: Profile) -> Figure:
     """Left the models with three recurrent layers, and rrrr, right those with one, and nnnn; a row per reading."""
     columns = {"three r": (*with_recurrent(3), "rrrr"), "one r": (*with_recurrent(1), "nnnn")}
     panels = [
-        [
-            (f"{name}, {STATISTICS_NAMES[kind]}", curves.of_models(runs, models), kind)
-            for name, models in columns.items()
-        ]
-        for kind in aggregate.both(runs, curves=True)
+        [(style.titled(name, runs, kind), curves.of_models(runs, models), kind) for name, models in columns.items()]
+        for kind in aggregate.shown(runs, curves=True)
     ]
-    return curves.figure(panels, 6.4, runs, profile)
+    return curves.figure(panels, 1.2 + 2.6 * len(panels), runs, profile)

@@ -12,8 +12,8 @@ from agm.runs import Run
 from study import aggregate
 from study.aggregate import Numbers, by, median, spikiness_of
 from study.experiments import LAST_PLAIN, LAST_RECURRENT
-from study.figures import curves
-from study.figures.style import NOTHING, STATISTICS_NAMES
+from study.figures import curves, style
+from study.figures.style import NOTHING
 from study.paper import PAPER_NAMES
 from study.profiles import Profile
 
@@ -33,7 +33,7 @@ def table(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
     """A row per data set and reading: the median spikiness by last layer, the best and the worst model."""
     rows = {}
     for role, group in aggregate.by_role(runs, profile).items():
-        for kind in aggregate.both(runs, curves=True):
+        for kind in aggregate.shown(runs, curves=True):
             spiky, found = of_reading(group, kind), curves.numbers(group, kind)
             rows[PAPER_NAMES.get(role, role), kind] = {
                 "spikiness, last layer r": spiky["r_spikiness"],
@@ -50,10 +50,10 @@ def draw(runs: Sequence[Run], profile: Profile) -> Figure:
     """Left the eight models whose last layer is r, right those whose last layer is n; rows: readings of data sets."""
     panels = [
         [
-            (f"{PAPER_NAMES.get(role, role)}, {end}, {STATISTICS_NAMES[kind]}", curves.of_models(group, models), kind)
+            (style.titled(f"{PAPER_NAMES.get(role, role)}, {end}", runs, kind), curves.of_models(group, models), kind)
             for end, models in (("r", LAST_RECURRENT), ("n", LAST_PLAIN))
         ]
-        for kind in aggregate.both(runs, curves=True)
+        for kind in aggregate.shown(runs, curves=True)
         for role, group in aggregate.by_role(runs, profile).items()
     ]
     return curves.figure(panels, 0.8 + 2.3 * len(panels), runs, profile)

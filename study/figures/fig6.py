@@ -11,8 +11,7 @@ from agm.config import Statistics
 from agm.runs import Run
 from study import aggregate
 from study.aggregate import Numbers, bicubic, by, score, select
-from study.figures import curves
-from study.figures.style import STATISTICS_NAMES
+from study.figures import curves, style
 from study.profiles import Profile
 
 FRACTION_NAMES = {1.0: "all images", 0.25: "a quarter"}
@@ -48,7 +47,7 @@ def table(runs: Sequence[Run]) -> pd.DataFrame:
     names = {share: "MSE, all" if share == 1 else f"MSE, {share:g} of them" for share in by(runs, "fraction")}
     rows: dict[tuple[str, str], dict[str, float]] = {}
     for layers, group in by(runs, "layers").items():
-        for kind in aggregate.both(runs, curves=True):
+        for kind in aggregate.shown(runs, curves=True):
             scores = _scores(group, kind)
             rows[layers, kind] = {names[share]: mse for share, mse in scores.items()} | {"ratio": _ratio(scores)}
     rows["bicubic", ""] = {names[share]: bicubic(group) for share, group in by(runs, "fraction").items()}
@@ -59,9 +58,9 @@ def draw(runs: Sequence[Run], profile: Profile) -> Figure:
     """The models of Table I, trained on all of CARDATA and on a quarter of it; a row per reading."""
     panels = [
         [
-            (f"{FRACTION_NAMES.get(fraction, f'{fraction:g} of them')}, {STATISTICS_NAMES[kind]}", group, kind)
+            (style.titled(FRACTION_NAMES.get(fraction, f"{fraction:g} of them"), runs, kind), group, kind)
             for fraction, group in by(runs, "fraction").items()
         ]
-        for kind in aggregate.both(runs, curves=True)
+        for kind in aggregate.shown(runs, curves=True)
     ]
-    return curves.figure(panels, 5.6, runs, profile, legends="figure")
+    return curves.figure(panels, 0.8 + 2.4 * len(panels), runs, profile, legends="figure")

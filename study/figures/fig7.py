@@ -11,8 +11,7 @@ from agm.config import Statistics
 from agm.runs import Run
 from study import aggregate
 from study.aggregate import Numbers, bicubic, by, extremes, last, score, select
-from study.figures import curves
-from study.figures.style import STATISTICS_NAMES
+from study.figures import curves, style
 from study.paper import PAPER_NAMES
 from study.profiles import Profile
 
@@ -46,7 +45,7 @@ def table(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
     """A row per data set and reading: the models compared with their test MSE, and rrrr's place."""
     rows = {}
     for role, group in aggregate.by_role(runs, profile).items():
-        for kind in aggregate.both(runs, curves=True):
+        for kind in aggregate.shown(runs, curves=True):
             found, row = of_reading(group, kind), {}
             for count in (1, 2, 3):
                 name = found.get(f"best_{count}", "none")
@@ -61,8 +60,8 @@ def draw(runs: Sequence[Run], profile: Profile) -> Figure:
     """The best model with one, two and three recurrent layers, and rrrr: a row per data set, a column per reading."""
     panels = [
         [
-            (f"{PAPER_NAMES.get(role, role)}, {STATISTICS_NAMES[kind]}", _compared(group, kind), kind)
-            for kind in aggregate.both(runs, curves=True)
+            (style.titled(PAPER_NAMES.get(role, role), runs, kind), _compared(group, kind), kind)
+            for kind in aggregate.shown(runs, curves=True)
         ]
         for role, group in aggregate.by_role(runs, profile).items()
     ]

@@ -44,9 +44,9 @@ def mse(runs: Sequence[Run], statistics: Statistics | None = None) -> pd.DataFra
 
 def table(runs: Sequence[Run]) -> pd.DataFrame:
     """Test MSE and rank of each model, 1 is best, under each schedule and reading, and bicubic upsampling."""
-    return pd.concat({kind: ranks.table(mse(runs, kind), runs) for kind in aggregate.both(runs)}, axis=1)
+    return pd.concat({kind: ranks.table(mse(runs, kind), runs) for kind in aggregate.shown(runs)}, axis=1)
 
 
 def draw(runs: Sequence[Run], profile: Profile) -> Figure:
     """Test MSE and rank of each model under each schedule; a row per reading."""
-    return ranks.draw({kind: mse(runs, kind) for kind in aggregate.both(runs)}, runs, profile)
+    return ranks.draw({kind: mse(runs, kind) for kind in aggregate.shown(runs)}, runs, profile)

@@ -16,7 +16,7 @@ from agm.runs import Run
 from study import aggregate
 from study.aggregate import Numbers
 from study.figures import style
-from study.figures.style import MONOSPACE, STATISTICS_NAMES
+from study.figures.style import MONOSPACE
 from study.profiles import Profile
 
 
@@ -57,7 +57,7 @@ def draw(tables: Mapping[Statistics | None, pd.DataFrame], runs: Sequence[Run], 
         for row, (kind, mse) in zip(axes, tables.items(), strict=True):
             _row(row, mse, aggregate.bicubic(runs))
             for ax, name in zip(row, ("quality", "order, 1 is best"), strict=True):
-                style.title(ax, next(letters), f"{name}, {STATISTICS_NAMES[kind]}" if kind else name)
+                style.title(ax, next(letters), style.titled(name, runs, kind) if kind else name)
         style.legend(fig, axes[0, 0], 3 if few else 6, prop=MONOSPACE)
         style.stamp(fig, runs, profile)
     return fig

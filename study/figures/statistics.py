@@ -57,6 +57,7 @@ def draw(runs: Sequence[Run], profile: Profile) -> Figure:
         [
             (f"{STATISTICS_NAMES[kind]}, last layer {end}", curves.of_models(runs, models), kind)
             for end, models in (("r", LAST_RECURRENT), ("n", LAST_PLAIN))
+            if curves.of_models(runs, models)
         ]
         for kind in aggregate.validated(runs)
     ]

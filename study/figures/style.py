@@ -160,6 +160,11 @@ def title(ax: Axes, letter: str, text: str) -> None:
     ax.set_title(f"({letter}) {text}" if letter else text)
 
 
+def titled(text: str, runs: Sequence[Run], kind: Statistics) -> str:
+    """A panel's heading with its reading, where there is more than one."""
+    return f"{text}, {STATISTICS_NAMES[kind]}" if len(aggregate.shown(runs)) > 1 else text
+
+
 def label(fig: Figure, axes: Any, x: str, y: str) -> None:
     """Names the axes at the outer edges of a grid of panels, (rows, columns)."""
     for ax in axes[:, 0]:

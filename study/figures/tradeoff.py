@@ -17,7 +17,7 @@ from agm.runs import Run
 from agm.schedule import NAMED, Schedule
 from study import aggregate
 from study.figures import style
-from study.figures.style import NOTHING, STATISTICS_NAMES
+from study.figures.style import NOTHING
 from study.profiles import Profile
 
 ROUNDS, LIMIT = 40, 30.0
@@ -75,15 +75,16 @@ def draw(runs: Sequence[Run], profile: Profile, times: Seconds, metric: str = "m
     if metric not in LABELS:
         raise unknown("metric", metric, LABELS)
     models = sorted(aggregate.by(runs, "layers").items(), key=lambda item: item[0], reverse=True)
+    kinds = aggregate.shown(runs)
     with style.context():
         fig = style.figure(0.9 + 2.0 * len(models))
-        axes = fig.subplots(len(models), 2, sharex=True, sharey=True, squeeze=False)
+        axes = fig.subplots(len(models), len(kinds), sharex=True, sharey=True, squeeze=False)
         scale, unit = units(times)
         letters = iter("abcdefgh")
         for row, (layers, group) in zip(axes, models, strict=True):
-            for ax, kind in zip(row, aggregate.both(runs), strict=True):
+            for ax, kind in zip(row, kinds, strict=True):
                 panel(ax, group, times, scale, kind, metric)
-                style.title(ax, next(letters), f"{layers}, {STATISTICS_NAMES[kind]}")
+                style.title(ax, next(letters), style.titled(layers, runs, kind))
         axes[0, 0].set_xlim(left=0)  # the others share it; not before all have been drawn
         style.label(fig, axes, unit, LABELS[metric])
         style.legend(fig, axes[0, 0], 3)
@@ -151,11 +152,11 @@ def _qualities(runs: Sequence[Run], statistics: Statistics) -> aggregate.Numbers
     }
 
 
-def table(numbers: aggregate.Numbers, models: Sequence[str]) -> pd.DataFrame:
+def table(numbers: aggregate.Numbers, runs: Sequence[Run]) -> pd.DataFrame:
     """From the figure's numbers: when each model has its first image, and how good it becomes, by reading."""
-    readings = {"precise": numbers["reading"], "shared": "shared"}
+    readings = dict(zip(("precise", "shared"), aggregate.shown(runs), strict=False))
     rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for layers in models:
+    for layers in aggregate.by(runs, "layers"):
         for reading, kind in readings.items():
             row = {f"first image, ms, {n}": numbers.get(f"{layers}_{s}_first_ms", NOTHING) for s, n in SERIES.items()}
             row["AEL's share"] = numbers[f"{layers}_first_ratio"]

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from agm.errors import AgmError, unknown
 from study.paper import PAPER_NAMES
 
 FOLDER = Path(__file__).parent
-KEYS = ("datasets", "generator", "data", "training", "seeds", "runs_per_job", "layers")
+KEYS = ("datasets", "generator", "data", "training", "seeds", "runs_per_job", "layers", "experiments")
 ROLES = tuple(PAPER_NAMES)
 """The parts that data sets play in the paper."""
 
@@ -27,6 +27,7 @@ class Profile:
 
     `datasets`: which data set plays each role. `base`: the run that every planned run is a variation of. `seeds`: by
     role. `layers`: the ORL configurations compared on a role's data, where comparing all would take too long.
+    `experiments`: what the runs of an experiment have instead, fields as `study.experiments.plan` takes them.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Profile:
     seeds: Mapping[str, tuple[int, ...]]
     runs_per_job: int
     layers: Mapping[str, tuple[str, ...]]
+    experiments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def run(self, role: str, **fields: Any) -> RunConfig:
         """The run with the data set of that role and the given configuration fields; fields that are None count not."""
@@ -99,7 +101,10 @@ def _profile(name: str, values: Any) -> Profile:
         dataclasses.replace(base, seed=seed)
     for listed in itertools.chain(*layers.values()):
         dataclasses.replace(base.generator, layers=listed)
-    return Profile(name, datasets, base, seeds, runs_per_job, layers)
+    own = values.get("experiments", {})
+    if not isinstance(own, dict) or not all(isinstance(fields, dict) for fields in own.values()):
+        raise AgmError(f"experiments: expected fields by experiment, such as {{table1: {{base: paper}}}}, got {own!r}")
+    return Profile(name, datasets, base, seeds, runs_per_job, layers, own)
 
 
 def _by_role(values: Any, key: str) -> dict[str, tuple[Any, ...]]:

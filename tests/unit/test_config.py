@@ -184,6 +184,16 @@ def test_replace_can_change_two_fields_that_only_fit_together() -> None:
         RunConfig().replace(iterations=3)
 
 
+def test_another_base_comes_with_its_own_defaults() -> None:
+    light = GeneratorConfig(base="light", width=8)
+    run = RunConfig(light)
+    assert run.replace(base="paper").generator == GeneratorConfig(width=8)
+    assert run.replace(base="paper").replace(base="light") == run
+    kept = RunConfig(GeneratorConfig(residual=True)).replace(base="paper", width=8).generator
+    assert kept == GeneratorConfig(residual=True, width=8)
+    assert run.replace(base="paper", feedback="bicubic").generator.feedback == "bicubic"
+
+
 def test_replace_refuses_an_unknown_name() -> None:
     with pytest.raises(AgmError, match="unknown parameter 'widht'; did you mean 'width'"):
         RunConfig().replace(widht=3)

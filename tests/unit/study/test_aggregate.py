@@ -63,7 +63,7 @@ def test_the_stamp_says_what_the_numbers_were_made_with(home: Path) -> None:
     runs = make(home, plan("fig7", SMOKE))
     stamp = aggregate.describe(runs, SMOKE)["stamp"]
     data = "photographs standing in for CARDATA, closeups for FACEDATA, instruments for GEODATA"
-    assert stamp == f"profile smoke · {data} · width 2 · 16 px · 2 epochs · seed 0 · a machine"
+    assert stamp == f"profile smoke · {data} · the paper's base · width 2 · 16 px · 2 epochs · seed 0 · a machine"
     with pytest.raises(AgmError, match="no runs"):
         aggregate.describe([], SMOKE)
 

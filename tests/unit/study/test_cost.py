@@ -60,7 +60,7 @@ def test_costs_follow_the_layers_the_schedule_and_the_data() -> None:
 
 @pytest.mark.parametrize("layers", ["rrrr", "nnnn"])
 def test_jobs_ask_for_more_memory_than_autograd_keeps(layers: str) -> None:
-    run = profiles.load("quick").run("cars", layers=layers)
+    run = profiles.load("quick").run("cars", layers=layers, base="paper")
     generator, size = Generator(run.generator), run.data.image_size // 2
     saved: dict[int, int] = {}
 

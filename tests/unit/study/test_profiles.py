@@ -66,6 +66,8 @@ def test_a_profile_is_a_name_not_a_path(name: str) -> None:
         ("layers: {geo: nnnr}", "layers: expected lists by role"),
         ("layers: {goe: [nnnr]}", "unknown role 'goe'; did you mean 'geo'"),
         ("layers: {geo: [nnn]}", "layers='nnn'"),
+        ("experiments: [table1]", "experiments: expected fields by experiment"),
+        ("experiments: {table1: light}", "experiments: expected fields by experiment"),
         ("3: 4", "unknown key '3'"),
         ("datasets: cars", "datasets: expected a name for each of cars, faces, geo"),
         ("datasets: {cars: cars}", "datasets: expected a name for each of cars, faces, geo"),
@@ -187,6 +189,24 @@ def test_a_profile_may_compare_fewer_models_on_a_role() -> None:
     geo = {name: plan("fig7", profiles.load(name), dataset="geo") for name in ("quick", "cpu")}
     assert {name: len(layers_of(runs)) for name, runs in geo.items()} == {"quick": 4, "cpu": 16}
     assert layers_of(geo["quick"]) == set(TABLE_1)
+
+
+def test_a_profile_may_set_fields_for_an_experiment_and_fields_that_are_given_go_first() -> None:
+    profile = dataclasses.replace(profiles.load("smoke"), experiments={"fig8": {"base": "light", "schedule": "A"}})
+    assert {(run.generator.base, run.training.schedule[:8]) for run in plan("fig8", profile)} == {("light", "---x (2)")}
+    assert {run.training.schedule for run in plan("fig8", profile, schedule="NOAEL")} == {"xxxx (10)"}
+    assert {run.generator.base for run in plan("fig9", profile)} == {"paper"}
+    with pytest.raises(AgmError, match="unknown experiment of profile smoke 'fig44'; did you mean 'fig4'"):
+        plan("fig8", dataclasses.replace(profile, experiments={"fig44": {}}))
+
+
+def test_nine_in_ten_of_the_default_profiles_networks_have_the_light_base_but_table_1_has_the_papers() -> None:
+    quick = profiles.load("quick")
+    every, table_1 = plan_all(EXPERIMENTS, quick), set(plan("table1", quick))
+    assert {run for run in every if run.generator.base == "paper"} == table_1
+    assert layers_of(list(table_1)) == set(TABLE_1)
+    assert 10 * len(table_1) < len(every)
+    assert layers_of(plan("fig5", quick)) == set(ORL_CONFIGURATIONS)
 
 
 def test_a_misspelt_experiment_is_refused_by_name() -> None:

@@ -67,6 +67,17 @@ def test_fig4_has_the_papers_panels(home: Path) -> None:
     assert [title.split(", ")[1] for title in found] == [counts] * 2 + [shared] * 2
 
 
+def test_networks_without_batch_norm_are_drawn_once_and_named(home: Path) -> None:
+    runs = {name: runs_of(name, home, base="light") for name in ("fig4", "fig5", "fig6", "fig7", "fig8", "order")}
+    modules = {"fig4": fig4, "fig5": fig5, "fig6": fig6, "fig7": fig7, "order": order}
+    figures = [module.draw(runs[name], SMOKE) for name, module in modules.items()]
+    figures.append(tradeoff.draw(runs["fig8"], SMOKE, tradeoff.noted(runs["fig8"])))
+    assert [len(fig.axes) for fig in figures] == [2, 4, 2, 3, 2, 4]
+    for fig in figures:
+        assert "the light base" in words(fig).replace("\n", " ")
+        assert not any(name in title for title in panels(fig) for name in style.STATISTICS_NAMES.values())
+
+
 def test_both_readings_are_drawn_from_their_own_numbers(home: Path) -> None:
     runs = runs_of("fig8", home)
     for run in runs:
@@ -199,6 +210,7 @@ def test_every_figure_of_runs_is_stamped_and_has_the_baseline(home: Path) -> Non
         for part in (
             "profile smoke",
             "photographs standing in for CARDATA",
+            "the paper's base",
             "width 2",
             "16 px",
             "2 epochs",
