@@ -21,7 +21,7 @@ from agm.paths import results_folder
 ROOT = Path(agm.__file__).parents[1]
 PACKAGES = ("agm", "study", "benchmarks")
 TRAINING = "agm.training.loop"
-"""What this module imports, directly or through others, decides what a training run gives."""
+"""The module whose imports, direct and indirect, decide a training run's numbers."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What a run is: frozen dataclasses, their defaults (the paper's), their checks, and a run's identity.
+"""The configuration of a run: frozen dataclasses with the paper's defaults, checks, and the run's identity.
 
 The paper's own settings are the defaults; where it is silent the default is the one argued for in the book's
 chapter on assumptions. Nothing here imports torch, so planning a thousand runs is cheap.
@@ -86,7 +86,7 @@ class GeneratorConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which images, and how many of them.
+    """The images of a run, and how many of them.
 
     `dataset`: a name known to `agm data list`, or the path of a prepared set or of a folder of images.
     `image_size`: side in pixels of the high-resolution images; the inputs have half of it.
@@ -119,7 +119,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How the two networks are trained (Sections II-E and III-A).
+    """The training of the two networks (Sections II-E and III-A).
 
     `schedule`: AEL notation or NOAEL, A, B; stored spelt out. Validation and test use it in any case.
     `sampling`: train with that schedule (fixed, as the paper does), or with three in each step, the fullest, the

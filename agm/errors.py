@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 NO_MEMORY = re.compile(r"out of memory|can't allocate memory|ALLOC_FAILED|bad_alloc", re.IGNORECASE)
-"""How torch and the libraries below it say so, on processors and on GPUs."""
+"""Messages of torch and the libraries below it, on processors and on GPUs."""
 PERHAPS = re.compile(r"could not create a (primitive|memory)")
-"""What oneDNN says then, and rarely for other reasons."""
+"""Messages of oneDNN that usually mean out of memory."""
 
 
 LONGEST = 500
-"""Letters of a message; what is left out of a longer one is its middle."""
+"""Characters of a message; the middle of a longer one is left out."""
 
 
 class AgmError(Exception):
@@ -28,7 +28,7 @@ class AgmError(Exception):
 
 
 def one_line(text: str) -> str:
-    """What can be printed anywhere: file names may hold line ends, escape sequences, and bytes that are no text."""
+    """Text that can be printed anywhere: file names may hold line ends, escape sequences, bytes that are no text."""
     if not text.isprintable():
         text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in " ".join(text.split()))
     half = LONGEST // 2 - 5
@@ -45,7 +45,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> AgmError:
 
 @contextmanager
 def enough_memory(hint: str) -> Iterator[None]:
-    """Where memory runs out within, raises AgmError with what to do about it."""
+    """Turn running out of memory into an AgmError that says what to do."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:

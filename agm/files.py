@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def unwritable(path: Path, error: OSError) -> AgmError:
-    """What to tell people where the system would not let us write."""
+    """A hint for an error on writing."""
     hint = "free some space and run again" if error.errno == errno.ENOSPC else "check the folder and run again"
     return AgmError(f"{path}: cannot be written ({error.strerror or error}); {hint}")
 

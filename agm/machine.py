@@ -1,4 +1,4 @@
-"""What a result was made on and with: hardware, versions, code."""
+"""The hardware, package versions and code that a result was made with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where things lie: data, runs and recorded results, all below one project folder."""
+"""The folders of data, runs and recorded results, all below one project folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finished runs: finding, reading and, where they are missing, making them."""
+"""Finished runs: find and read them, and train those that are missing."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Run:
 
     @property
     def recorded(self) -> bool:
-        """Whether it travels with the project, rather than having been made here."""
+        """True for a run of results/, which comes with the project; False for one that was trained here."""
         return results_folder() in self.folder.parents
 
     @property

@@ -23,7 +23,7 @@ from agm.errors import AgmError, one_line, unknown
 logger = logging.getLogger(__name__)
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
-"""What can be written, by the file's ending."""
+"""The formats that can be written, by file ending."""
 PIPE = Path("-")
 """Standard input or output."""
 QUALITY = 95
@@ -109,7 +109,7 @@ def _decoded(image: Image.Image, content: bytes, name: str) -> Picture:
 
 
 def _is_deep(image: Image.Image, content: bytes) -> bool:
-    """Whether there are more than the 8 bits that Pillow reads."""
+    """True if a file has more than the 8 bits that Pillow reads."""
     tiles = [(tile[0], tile[3]) for tile in getattr(image, "tile", ())]
     if image.mode in SIXTEEN or image.mode in ("I", "F"):
         return False

@@ -1,4 +1,4 @@
-"""How long an iteration will take: measured per activation mask and image size, stored per machine, kept up to date."""
+"""Latency of an iteration: measured per activation mask and image size, stored per machine, kept up to date."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FINISH = "finish"
 MARGIN = 1.1
 """A prediction is at least this many medians, however steady the measurements were."""
 RECENT = 16
-"""How many of a process's own last durations correct the predictions."""
+"""Number of recent durations of this process that correct the predictions."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _round(stepper: Stepper, schedule: Schedule, x: Tensor, clock: Clock) -> lis
 
 
 def profile_path() -> Path:
-    """Where this machine's times are stored."""
+    """The file with this machine's latencies."""
     return home() / "build" / "machine.json"
 
 

@@ -1,4 +1,4 @@
-"""What a picture's file says beside its pixels: EXIF, XMP, text, density; and what of it another file takes."""
+"""Metadata of picture files: EXIF, XMP, text, density; and the part of it that another format can hold."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class Pixels:
         return self._top(self.colour.dtype)
 
     def tensor(self, tile: Tile) -> Tensor:
-        """What the network sees of a tile: (1, 3, h, w) in [0, 1], grey three times."""
+        """The network's input for a tile: (1, 3, h, w) in [0, 1], grey repeated three times."""
         window = self.colour[tile.top : tile.bottom, tile.left : tile.right].astype(np.float32)
         # Laid out in memory as agm.data.to_tensor does it: convolutions round differently otherwise.
         x = torch.from_numpy(window[None]).permute(0, 3, 1, 2) / self.top  # (1, h, w, C) -> (1, C, h, w)

@@ -1,4 +1,4 @@
-"""Which schedule, and how many of its iterations: the best expected picture that is there by a deadline."""
+"""Choose a schedule and a number of iterations: the best expected picture by a deadline."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from agm.runs import Run
 from agm.schedule import Schedule
 
 Scores = Mapping[Schedule, Sequence[float]]
-"""What each schedule's image is expected to be worth after each of its iterations, in dB of PSNR."""
+"""Expected PSNR of each schedule's images, dB."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What an upscaler needs of a network: start an image, do one iteration. And the plain way to do both."""
+"""The interface between the upscaler and a network: start an image, do one iteration. `Plain` does both in torch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Stepper(Protocol):
         """One iteration with the active layers of `mask` -> its image, (N, 3, 2H, 2W), not clamped."""
 
     def held_bytes(self, schedules: Iterable[Schedule]) -> int:
-        """What progress and one more image hold between iterations, in bytes per input pixel."""
+        """Memory of progress and one more image between iterations, in bytes per input pixel."""
 
 
 def iterate(stepper: Stepper, schedule: Schedule, x: Tensor) -> Iterator[Tensor]:
@@ -45,7 +45,7 @@ def iterate(stepper: Stepper, schedule: Schedule, x: Tensor) -> Iterator[Tensor]
 
 @dataclass
 class Progress:
-    """Where one batch of images stands."""
+    """Inference state between iterations."""
 
     context: Context
     memory: Memory

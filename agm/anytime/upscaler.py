@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 TILE = 128
 """Side of a tile in input pixels, its overlap included; with the light base as many as half of GROUP_BYTES can hold."""
 GROUP_BYTES = 256 * 2**20
-"""How much the tiles that are under way together may hold between their iterations."""
+"""Memory that the tiles of a group may hold between iterations, in bytes."""
 WARM_UP = {"paper": (8, 24), "light": (8, 96)}
 """Sides of the inputs that are timed without a stored machine profile; small ones of the light base are all margin."""
 
@@ -98,7 +98,7 @@ class AnytimeUpscaler:
     An image that is larger than a tile is cut into overlapping tiles. All tiles of a group reach an iteration before
     any of them begins the next; a group is as many tiles as may be held in memory between iterations. Where there
     are several groups, each in turn gets a share of the time left, by its pixels, and the result's iteration is that of
-    the group that came least far.
+    the slowest group.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Which trained network is used: one by name, or the best of those whose weights are here."""
+"""Choose a trained network: by name, or the best of those whose weights are here."""
 
 from __future__ import annotations
 

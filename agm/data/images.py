@@ -26,7 +26,7 @@ DECODERS = (
     *("PNG", "JPEG", "MPO", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "JPEG2000", "PPM", "ICO", "PCX", "SGI", "QOI"),
     *("HEIF", "JXL"),
 )
-"""What may be decoded, whatever a file is called: no other decoder of Pillow's, and no program, is ever started."""
+"""The allowed decoders, whatever a file is called: no other decoder of Pillow's, and no program, is ever started."""
 BY_NAME = {".tga": "TGA", ".dib": "DIB"}
 """Formats that begin with nothing to know them by; only a file with this ending can be one."""
 PLUGINS = {

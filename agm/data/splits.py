@@ -44,7 +44,7 @@ class Part:
 
     @property
     def per_epoch(self) -> int:
-        """How many images an epoch of training sees."""
+        """Number of images in an epoch."""
         return len(self)
 
     def epoch(self, seed: int, epoch: int) -> tuple[Pixels, Pixels]:

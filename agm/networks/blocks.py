@@ -1,4 +1,4 @@
-"""What the parts of the paper's base are built from: batch norm that tells iterations apart, and A and B."""
+"""Building blocks of the paper's base: batch norm with statistics per iteration, and the convolutions A and B."""
 
 from __future__ import annotations
 

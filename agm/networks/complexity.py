@@ -29,7 +29,7 @@ def count(part: nn.Module) -> int:
 
 
 def fewer(layers: str, width: int = 64) -> float:
-    """How many percent fewer parameters than rrrr."""
+    """Percent of parameters saved, compared with rrrr."""
     return 100 * (1 - parameters(GeneratorConfig(layers, width)) / parameters(GeneratorConfig("rrrr", width)))
 
 

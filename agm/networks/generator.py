@@ -26,14 +26,14 @@ States = tuple[State, ...]
 
 
 class Context(NamedTuple):
-    """What stays the same over all iterations of one image."""
+    """The inputs that all iterations of one image share."""
 
     features: Tensor  # A(x), (N, width, H, W)
     base: Tensor | None  # bicubic upsampling, (N, 3, 2H, 2W), where the configuration needs it
 
 
 class Memory(NamedTuple):
-    """What one iteration leaves to the next.
+    """The state that one iteration passes to the next.
 
     `previous`: what B sees, the last image (N, 3, 2H, 2W), or the features it was made from (N, width, H, W).
     """
@@ -92,7 +92,7 @@ class Generator(nn.Module):
         return bicubic(x) if self.config.residual or self.config.feedback == "bicubic" else None
 
     def first_memory(self, x: Tensor, context: Context) -> Memory:
-        """What iteration 1 takes for its predecessor's. The paper does not say what the previous image is."""
+        """The state before iteration 1. The paper does not say what the previous image is then."""
         n, _, height, width = x.shape
         if self.config.feedback == "bicubic":
             assert context.base is not None

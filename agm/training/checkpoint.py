@@ -16,7 +16,7 @@ from agm.training.step import Networks
 
 @dataclass
 class Progress:
-    """Where a run stands. `rows` are those of metrics.csv; `seconds` is the time spent so far, over all sittings.
+    """A run's progress. `rows` are those of metrics.csv; `seconds` is the training time so far, over all sittings.
 
     `images`: the fingerprint of the data set. `codes`: the hashes of the training code of all sittings.
     """

@@ -153,7 +153,7 @@ def _train(config: RunConfig, folder: Path, execution: Execution) -> str:
 
 
 def _note_origin(progress: Progress, images: str, folder: Path) -> None:
-    """What the run is made from. Raises AgmError if it was begun on other images."""
+    """Note the run's images and code. Raises AgmError if it was begun on other images."""
     if progress.images not in ("", images):
         raise AgmError(f"{folder}: was begun on other images of this name; bring them back, or delete it to start anew")
     progress.images = images
@@ -161,7 +161,7 @@ def _note_origin(progress: Progress, images: str, folder: Path) -> None:
 
 
 def _finished(folder: Path, lock: Path) -> str:
-    """How a run ended. Whoever still waits for the lock will find the run finished, too."""
+    """The status of a run that ended; removes its checkpoint and lock."""
     summary = files.read_json(folder / SUMMARY)
     status = summary.get("status") if isinstance(summary, dict) else None
     if status not in ("finished", "diverged"):

@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Execution:
-    """How a run is carried out: nothing here is part of a run's identity.
+    """Settings of one call of `train`, none of which is part of a run's identity.
 
     `device`: auto, cpu or cuda.
     `time_budget`: seconds until the run stops and saves itself.
@@ -58,14 +58,14 @@ class Networks:
         return next(self.generator.parameters()).device
 
     def forward(self, network: nn.Module, *arguments: Any) -> Tensor:
-        """What a network gives, in 32 bits; with precision bf16 its convolutions compute in 16."""
+        """A network's output in 32 bits; with precision bf16 its convolutions compute in 16."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             result: Tensor = network(*arguments)
         return result.float()
 
     @property
     def result(self) -> Generator:
-        """What is validated, tested and saved."""
+        """The generator that is validated, tested and saved."""
         return self.average or self.generator
 
     def follow(self, share: float, steps: int) -> None:

@@ -1,8 +1,8 @@
-"""The generator as it is used, not trained: the same images from less work.
+"""Fast inference: the images of `Generator.iterate`, up to rounding, from less arithmetic.
 
-Exact up to rounding. The hidden half and the forget gate of a ConvLSTM are left out where its state is still zero;
-part A's share of the first active layer is computed once per image; what the zeros before the first iteration give is
-remembered; and the 3x3 convolutions are Winograd's. Images are (N, H, W, C) inside.
+The hidden half and the forget gate of a ConvLSTM are left out while its state is zero. A's contribution to the lowest
+active layer is computed once per image. The contribution of the zeros before iteration 1 is cached. The 3x3
+convolutions are Winograd's. Images are (N, H, W, C) inside.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Progress:
     previous: Tensor  # the last image, (N, 3, 2H, 2W), or the features that it was made from, (N, width, H, W)
     states: list[State] = field(default_factory=lambda: [None] * LAYERS)
     share: tuple[Any, Kept] | None = None
-    """A's share of the lowest layer's first convolution; and of which layer and gates it is."""
+    """A's contribution to the lowest layer's first convolution, with the layer and the gates that it is for."""
     t: int = 0
 
 
@@ -86,7 +86,7 @@ class Engine:
                     source, share = self._lowest(progress, i, t, up)
                 else:
                     source = self._source([z] if state is None else [z, state[0]], up)
-                z, progress.states[i] = layer.leave(source, share, state, t)
+                z, progress.states[i] = layer.forward(source, share, state, t)
         assert z is not None  # layer 4 is active in every schedule
         image = self.d(z)
         if self.config.residual:
@@ -97,13 +97,13 @@ class Engine:
         return image
 
     def held_bytes(self, schedules: Iterable[Schedule]) -> int:
-        """What `Progress` and one more image hold between iterations, in bytes per input pixel."""
+        """Memory of `Progress` and one more image between iterations, in bytes per input pixel."""
         lowest = {mask.index(True) for schedule in schedules for mask in schedule}
         sizes = [self.layers[i].outputs * (4 if i >= self._upsampled else 1) for i in lowest]
         return held_bytes(self.config) + 4 * max(sizes)
 
     def _lowest(self, progress: Progress, i: int, t: int, up: bool) -> tuple[Source, Kept]:
-        """What layer i, the lowest active one, still has to see of [A(x), B(previous)], and what there is already.
+        """Input and cached partial output for layer i, the lowest active one, which reads [A(x), B(previous)].
 
         `up`: its input is still to be upsampled.
         """
@@ -121,14 +121,14 @@ class Engine:
         return self._source(parts, up, skipped=self.config.width, whole=[features, b]), share
 
     def _source(self, parts: list[Tensor], up: bool, **more: Any) -> Source:
-        """With C.2 before the first part where the convolution cannot do it in passing."""
+        """The source, upsampled here where the convolution cannot do it itself."""
         if up and self.config.upsampling != "nearest":
             z = self.generator.upsample(parts[0].permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
             parts, up = [z, *parts[1:]], False
         return Source(parts, up=up, **more)
 
     def _share(self, progress: Progress, i: int, up: bool) -> Kept:
-        """A's part of what layer i's first convolution gives: the same at every iteration."""
+        """A's contribution to layer i's first convolution, the same at every iteration."""
         layer = self.layers[i]
         key = i, up, layer.first(progress.states[i])
         if progress.share is None or progress.share[0] != key:
@@ -144,7 +144,7 @@ class Engine:
         return self._blank_pixel
 
     def _of_blank(self, features: Tensor, blank: Tensor, i: int, up: bool) -> Kept:
-        """B's part of layer i's first convolution at the first iteration: the same for all images of a size."""
+        """B's contribution to layer i's first convolution at iteration 1, the same for all images of a size."""
         layer, key = self.layers[i], (features.shape, up)
         if i not in self._blanks or self._blanks[i][0] != key:
             source = self._source([blank.expand_as(features)], up, skipped=self.config.width)

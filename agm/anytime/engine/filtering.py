@@ -1,4 +1,4 @@
-"""A layer's 3x3 convolution together with what is done to its result: the work of one layer, on torch."""
+"""A 3x3 convolution fused with what follows it: bias, activation, norm, or the gates of a ConvLSTM. On torch."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from torch import Tensor
 from agm.anytime.engine.winograd import TILE, Convolution, Scratch, Strip, place, tiles
 
 Kept = list[Tensor]
-"""Something that has the shape of a convolution's result, to be given back later, in the way its maker likes best."""
+"""A cached partial convolution output, in the backend's own layout."""
 
 
 class Source(NamedTuple):
-    """What is convolved: images (N, H, W, C), side by side: the inputs from `skipped` on, and no others after them.
+    """The input of a convolution: images (N, H, W, C) whose channels follow one another, from channel `skipped` on.
 
-    `up`: the first is half as high and wide, and is upsampled (nearest). `kept`: where the convolution alone is put.
-    `whole`: all that the layer sees, where the parts are not all; a part of it may be one pixel that stands for all.
+    `up`: the first image is half as high and wide, and is upsampled (nearest). `kept`: a list that receives the
+    convolution alone, to be reused. `whole`: all inputs of the layer, where `parts` has only some of them; one of them
+    may be a single pixel that stands for a whole image.
     """
 
     parts: list[Tensor]
@@ -30,15 +31,15 @@ class Source(NamedTuple):
 
     @property
     def size(self) -> tuple[int, int, int]:
-        """(N, H, W) of what comes out."""
+        """(N, H, W) of the output."""
         n, height, width, _ = self.parts[0].shape
         return (n, 2 * height, 2 * width) if self.up else (n, height, width)
 
 
 class Filtering(Protocol):
-    """A zero-padded 3x3 convolution for `gates` results side by side, all of them or those from gate `first` on.
+    """A zero-padded 3x3 convolution for the gates of a layer, all of them or those from gate `first` on.
 
-    `share`: what was kept of the same convolution for its other inputs, to be added.
+    `share`: the cached output of the same convolution for its other inputs, to be added.
     """
 
     def raw(self, source: Source, first: int = 0) -> Kept:
@@ -64,7 +65,7 @@ class Filtering(Protocol):
 
 
 class TorchFiltering:
-    """Winograd's, strip by strip: what stays in its pixel, such as a cell, is kept in strips."""
+    """`Filtering` by Winograd's algorithm in torch, strip by strip; cells and cached outputs are kept as strips."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, gates: int, scratch: Scratch) -> None:
         """weight: (gates * C, inputs, 3, 3); bias: (gates * C,)."""

@@ -1,6 +1,6 @@
-"""A layer's work as machine code: `kernels.cpp`, compiled once per machine where there is a C++ compiler.
+"""The fused convolutions as machine code: `kernels.cpp`, compiled once per machine where there is a C++ compiler.
 
-It does the same sums as `TorchFiltering`, only without going through memory in between.
+The arithmetic is that of `TorchFiltering`; intermediate results stay in the processor's cache.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from agm.anytime.engine.winograd import factors
 SOURCE = Path(__file__).with_name("kernels.cpp")
 OPTIONS = ("-std=c++17", "-O3", "-fopenmp", "-shared", "-fPIC")
 LEVELS = {"AVX512": ("-march=x86-64-v4",), "AVX2": ("-march=x86-64-v3",)}
-"""Which instructions torch has found here. No -march=native: a home folder may be shared by machines that differ."""
+"""Compiler options by torch's instruction set. No -march=native: different machines may share a home folder."""
 RAW, NORM, GATES = range(3)
 
 
@@ -54,13 +54,13 @@ def library() -> ctypes.CDLL | None:
 
 
 WIDEST = 64
-"""Up to here numbers of channels may be no multiples of a vector: the kernels finish so many gates' at a time."""
+"""Up to this many channels need not be a multiple of the vector length: gates are then computed one by one."""
 
 
 def fits(weight: Tensor, gates: int, width: int) -> bool:
-    """Whether the kernels can do this convolution here: (gates * C, inputs, 3, 3).
+    """Whether the kernels can compute this convolution here. weight: (gates * C, inputs, 3, 3).
 
-    Each of the images side by side that it will see must have `width` channels or a multiple of it.
+    Each input image must have `width` channels or a multiple of it.
     """
     if weight.dtype != torch.float32 or weight.device.type != "cpu":
         return False
@@ -72,7 +72,7 @@ def fits(weight: Tensor, gates: int, width: int) -> bool:
 
 
 class NativeFiltering:
-    """`Filtering` by the kernels. What is kept is one image, (N, H, W, gates * C); a cell's place is used again."""
+    """`Filtering` by the kernels. A cached output is one image, (N, H, W, gates * C); a cell is updated in place."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, gates: int) -> None:
         """weight: (gates * C, inputs, 3, 3), for which it `fits`; bias: (gates * C,)."""

@@ -1,4 +1,4 @@
-"""The parts of a network as the engine runs them: weights laid out once, norms folded, activations in passing.
+"""The parts of a network as the engine runs them: weights rearranged once, norms folded, activations fused.
 
 Which class runs a part is decided by the part's own class, so the engine need not know the base. Images in between are
 (N, H, W, C).
@@ -28,7 +28,7 @@ State = tuple[Tensor, Kept] | None
 
 @dataclass(frozen=True)
 class Means:
-    """What the parts are prepared with."""
+    """How parts are prepared."""
 
     filtering: Callable[..., Filtering]  # (weight, bias, gates)
     statistics: Statistics
@@ -52,8 +52,8 @@ class Layer(Protocol):
     def first(self, state: State) -> int:
         """The first of that convolution's gates that is needed."""
 
-    def leave(self, source: Source, share: Kept | None, state: State, t: int) -> tuple[Tensor, State]:
-        """The layer's output and new state. `share`: what was kept of the first convolution for other inputs."""
+    def forward(self, source: Source, share: Kept | None, state: State, t: int) -> tuple[Tensor, State]:
+        """The layer's output and new state. `share`: the cached output of its first convolution for other inputs."""
 
 
 class Tail(Protocol):
@@ -101,7 +101,7 @@ class Recurrent:
         """Without a state there is nothing to forget."""
         return 1 if state is None else 0
 
-    def leave(self, source: Source, share: Kept | None, state: State, t: int) -> tuple[Tensor, State]:
+    def forward(self, source: Source, share: Kept | None, state: State, t: int) -> tuple[Tensor, State]:
         cell = None if state is None else state[1]
         h, cell = self.filtering.gates(source, share, cell, self._peephole, self.first(state))
         return h, (h, cell)
@@ -119,7 +119,7 @@ class Plain:
     def first(self, state: State) -> int:
         return 0
 
-    def leave(self, source: Source, share: Kept | None, state: State, t: int) -> tuple[Tensor, State]:
+    def forward(self, source: Source, share: Kept | None, state: State, t: int) -> tuple[Tensor, State]:
         u = self.filtering.norm(source, share, LEAK, *self._norms[0][t])
         return self._second.norm(Source([u]), None, 1.0, *self._norms[1][t]), state
 
@@ -140,12 +140,12 @@ class Residual:
     def first(self, state: State) -> int:
         return 0
 
-    def leave(self, source: Source, share: Kept | None, state: State, t: int) -> tuple[Tensor, State]:
+    def forward(self, source: Source, share: Kept | None, state: State, t: int) -> tuple[Tensor, State]:
         u = self.filtering.norm(source, share, LEAK)
         return self._second.norm(Source([u]), None, 1.0, shift=self._around(source.whole or source.parts)), state
 
     def _around(self, parts: list[Tensor]) -> Tensor:
-        """What goes round the two convolutions. Each of the layer's inputs may be one pixel that stands for all."""
+        """The skip connection. Each of the layer's inputs may be a single pixel that stands for a whole image."""
         if self._skip is None:
             size = parts[0].shape[:3]
             return parts[0] if len(parts) == 1 else torch.cat([part.expand(*size, -1) for part in parts], dim=3)
@@ -201,7 +201,7 @@ PREPARED: dict[type[nn.Module], Callable[..., Any]] = {
     **{ConvLSTM: Recurrent, PlainLayer: Plain, ResidualLayer: Residual},
     **{nn.Conv2d: ConvTail, SubPixel: SubPixelTail},
 }
-"""A part's class -> what runs it."""
+"""A part's class and the class or function that runs it."""
 
 
 def known(generator: Generator) -> bool:

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 TILE = 4
-"""Side of what comes out of a tile."""
+"""Side of a tile of the output."""
 PATCH = TILE + 2
-"""Side of what goes in: neighbouring patches overlap by two."""
+"""Side of a patch of the input; neighbouring patches overlap by two pixels."""
 POINTS = (0.0, 1.0, -1.0, 0.5, -2.0)
 """With infinity, the points at which the polynomials behind it are multiplied."""
 STRIP = 512
-"""About how many tiles are worked on at a time: it bounds the memory that large images need."""
+"""About how many tiles are computed at a time, to bound memory."""
 
 
 class Strip(NamedTuple):
@@ -35,7 +35,7 @@ class Strip(NamedTuple):
 
 
 class Scratch:
-    """Memory for what is in between, used again and again: fresh memory costs as much time as the sums themselves."""
+    """Reusable workspace buffers: to allocate them each time takes as long as the arithmetic."""
 
     def __init__(self) -> None:
         self._buffers: dict[str, Tensor] = {}
@@ -49,7 +49,7 @@ class Scratch:
 
 
 def transforms() -> tuple[Tensor, Tensor, Tensor]:
-    """Of one dimension, 64 bits: input (6, 6), weight (6, 3) and output (4, 6)."""
+    """The one-dimensional transforms in 64 bits: of the input (6, 6), the weight (6, 3) and the output (4, 6)."""
     others = [[q for q in POINTS if q != p] for p in POINTS]
     into = [[*np.poly(rest)[::-1], 0.0] for rest in others] + [np.poly(POINTS)[::-1]]
     scale = [math.prod(p - q for q in rest) for p, rest in zip(POINTS, others, strict=True)]
@@ -59,7 +59,7 @@ def transforms() -> tuple[Tensor, Tensor, Tensor]:
 
 
 def factors(weight: Tensor) -> Tensor:
-    """(O, I, 3, 3) -> (36, I, O), what the transformed patches are multiplied by."""
+    """Weights (O, I, 3, 3) -> (36, I, O), transformed for the product with transformed patches."""
     of_weight = transforms()[1]
     transformed = torch.einsum("ai,ocij,bj->abco", of_weight, weight.detach().double().cpu(), of_weight)
     return transformed.flatten(0, 1).to(weight)

@@ -161,7 +161,7 @@ def _row(config: GeneratorConfig, statistics: str, t: int) -> int:
 
 @dataclass
 class Progress:
-    """Where one batch of images stands: what the next iteration may need, and which layers have been active."""
+    """Inference state between iterations: tensors by name, and which layers have been active."""
 
     tensors: dict[str, Any]
     used: set[int] = field(default_factory=set)
@@ -232,7 +232,7 @@ class OnnxStepper:
         return torch.from_numpy(held.pop("image"))
 
     def held_bytes(self, schedules: Iterable[Schedule]) -> int:
-        """What `Progress` and one more image hold between iterations, in bytes per input pixel."""
+        """Memory of `Progress` and one more image between iterations, in bytes per input pixel."""
         return held_bytes(self.config)
 
 

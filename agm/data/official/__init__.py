@@ -22,7 +22,7 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class About:
-    """What a card says of a data set wherever its files come from. `groups`: class, person, place or image."""
+    """The description of a data set on its card. `groups`: class, person, place or image."""
 
     name: str
     title: str

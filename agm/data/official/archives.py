@@ -27,7 +27,7 @@ from agm.errors import AgmError
 logger = logging.getLogger(__name__)
 
 PREPARED = {"images.tar", "manifest.csv"}
-"""What makes a folder a prepared set, which is no source."""
+"""The file that marks a prepared set, which is not accepted as a source."""
 
 ENDINGS = (".tgz", ".tar.gz", ".tar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip")
 

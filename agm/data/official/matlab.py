@@ -16,7 +16,7 @@ import numpy as np
 from agm.errors import AgmError
 
 SECONDS = 600
-"""How long a reader may take."""
+"""Time limit of the reader, seconds."""
 
 Row = dict[str, int | str | None]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from agm.config import GeneratorConfig
 
 State: TypeAlias = "tuple[Tensor, ...] | None"
-"""What a layer keeps for the next iteration, (N, C, H, W) each; None is the zero state, or no state at all."""
+"""A layer's state, tensors of (N, C, H, W); None is the zero state, or no state at all."""
 
 
 @dataclass(frozen=True)
