@@ -107,7 +107,7 @@ class Recurrent:
         return h, (h, cell)
 
 
-class Plain:
+class FeedForward:
     """An n layer of the paper's base."""
 
     def __init__(self, layer: PlainLayer, means: Means) -> None:
@@ -124,7 +124,7 @@ class Plain:
         return self._second.norm(Source([u]), None, 1.0, *self._norms[1][t]), state
 
 
-class Residual:
+class ResidualForward:
     """An n layer of the light base."""
 
     def __init__(self, layer: ResidualLayer, means: Means) -> None:
@@ -198,7 +198,7 @@ def _activated(part: ConvAct, means: Means) -> Head:
 
 PREPARED: dict[type[nn.Module], Callable[..., Any]] = {
     **{ConvNormAct: _normed, Contrast: _contrast, ConvAct: _activated},
-    **{ConvLSTM: Recurrent, PlainLayer: Plain, ResidualLayer: Residual},
+    **{ConvLSTM: Recurrent, PlainLayer: FeedForward, ResidualLayer: ResidualForward},
     **{nn.Conv2d: ConvTail, SubPixel: SubPixelTail},
 }
 """A part's class and the class or function that runs it."""
