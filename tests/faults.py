@@ -86,7 +86,7 @@ def kinds(inputs: Path) -> dict[str, Kind]:
     older = weights(inputs / "older.safetensors", schedule="xxxx (3)")
     source = pack(cars(inputs / "source", 48, 48), inputs / "source.tgz")
     pictures = inputs / "pictures"
-    image_files.mkdir()
+    pictures.mkdir()
     for i, pixels in enumerate(made_up(70, 16)):
         Image.fromarray(pixels).save(pictures / f"{i:02d}.png")
     settings = ("--set", "epochs=8", "--set", "train_images=48", "--set", "iterations=4", "--schedule", "xxxx (4)")
