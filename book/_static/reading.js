@@ -6,7 +6,7 @@ function reachable() {
   for (const box of document.querySelectorAll(BOXES)) {
     if (cut(box) && !box.matches(".math, mjx-container")) box.classList.add("roomy");
     box.classList.toggle("wide", cut(box)); // even with the margin's room
-    if (cut(box)) box.tabIndex = 0;
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
   }
 }
 
@@ -16,7 +16,10 @@ function entries() {
 }
 
 addEventListener("DOMContentLoaded", entries);
-addEventListener("load", () => new ResizeObserver(reachable).observe(document.body)); // formulas come after loading
+addEventListener("load", () => {
+  new ResizeObserver(reachable).observe(document.body);
+  window.MathJax?.startup?.promise?.then(reachable); // formulas come after loading, and need not change the page's size
+});
 
 // The search shows a piece of each page it finds, which a browser does not let it read from a disk.
 if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
