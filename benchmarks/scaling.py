@@ -109,11 +109,11 @@ def planning(counts: list[int]) -> Iterator[Row]:
     """A dry run of the whole workflow in a folder where nothing is made yet."""
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
-        subprocess.run(["cp", "-r", str(ROOT / "agm"), folder], check=True)
+        subprocess.run(["cp", "-r", str(ROOT / "agm"), str(ROOT / "study"), folder], check=True)
         for name in ("workflow", "notebooks", "book", "results", "data", "_config.yml"):
             (project / name).symlink_to(ROOT / name)
         for count in counts:
-            (project / "agm" / "profiles" / "many.yml").write_text(yaml.safe_dump(many(count)))
+            (project / "study" / "profiles" / "many.yml").write_text(yaml.safe_dump(many(count)))
             command = ["snakemake", "--snakefile", "workflow/Snakefile", "--cores", "1", "--dry-run", "--quiet"]
             yield {"what": "planning", "value": count, **measured([*command, "--config", "profile=many"], project)}
 

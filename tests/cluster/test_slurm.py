@@ -66,7 +66,7 @@ def configs() -> list[RunConfig]:
 def outcome(tmp_path_factory: pytest.TempPathFactory, configs: list[RunConfig]) -> Outcome:
     root = tmp_path_factory.mktemp("cluster")
     copy(root)
-    (root / "agm" / "profiles" / "long.yml").write_text(PROFILE)
+    (root / "study" / "profiles" / "long.yml").write_text(PROFILE)
     folders = [root / "build" / "runs" / config.id for config in configs]
     command = [str(BIN / "snakemake"), "--workflow-profile", "workflow/profiles/slurm"]
     command += ["--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "2"]
