@@ -44,7 +44,7 @@ def representative(base: str) -> str:
 
 
 def changed(codes: str, base: str) -> str:
-    """What changed in the training code since a result was made by `codes`, joined by +; nothing if nothing did."""
+    """The changes of the training code since `codes`, joined by +, made a result; empty if there are none."""
     groups = attested(base)
     places = [_place(code, groups) for code in codes.split("+") if code != code_hash()]
     today = _place(code_hash(), groups)

@@ -19,7 +19,7 @@ from study.paper import PAPER_NAMES
 from study.profiles import Profile
 
 BASES = {"paper": "the paper's base", "light": "the light base"}
-"""What figures call the network that their runs trained."""
+"""The names of the bases in stamps."""
 
 STANDING = " standing in for "
 

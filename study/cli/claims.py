@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from agm.cli.evaluate import AsJson
 from agm.config import STATISTICS
 from agm.errors import unknown
 from study import profiles
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from study.claims.compare import Comparison
     from study.claims.verdicts import Finding
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 MARKS = {"supported": "+", "contradicted": "x", "inconclusive": "?", "untested": "-"}
 ANSWERS = {True: "yes", False: "NO", None: "open"}
 

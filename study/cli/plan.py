@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from agm.cli.evaluate import AsJson
 from agm.config import RunConfig
 from study import experiments, profiles
 from study.profiles import Profile
@@ -22,7 +23,7 @@ def plan(
     ] = None,
     device: Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu or cuda.")] = "auto",
     from_scratch: Annotated[bool, typer.Option(help="As if no run were finished.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Minutes and memory that the missing runs of a profile will take, roughly.
 

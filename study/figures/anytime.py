@@ -23,7 +23,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "engine on torch": {"color": style.BLUE, "marker": "^"},
     "engine": {"color": style.VERMILLION, "marker": "D"},
 }
-"""How an implementation is drawn."""
+"""Colour and marker of an implementation."""
 
 EDGES = (5, 10, 20, 50, 100, 200, 500, 1000)
 """Between these, in milliseconds, deadlines are counted together."""

@@ -71,7 +71,7 @@ def _folders() -> list[Path]:
 
 
 def _is_ours_alone(folder: Path) -> bool:
-    """Whether only this user and root can write to the folder or replace it."""
+    """True if only this user and root can write to the folder or replace it."""
     try:
         whole = folder.resolve()
         own = whole.is_dir() and _is_private(whole) and os.access(whole, os.W_OK)

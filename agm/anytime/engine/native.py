@@ -58,7 +58,7 @@ WIDEST = 64
 
 
 def fits(weight: Tensor, gates: int, width: int) -> bool:
-    """Whether the kernels can compute this convolution here. weight: (gates * C, inputs, 3, 3).
+    """True if the kernels can compute this convolution here. weight: (gates * C, inputs, 3, 3).
 
     Each input image must have `width` channels or a multiple of it.
     """

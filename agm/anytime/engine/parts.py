@@ -28,7 +28,7 @@ State = tuple[Tensor, Kept] | None
 
 @dataclass(frozen=True)
 class Means:
-    """How parts are prepared."""
+    """The settings that all parts of a network are prepared with."""
 
     filtering: Callable[..., Filtering]  # (weight, bias, gates)
     statistics: Statistics
@@ -205,7 +205,7 @@ PREPARED: dict[type[nn.Module], Callable[..., Any]] = {
 
 
 def known(generator: Generator) -> bool:
-    """Whether the engine can run all of a network's parts."""
+    """True if the engine can run all parts of a network."""
     return all(type(part) in PREPARED for part in (generator.a, generator.b, *generator.layers, generator.d))
 
 

@@ -97,7 +97,7 @@ def encode(generator: Generator, statistics: Statistics, precision: int) -> dict
 
 
 def describe(config: GeneratorConfig, schedule: Schedule, statistics: Statistics) -> dict[str, Any]:
-    """How to run the files: the inputs and outputs of each, and the parts that each iteration runs."""
+    """Instructions to run the files: the inputs and outputs of each, and the parts that each iteration runs."""
     used, iterations = set[int](), []
     for t, mask in enumerate(schedule.masks):
         iterations.append({"t": _row(config, statistics, t), "parts": taken(config, mask, used)})

@@ -23,9 +23,9 @@ from agm.networks.layers.plain import PlainLayer
 from agm.networks.light import SCALE, Contrast, SubPixel
 
 OPSET, IR_VERSION = 17, 8
-LETTERS = "rn"
-"""Of the layers that can be exported."""
 """Old enough for the runtimes of browsers."""
+LETTERS = "rn"
+"""The letters of the layers that can be exported."""
 
 Shapes = Mapping[str, Sequence[int | str]]
 """Name -> shape, with N, H, W and 2H, 2W for what is not fixed; () is the int64 t, all else are 32-bit floats."""
