@@ -17,8 +17,14 @@ function entries() {
 
 addEventListener("DOMContentLoaded", entries);
 addEventListener("load", () => {
-  new ResizeObserver(reachable).observe(document.body);
-  window.MathJax?.startup?.promise?.then(reachable); // formulas come after loading, and need not change the page's size
+  let width = 0;
+  // The marks above change the page's height. Only a new width is news, or marks and observer would go on for ever.
+  new ResizeObserver(() => {
+    if (width !== document.body.clientWidth) reachable();
+    width = document.body.clientWidth;
+  }).observe(document.body);
+  for (const opened of ["toggle", "change"]) addEventListener(opened, reachable, true); // a fold, a tab
+  window.MathJax?.startup?.promise?.then(reachable); // formulas come after loading
 });
 
 // The search shows a piece of each page it finds, which a browser does not let it read from a disk.
