@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from agm import runs as store
-from agm.config import STATISTICS, Statistics, field_owners
+from agm.config import STATISTICS, RunConfig, Statistics, field_owners
 from agm.errors import AgmError, unknown
 from agm.paths import results_folder
 from agm.runs import Run
@@ -54,10 +54,15 @@ def all_finished(profile: Profile) -> list[Run]:
 
 def value(run: Run, name: str) -> Any:
     """A field of a run's configuration by its name, whichever part holds it."""
+    return field(run.config, name)
+
+
+def field(config: RunConfig, name: str) -> Any:
+    """A field of a configuration by its name, whichever part holds it."""
     owners = field_owners()
     if name not in owners:
         raise unknown("configuration field", name, owners)
-    return getattr(getattr(run.config, owners[name]) if owners[name] else run.config, name)
+    return getattr(getattr(config, owners[name]) if owners[name] else config, name)
 
 
 def select(runs: Iterable[Run], **fields: Any) -> list[Run]:

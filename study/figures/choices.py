@@ -1,0 +1,128 @@
+"""What the paper leaves open, chosen otherwise: its effect beside the spread of our own choice over its seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy import stats
+
+from agm.config import Statistics
+from agm.runs import Run
+from study import aggregate
+from study.aggregate import Numbers, by, field
+from study.figures import style
+from study.profiles import Profile
+
+CHOICES = {
+    "adversarial_weight": "no critic",
+    "lipschitz": "gradient penalty",
+    "signs": "signs as printed",
+    "upsampling": "bilinear C.2",
+    "feedback": "bicubic first frame",
+    "fraction": "quarter of the images",
+    "epochs": "the same, equal steps",
+}
+"""The field in which a run differs from our own choice, and its name. Where `epochs` differs, `fraction` does too."""
+
+COVERAGE = 0.95
+
+
+def choice_of(run: Run, profile: Profile) -> str:
+    """The last of CHOICES in which a run differs from the profile; empty where it does not."""
+    ours = profile.run("cars")
+    return next((name for name in reversed(CHOICES) if field(run.config, name) != field(ours, name)), "")
+
+
+def chance(errors: Sequence[float]) -> float:
+    """The factor by which one more seed may differ from the geometric mean of these, 95 times in 100.
+
+    A prediction interval of Student's t on logarithms: exp(t s sqrt(1 + 1/n)).
+    """
+    logs = np.log(np.asarray(errors, dtype=float))
+    spread = float(logs.std(ddof=1)) * math.sqrt(1 + 1 / len(logs))
+    return math.exp(float(stats.t.ppf((1 + COVERAGE) / 2, len(logs) - 1)) * spread)
+
+
+def measured(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
+    """A row per model, choice and reading: `ratio` of its test MSE to our geometric mean, `chance`, `seeds`, `beyond`.
+
+    `beyond`: whether the ratio lies outside what one more seed of ours gives.
+    """
+    rows = []
+    for layers, group in sorted(by(runs, "layers").items()):
+        for reading, kind in zip(("precise", "shared"), aggregate.both(group), strict=True):
+            rows += [{"model": layers, "reading": reading, **row} for row in _of_model(group, kind, profile)]
+    return pd.DataFrame(rows)
+
+
+def _of_model(group: Sequence[Run], kind: Statistics, profile: Profile) -> list[dict[str, object]]:
+    errors: dict[str, list[float]] = {}
+    for run in group:
+        errors.setdefault(choice_of(run, profile), []).append(float(run.test("mse", kind).mean()))
+    own = errors.pop("")
+    mean, factor = float(stats.gmean(own)), chance(own)
+    found = []
+    for name in filter(errors.__contains__, CHOICES):
+        ratio = float(stats.gmean(errors[name])) / mean
+        row = {"choice": name, "ratio": ratio, "chance": factor, "seeds": len(errors[name]), "ours": mean}
+        found.append(row | {"beyond": abs(math.log(ratio)) > math.log(factor)})
+    return found
+
+
+def numbers(runs: Sequence[Run], profile: Profile) -> Numbers:
+    """`measured` by name, such as `nnnr_signs_precise_ratio` and `rrrr_precise_chance`."""
+    found: Numbers = {}
+    for row in measured(runs, profile).to_dict("records"):
+        name = f"{row['model']}_{row['choice']}_{row['reading']}"
+        found |= {f"{name}_ratio": row["ratio"], f"{name}_verdict": "yes" if row["beyond"] else "no"}
+        found[f"{row['model']}_{row['reading']}_chance"] = row["chance"]
+    return found
+
+
+def table(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
+    """A row per model and choice: whether it matters beyond chance, the ratio and what chance gives, per reading."""
+    rows = measured(runs, profile)
+    rows["choice"] = rows["choice"].map(CHOICES)
+    rows["more than chance"] = rows["beyond"].map({True: "yes", False: "no"})
+    rows["chance"] = [f"{1 / factor:.2f} to {factor:.2f}" for factor in rows["chance"]]
+    columns = ["more than chance", "ratio", "chance"]
+    wide = rows.pivot(index=["model", "choice"], columns="reading", values=columns).swaplevel(axis=1)
+    order = pd.MultiIndex.from_product([["precise", "shared"], columns])
+    return wide.reindex(columns=order).reindex(pd.MultiIndex.from_frame(rows[["model", "choice"]].drop_duplicates()))
+
+
+def draw(runs: Sequence[Run], profile: Profile) -> Figure:
+    """A panel per model: the ratio of each choice under both readings, and the bands that seeds alone give."""
+    rows = measured(runs, profile)
+    models = list(dict.fromkeys(rows["model"]))
+    with style.context():
+        fig = style.figure(4.4)
+        axes = fig.subplots(1, len(models), sharey=True, squeeze=False)
+        for ax, letter, layers in zip(axes.flat, "abcd", models, strict=False):
+            _panel(ax, rows[rows["model"] == layers])
+            style.title(ax, letter, layers)
+            ax.set_xlabel("test MSE over our own")
+        style.legend(fig, axes[0, 0], 2)
+        style.stamp(fig, runs, profile)
+    return fig
+
+
+def _panel(ax: Axes, rows: pd.DataFrame) -> None:
+    names = [name for name in CHOICES if name in set(rows["choice"])][::-1]
+    looks = {"precise": (style.BLUE, "o", 0.12), "shared": (style.VERMILLION, "X", -0.12)}
+    for reading, (colour, marker, shift) in looks.items():
+        some = rows[rows["reading"] == reading]
+        places = [names.index(name) + shift for name in some["choice"]]
+        factor = float(some["chance"].iloc[0])
+        ax.axvspan(1 / factor, factor, color=colour, alpha=0.14, linewidth=0, label=f"seeds alone, {reading}")
+        ax.plot(some["ratio"], places, color=colour, marker=marker, linestyle="none", label=reading)
+    ax.axvline(1.0, color=style.FAINT, linewidth=1.0)
+    ax.set_xscale("log")
+    ax.set_xticks([0.5, 1, 2], ["0.5", "1", "2"])
+    ax.minorticks_off()
+    ax.set_yticks(range(len(names)), [CHOICES[name] for name in names])

@@ -1,0 +1,109 @@
+"""What shared batch-norm statistics cost when the first iteration sees bicubic upsampling, not a black picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from agm.runs import Run
+from study import aggregate
+from study.aggregate import Numbers, by, median, score, spikiness_of
+from study.figures import style
+from study.profiles import Profile
+
+FRAMES = {"zeros": "black", "bicubic": "bicubic"}
+"""`feedback` -> what the first iteration sees."""
+
+LOOKS: dict[str, dict[str, Any]] = {
+    "black": {"color": style.VERMILLION, "marker": "o", "markerfacecolor": "white"},
+    "bicubic": {"color": style.BLUE, "marker": "D"},
+}
+
+EXPECTED = 1.2
+"""The cost above which a network counts as spoilt. Fixed before the runs with the bicubic frame were read."""
+
+
+def spoilt_by_memory(layers: str) -> bool:
+    """Whether a plain layer lies above a recurrent one, whose memory is empty at iteration 1."""
+    return "n" in layers.partition("r")[2]
+
+
+def cost(runs: Sequence[Run]) -> float:
+    """Test MSE with shared statistics over that with statistics of each iteration, of one network over its seeds.
+
+    The latter are precise ones or, for older runs without these, running ones.
+    """
+    own, shared = aggregate.both(runs)
+    return score(runs, "mse", shared) / score(runs, "mse", own)
+
+
+def measured(runs: Sequence[Run]) -> pd.DataFrame:
+    """A row per model: `spoilt`, then per frame `cost`, `mse` (statistics of each iteration) and `spikiness` (shared).
+
+    Models whose memory should not matter come first. NaN where a run is not there.
+    """
+    rows = {}
+    for layers, group in by(runs, "layers").items():
+        row: dict[str, Any] = {"spoilt": spoilt_by_memory(layers)}
+        for feedback, same in by(group, "feedback").items():
+            frame = FRAMES[feedback]
+            row |= {f"cost {frame}": cost(same), f"mse {frame}": score(same, "mse", aggregate.both(same)[0])}
+            row[f"spikiness {frame}"] = spikiness_of(same, "shared")
+        rows[layers] = row
+    columns = ["spoilt", *(f"{name} {frame}" for name in ("cost", "mse", "spikiness") for frame in LOOKS)]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).sort_values("spoilt", kind="stable")
+
+
+def numbers(runs: Sequence[Run]) -> Numbers:
+    """How far the expectation is met, and medians over both groups of models. `as_expected` is of `models`."""
+    rows = measured(runs).dropna()
+    cost_bicubic, spoilt = rows["cost bicubic"], rows["spoilt"].astype(bool)
+    found: Numbers = {"models": len(rows), "spoilt": int(spoilt.sum()), "clean": int((~spoilt).sum())}
+    found["expected"] = EXPECTED
+    found["as_expected"] = int(((cost_bicubic > EXPECTED) == spoilt).sum())
+    found["exceptions"] = ", ".join(rows.index[(cost_bicubic > EXPECTED) != spoilt]) or "none"
+    for group, some in (("spoilt", rows[spoilt]), ("clean", rows[~spoilt])):
+        for frame in LOOKS:
+            found |= {f"{group}_{frame}_{name}": median(some[f"{name} {frame}"]) for name in ("cost", "mse")}
+    for end in "rn":
+        some = rows[rows.index.str.endswith(end)]
+        found |= {f"last_{end}_{frame}_spikiness": median(some[f"spikiness {frame}"]) for frame in LOOKS}
+    for layers, row in rows.iterrows():
+        found |= {f"{layers}_{frame}_cost": float(row[f"cost {frame}"]) for frame in LOOKS}
+    return found
+
+
+def table(runs: Sequence[Run]) -> pd.DataFrame:
+    """`measured` as a page shows it: what shared statistics cost first."""
+    rows = measured(runs)
+    rows["spoilt"] = rows["spoilt"].map({True: "yes", False: "no"})
+    names = {"spoilt": "plain above recurrent"}
+    for frame in LOOKS:
+        names |= {f"cost {frame}": f"{frame} frame, shared over own, ratio", f"mse {frame}": f"{frame} frame, own MSE"}
+        names[f"spikiness {frame}"] = f"{frame} frame, spikiness (shared)"
+    return rows.rename(columns=names)
+
+
+def draw(runs: Sequence[Run], profile: Profile) -> Figure:
+    """A row per model: the cost of shared statistics with either first frame."""
+    rows = measured(runs)
+    places = np.arange(len(rows))[::-1]
+    with style.context():
+        fig = style.figure(1.3 + 0.27 * len(rows))
+        ax = fig.subplots()
+        for frame, look in LOOKS.items():
+            ax.plot(rows[f"cost {frame}"], places, linestyle="none", label=f"{frame} first frame", **look)
+        ax.axvline(1.0, color=style.FAINT, linewidth=1.0)
+        ax.axvline(EXPECTED, color=style.FAINT, linestyle=":", label=f"{EXPECTED:g}, the limit that was expected")
+        ax.axhline(places[int((~rows["spoilt"].astype(bool)).sum())] + 0.5, color=style.BLACK, linewidth=0.8)
+        ax.set_xscale("log")
+        ax.set_xticks([1, 2, 5, 10], ["1", "2", "5", "10"])
+        ax.set_yticks(places, rows.index, **style.MONOSPACE)
+        ax.set_xlabel("test MSE, shared statistics over those of each iteration")
+        style.legend(fig, ax, 2)
+        style.stamp(fig, runs, profile)
+    return fig
