@@ -60,7 +60,7 @@ def measured(runs: Sequence[Run]) -> pd.DataFrame:
 
 def numbers(runs: Sequence[Run]) -> Numbers:
     """How far the expectation is met, and medians over both groups of models. `as_expected` is of `models`."""
-    rows = measured(runs).dropna()
+    rows = measured(runs).dropna(subset=["cost black", "cost bicubic"])
     cost_bicubic, spoilt = rows["cost bicubic"], rows["spoilt"].astype(bool)
     found: Numbers = {"models": len(rows), "spoilt": int(spoilt.sum()), "clean": int((~spoilt).sum())}
     found["expected"] = EXPECTED

@@ -13,7 +13,7 @@ from support.made_up import BICUBIC, make
 
 from study import aggregate, profiles
 from study.experiments import TABLE_1, plan
-from study.figures import assumptions, fig4, fig6, fig7, order, ranks, statistics, style, table1
+from study.figures import assumptions, choices, fig4, fig6, fig7, first_frame, order, ranks, statistics, style, table1
 
 SMOKE = profiles.load("smoke")
 
@@ -126,3 +126,43 @@ def test_kendall_by_hand() -> None:
     assert tau["a", "c"] == pytest.approx(-1)
     assert ranks.kendall(mse[["a", "b"]].replace(4.0, np.nan)).tau.isna().all()
     assert ranks.kendall(mse[["a"]]).empty
+
+
+def readings_of(level: float, cost: float) -> dict[str, dict[str, list[float]]]:
+    """A run's tests: statistics of each iteration give `level`, shared ones `cost` times as much."""
+    own = {"mse": [level] * 10, "psnr": [20.0] * 10, "ssim": [0.5] * 10}
+    return {"shared": own | {"mse": [cost * level] * 10}, "iteration": own, "batch": own, "precise": own}
+
+
+def test_where_shared_statistics_cost_with_a_bicubic_first_frame(home: Path) -> None:
+    """By hand: five configurations have no n to the right of an r. All are as expected but nnnr, made to cost twice."""
+    clean, runs = {"rrrr", "nrrr", "nnrr", "nnnr", "nnnn"}, []
+    for config in plan("first_frame", SMOKE):
+        layers, black = config.generator.layers, config.generator.feedback == "zeros"
+        cost = 3.0 if black else 1.1 if layers in clean - {"nnnr"} else 2.0
+        runs += make(home, [config], test=readings_of(0.01, cost))
+    numbers = first_frame.numbers(runs)
+    assert (numbers["models"], numbers["clean"], numbers["spoilt"]) == (16, 5, 11)
+    assert (numbers["as_expected"], numbers["exceptions"]) == (15, "nnnr")
+    assert [numbers[f"{group}_bicubic_cost"] for group in ("clean", "spoilt")] == pytest.approx([1.1, 2.0])
+    assert numbers["nnnr_black_cost"] == pytest.approx(3.0)
+    assert set(first_frame.table(runs).index[:5]) == clean
+    first_frame.draw(runs, SMOKE)
+
+
+def test_a_choice_beside_what_seeds_alone_give(home: Path) -> None:
+    """Six seeds whose logarithms are -1, 1, -1, 1, -1, 1 tenths: s = 0.1 sqrt(6 / 5), t = 2.5706 for five degrees."""
+    runs = []
+    for config in plan("choices", profiles.load("cpu"), layers="nnnr"):
+        factor = {0: -1, 1: 1}[config.seed % 2]
+        plain = choices.choice_of(make(home / "x", [config])[0], profiles.load("cpu"))
+        level = {"": math.exp(factor / 10), "signs": 1.6, "upsampling": 1.2}.get(plain, 1.0)
+        runs += make(home, [config], test=readings_of(level, 1.0))
+    cpu = profiles.load("cpu")
+    numbers = choices.numbers(runs, cpu)
+    expected = math.exp(2.5706 * 0.1 * math.sqrt(6 / 5) * math.sqrt(7 / 6))
+    assert numbers["nnnr_precise_chance"] == pytest.approx(expected, rel=1e-4)  # 1.355
+    assert numbers["nnnr_signs_precise_ratio"] == pytest.approx(1.6)
+    assert (numbers["nnnr_signs_precise_verdict"], numbers["nnnr_upsampling_precise_verdict"]) == ("yes", "no")
+    assert len(choices.table(runs, cpu)) == len(choices.CHOICES)
+    choices.draw(runs, cpu)
