@@ -1,0 +1,86 @@
+"""What exactly spoils networks with shared batch-norm statistics: sharing itself, and in which iteration and part.
+
+    AGM_HOME=where/data/lies python -m benchmarks.sharing --runs results/cpu --out results/benchmarks/sharing.json
+
+Nothing is trained. The statistics of each run that has its weights are averaged anew over its training images, so they
+neither lag behind the weights nor forget; then they are shared in part (`PAIRS`), and the network is validated. The JSON:
+`settings`, `machine`, and `rows`: id, layers, schedule, feedback, and `mse`, the mean validation MSE by name in `PAIRS`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from agm import data, files, machine, runs
+from agm.networks.blocks import IterationNorm
+from agm.networks.generator import Generator
+from agm.schedule import Schedule
+from agm.training.calibrate import precise
+from agm.training.evaluate import evaluate
+
+PAIRS = {
+    "own": "a pair for each iteration",
+    "first": "a pair for iteration 1, another for all others",
+    "shared": "one pair",
+    "b": "one pair in B, a pair for each iteration in the layers",
+    "layers": "one pair in the layers, a pair for each iteration in B",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, default=Path("results/cpu"), help="a folder of runs")
+    parser.add_argument("--out", type=Path, help="write the rows as JSON here")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    found = [run for run in runs.all_runs(arguments.runs) if run.has_weights]
+    rows = [measure(run) for run in tqdm(found, unit="run", disable=None)]
+    if arguments.out:
+        about = {"settings": {"runs": str(arguments.runs)}, "machine": machine.describe(torch.device("cpu"), __name__)}
+        files.write_json(arguments.out, {**about, "rows": rows})
+
+
+def measure(run: runs.Run) -> dict[str, object]:
+    parts, schedule = data.splits(run.config.data), Schedule.parse(run.config.training.schedule)
+    generator = precise(run.generator(), parts.train.low, schedule)
+    mse = {}
+    for name in PAIRS:
+        quality = evaluate(shared(generator, schedule, name), parts.validation, schedule, "precise")
+        mse[name] = float(quality.mse.double().mean())
+    config = run.config.generator
+    about = {"id": run.config.id, "layers": config.layers, "schedule": run.config.training.schedule}
+    return about | {"feedback": config.feedback, "mse": mse}
+
+
+def shared(generator: Generator, schedule: Schedule, pairs: str) -> Generator:
+    """A copy whose precise statistics are averaged over iterations where PAIRS says so, over those that a part runs."""
+    result = copy.deepcopy(generator)
+    everywhere = list(range(len(schedule.masks)))
+    ran = [[t for t in everywhere if schedule.masks[t][i]] for i in range(len(result.layers))]
+    modules = [("b", result.b, everywhere), *(("layers", *layer) for layer in zip(result.layers, ran, strict=True))]
+    for part, module, iterations in modules:
+        if pairs not in ("first", "shared", part):
+            continue
+        together = [t for t in iterations if t > 0] if pairs == "first" else iterations
+        for norm in (norm for norm in module.modules() if isinstance(norm, IterationNorm)):
+            norm.precise = _pooled(norm.precise, together)
+    return result
+
+
+def _pooled(precise: Tensor | None, iterations: list[int]) -> Tensor:
+    """(2, T, C): the plain mean over these iterations in each of their rows."""
+    assert precise is not None
+    result = precise.clone()
+    if iterations:
+        result[:, iterations] = precise[:, iterations].mean(dim=1, keepdim=True)
+    return result
+
+
+if __name__ == "__main__":
+    main()
