@@ -3,8 +3,8 @@
     AGM_HOME=where/data/lies python -m benchmarks.sharing --runs results/cpu --out results/benchmarks/sharing.json
 
 Nothing is trained. The statistics of each run that has its weights are averaged anew over its training images, so they
-neither lag behind the weights nor forget; then they are shared in part (`PAIRS`), and the network is validated. The JSON:
-`settings`, `machine`, and `rows`: id, layers, schedule, feedback, and `mse`, the mean validation MSE by name in `PAIRS`.
+neither lag behind the weights nor forget. Then they are shared in part (`PAIRS`), and the network is validated. The
+JSON: `settings`, `machine`, and `rows`: id, layers, schedule, feedback, and `mse`, by name in `PAIRS`.
 """
 
 from __future__ import annotations
