@@ -13,6 +13,7 @@ from agm.runs import Run
 from study import aggregate
 from study.aggregate import Numbers, by, median, score, spikiness_of
 from study.figures import style
+from study.measured import Measured
 from study.profiles import Profile
 
 FRAMES = {"zeros": "black", "bicubic": "bicubic"}
@@ -74,6 +75,34 @@ def numbers(runs: Sequence[Run]) -> Numbers:
         found |= {f"last_{end}_{frame}_spikiness": median(some[f"spikiness {frame}"]) for frame in LOOKS}
     for layers, row in rows.iterrows():
         found |= {f"{layers}_{frame}_cost": float(row[f"cost {frame}"]) for frame in LOOKS}
+    return found
+
+
+PAIRS = {
+    "first": "a pair for iteration 1, one for the rest",
+    "b": "shared in B only",
+    "layers": "shared in the layers only",
+    "shared": "shared everywhere",
+}
+"""How `benchmarks.sharing` shares exact averages."""
+
+
+def shared_in_part(measured: Measured) -> pd.DataFrame:
+    """A row per network and first frame: the validation MSE with PAIRS over that with a pair for each iteration."""
+    rows = {}
+    for row in measured["rows"]:
+        name = row["layers"], FRAMES[row["feedback"]], aggregate.schedule_name(row["schedule"])
+        rows[name] = {title: row["mse"][pairs] / row["mse"]["own"] for pairs, title in PAIRS.items()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["model", "first frame", "schedule"])
+
+
+def sharing_numbers(measured: Measured) -> Numbers:
+    """The medians of `shared_in_part` without AEL, such as `sharing_black_first`."""
+    found: Numbers = {"sharing_networks": len(measured["rows"])}
+    table = shared_in_part(measured).xs("NOAEL", level="schedule")
+    for frame in FRAMES.values():
+        rows = table[table.index.get_level_values("first frame") == frame]
+        found |= {f"sharing_{frame}_{pairs}": median(rows[title]) for pairs, title in PAIRS.items()}
     return found
 
 
