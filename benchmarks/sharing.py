@@ -42,7 +42,10 @@ def main() -> None:
     found = [run for run in runs.all_runs(arguments.runs) if run.has_weights]
     rows = [measure(run) for run in tqdm(found, unit="run", disable=None)]
     if arguments.out:
-        about = {"settings": {"runs": str(arguments.runs)}, "machine": machine.describe(torch.device("cpu"), __name__)}
+        about = {
+            "settings": {"runs": str(arguments.runs)},
+            "machine": machine.describe(torch.device("cpu"), "benchmarks.sharing"),
+        }
         files.write_json(arguments.out, {**about, "rows": rows})
 
 
