@@ -16,8 +16,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from agm.anytime.metadata import Metadata
-from agm.anytime.pixels import SIXTEEN
-from agm.data.images import TooLargeError, decoding, open_image, turn
+from agm.data.images import SIXTEEN, TooLargeError, decoding, deep_grey, open_image, real_grey, turn
 from agm.errors import AgmError, one_line, unknown
 
 logger = logging.getLogger(__name__)
@@ -113,6 +112,8 @@ def _is_deep(image: Image.Image, content: bytes) -> bool:
     tiles = [(tile[0], tile[3]) for tile in getattr(image, "tile", ())]
     if image.mode in SIXTEEN or image.mode in ("I", "F"):
         return False
+    if "bits" in image.info:
+        return bool(image.info["bits"] > 8)
     if image.format == "JPEG2000":  # its bits less one are in the third byte of its size marker's first component
         return content[content.find(b"\xff\x4f\xff\x51") + 42] & 127 > 7
     if image.format == "AVIF":
@@ -134,26 +135,18 @@ def _mend_key(image: Image.Image, raw: list[str], deep: bool) -> None:
 
 def _scaled(image: Image.Image, name: str) -> tuple[Image.Image, float]:
     """Deep grey with white where the network's is, and by what it was divided."""
-    tags: Any = getattr(image, "tag_v2", {})
     if image.mode in SIXTEEN:
-        grey, white = np.asarray(image).astype(np.uint32), 2 ** tags.get(258, (16,))[0] - 1
-        if white < 65535:
-            grey = (grey * 65535 + white // 2) // white
-        if tags.get(262) == 0:  # white is zero, which Pillow knows of 8 bits alone
-            grey = 65535 - grey
-        deep = Image.fromarray(grey.astype(np.uint16))
+        deep = Image.fromarray(deep_grey(image))
         if "transparency" not in image.info:
             return deep, 1.0
         logger.warning("%s: 16-bit grey with transparency is read as 8 bits", name)
         alpha = Image.fromarray((np.asarray(image) != image.info["transparency"]).astype(np.uint8) * 255)
-        return Image.merge("LA", (Image.fromarray((grey // 257).astype(np.uint8)), alpha)), 1.0
+        return Image.merge("LA", (Image.fromarray((np.asarray(deep) // 257).astype(np.uint8)), alpha)), 1.0
     if image.mode == "F":
-        values = np.asarray(image)
-        top = float(values.max(initial=0.0))
-        white = next((limit for limit in (1.0, 255.0, 65535.0) if top <= limit), top)
-        if np.isfinite(top):
-            values = values / np.float32(white)
-            return Image.fromarray(1 - values if tags.get(262) == 0 else values), white
+        given, (values, white) = np.asarray(image), real_grey(image)
+        if not (np.isfinite(given).all() and given.min(initial=0) >= 0):
+            logger.warning("%s: what is negative or no number is read as black", name)
+        return Image.fromarray(values / np.float32(white)), white
     return image.copy(), 1.0
 
 

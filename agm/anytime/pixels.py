@@ -12,12 +12,12 @@ from PIL import Image
 from torch import Tensor
 
 from agm.anytime.tiles import Tile
+from agm.data.images import SIXTEEN, deep_grey
 from agm.errors import AgmError
 from agm.networks.generator import SCALE
 
 Array = NDArray[Any]
 AnyImage = Image.Image | Array
-SIXTEEN = ("I;16", "I;16B", "I;16L", "I;16N")
 
 
 @dataclass(frozen=True)
@@ -187,13 +187,8 @@ def _add(plane: Array, coarse: Array, side: int) -> None:
 
 def _to_array(image: Image.Image) -> Array:
     """(H, W) or (H, W, C), of any of Pillow's modes."""
-    if image.mode in SIXTEEN:
-        return np.asarray(image).astype(np.uint16)  # in the machine's own order of bytes
-    if image.mode == "I":
-        values = np.asarray(image)
-        if values.size and not 0 <= values.min() <= values.max() <= 65535:
-            raise AgmError("grey values beyond 16 bits are not known here; scale them to 0 ... 65535")
-        return values.astype(np.uint16)
+    if image.mode in (*SIXTEEN, "I"):
+        return deep_grey(image)
     if image.mode == "F":
         return np.asarray(image)
     if image.mode == "La":  # Pillow converts it to nothing but LA

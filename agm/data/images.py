@@ -12,15 +12,18 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
+from agm.data import tiffs
 from agm.errors import AgmError
 
 Pixels = NDArray[np.uint8]
+SIXTEEN = ("I;16", "I;16B", "I;16L", "I;16N")
+"""Pillow's modes of 16-bit grey."""
 
 DECODERS = (
     *("PNG", "JPEG", "MPO", "WEBP", "AVIF", "TIFF", "GIF", "BMP", "JPEG2000", "PPM", "ICO", "PCX", "SGI", "QOI"),
@@ -83,29 +86,26 @@ def open_image(source: Any, name: str) -> Image.Image:
     """`Image.open` with the decoders that are allowed. Raises what that does, and AgmError if a plug-in is missing."""
     try:
         image = Image.open(source, formats=_decoders(name))
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            tiffs.mend(image)
+        return image
     except UnidentifiedImageError:
-        if not _plugin(source, name):
+        start = _start(source)
+        if start.startswith(tiffs.STARTS):
+            return tiffs.read(source)
+        if not _plugin(start, name):
             raise
-        image = Image.open(source, formats=_decoders(name))
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        _mend_tiff(image)
-    return image
+        return Image.open(source, formats=_decoders(name))
 
 
-TiffImagePlugin.OPEN_INFO.setdefault((b"MM", 0, (1,), 1, (16,), ()), ("I;16B", "I;16B"))
-"""Pillow knows that white may be zero in 16 bits of the other order of bytes alone."""
-
-
-def _mend_tiff(image: TiffImagePlugin.TiffImageFile) -> None:
-    """The order of bytes of deep numbers, which Pillow mistakes if they are compressed, or in planes of 16 bits."""
-    planes = image.tag_v2.get(284) == 2 and image.tag_v2[258][0] == 16
-    for i, tile in enumerate(image.tile):
-        mode, *more = cast(Any, tile.args)
-        if tile.codec_name == "libtiff":  # which gives them in this machine's order
-            mode = mode.replace(";32B", ";32N").replace(";16BS", ";16NS")
-        elif planes:
-            mode += ";16B" if image.tag_v2.prefix == b"MM" else ";16L"
-        image.tile[i] = tile._replace(args=(mode, *more))
+def _start(source: Any) -> bytes:
+    """The first bytes of a path's or a binary file's."""
+    with contextlib.ExitStack() as opened:
+        file = opened.enter_context(Path(source).open("rb")) if isinstance(source, str | Path) else source
+        file.seek(0)
+        start: bytes = file.read(12)
+        file.seek(0)
+    return start
 
 
 def _decoders(name: str) -> list[str]:
@@ -114,15 +114,8 @@ def _decoders(name: str) -> list[str]:
     return [kind for kind in (*DECODERS, by_name) if kind in Image.OPEN]
 
 
-def _plugin(source: Any, name: str) -> bool:
+def _plugin(start: bytes, name: str) -> bool:
     """Whether a plug-in was loaded that may read it. Raises AgmError if it is not installed."""
-    if isinstance(source, str | Path):
-        with Path(source).open("rb") as file:
-            start = file.read(12)
-    else:
-        source.seek(0)
-        start = source.read(12)
-        source.seek(0)
     for kind, (pattern, module, package) in PLUGINS.items():
         if pattern.match(start):
             try:
@@ -169,25 +162,41 @@ def decoding(name: str) -> Iterator[None]:
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Any mode -> RGB."""
-    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
-        return Image.fromarray(_to_bytes(np.asarray(image), image.mode == "F")).convert("RGB")
+    """Any mode -> RGB. Raises AgmError for grey of more than 16 bits."""
+    if image.mode in (*SIXTEEN, "I"):
+        table = (np.arange(65536) / 65535 * 255).round().astype(np.uint8)
+        return Image.fromarray(table[deep_grey(image)]).convert("RGB")
+    if image.mode == "F":
+        grey, white = real_grey(image)
+        # A few rows at a time: 64-bit copies of a large picture take gigabytes.
+        blocks = (grey[y : y + 64].astype(np.float64) / white for y in range(0, len(grey), 64))
+        return Image.fromarray(np.vstack([(block * 255).round().astype(np.uint8) for block in blocks])).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     return image.convert("RGB")
 
 
-def _to_bytes(grey: NDArray[Any], floating: bool) -> Pixels:
-    """Grey of 16 bits, or floating-point grey whose largest number, at least 1, is white -> 8 bits."""
-    # A few rows at a time: 64-bit copies of a large picture take gigabytes.
-    blocks = (grey[y : y + 64] for y in range(0, len(grey), 64))
-    if not floating:
-        table = (np.arange(65536) / 65535 * 255).round().astype(np.uint8)
-        return np.vstack([table[block.clip(0, 65535)] for block in blocks])
-    top = max(float(grey.max(initial=0.0, where=np.isfinite(grey))), 1.0)
-    known = (np.nan_to_num(block.astype(np.float64), posinf=0.0).clip(0, top) for block in blocks)
-    return np.vstack([(block / top * 255).round().astype(np.uint8) for block in known])
+def deep_grey(image: Image.Image) -> NDArray[np.uint16]:
+    """(H, W) of 16-bit grey, black as 0 and white as 65535 whatever its file says. Raises AgmError for more bits."""
+    tags: Any = getattr(image, "tag_v2", {})
+    grey, white = np.asarray(image), 65535
+    if image.mode in SIXTEEN:
+        white = 2 ** tags.get(258, (16,))[0] - 1
+    elif grey.size and not 0 <= grey.min() <= grey.max() <= white:
+        raise AgmError("grey values beyond 16 bits are not known here; scale them to 0 ... 65535")
+    if white < 65535:
+        grey = (grey.astype(np.uint32) * 65535 + white // 2) // white
+    grey = grey.astype(np.uint16)  # in the machine's own order of bytes
+    return 65535 - grey if tags.get(262) == 0 else grey  # white is zero, which Pillow knows of 8 bits alone
+
+
+def real_grey(image: Image.Image) -> tuple[NDArray[np.float32], float]:
+    """(H, W) of floats in [0, white], and white; what is negative or no number is black."""
+    values = np.asarray(image)
+    white = tiffs.white_of(values)
+    values = np.nan_to_num(values, posinf=0.0).clip(0, white)
+    return (np.float32(white) - values if getattr(image, "tag_v2", {}).get(262) == 0 else values), white
 
 
 def square(image: Image.Image, size: int) -> Pixels:

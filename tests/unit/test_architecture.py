@@ -32,6 +32,7 @@ ALLOWED = {
     "pandas",
     "PIL",
     "skimage",
+    "tifffile",
     "safetensors",
     "tqdm",
     "yaml",
