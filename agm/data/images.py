@@ -149,8 +149,8 @@ def decoding(name: str) -> Iterator[None]:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             yield
-    except AgmError:
-        raise
+    except AgmError as error:
+        raise error if str(error).startswith(name) else AgmError(f"{name}: {error}") from None
     except UnidentifiedImageError:
         raise AgmError(f"{name}: not an image that can be read") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):

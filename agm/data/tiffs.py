@@ -22,8 +22,9 @@ TiffImagePlugin.OPEN_INFO.setdefault((b"MM", 0, (1,), 1, (16,), ()), ("I;16B", "
 
 
 def mend(image: TiffImagePlugin.TiffImageFile) -> None:
-    """The order of bytes of deep numbers, which Pillow mistakes if they are compressed. It mistakes raw planes of 16 bits,
-    too: then raises UnidentifiedImageError.
+    """The order of bytes of deep numbers, which Pillow mistakes if they are compressed.
+
+    It mistakes raw planes of 16 bits, too: then raises UnidentifiedImageError.
     """
     planes = image.tag_v2.get(284) == 2 and image.tag_v2[258][0] == 16
     for i, tile in enumerate(image.tile):

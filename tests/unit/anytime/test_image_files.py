@@ -123,12 +123,31 @@ def deep(compression: str | None, byteorder: str) -> dict[str, tuple[bytes, Any]
     """Pictures that Pillow reads wrongly or not at all, or halves in silence: file and shares of white."""
     options = {"compression": compression, "byteorder": byteorder}
     grey = (FINE * 16).astype(np.uint16)
+    dark = grey < 9000
     planes = np.stack([grey, grey[::-1], grey // 2])
     made = {
         "planes": (planes, np.moveaxis(planes, 0, 2) / 65535, {"photometric": "rgb", "planarconfig": "separate"}),
         "floats": ((grey / 65535).astype(np.float32), grey / 65535, {}),
         "floats, white is zero": ((grey / 65535).astype(np.float32), 1 - grey / 65535, {"photometric": "miniswhite"}),
         "16 bits, white is zero": (grey, 1 - grey / 65535, {"photometric": "miniswhite"}),
+        "half floats to 255": ((grey / 65535 * 255).astype(np.float16), grey / 65535, {}),
+        "doubles, no number and negative": (np.where(dark, [np.nan, -1] * 4, grey / 65535), ~dark * grey / 65535, {}),
+        "colours of doubles to 255": (np.dstack([*planes]) / 257, np.dstack([*planes]) / 65535, {"photometric": "rgb"}),
+        "planes of CMYK": (
+            np.stack([*planes, 0 * grey]),
+            1 - np.moveaxis(planes, 0, 2) / 65535,
+            {"photometric": "separated", "planarconfig": "separate"},
+        ),
+        "grey, white is zero, with transparency": (
+            np.dstack([grey, 0 * grey + 65535]),
+            np.dstack([1 - grey / 65535, 0 * grey + 1]),
+            {"photometric": "miniswhite", "planarconfig": "contig", "extrasamples": ["unassalpha"]},
+        ),
+        "premultiplied floats": (
+            (np.dstack([*planes, 0 * grey + 65535]) / 65535).astype(np.float32),
+            np.dstack([*planes, 0 * grey + 65535]) / 65535,
+            {"photometric": "rgb", "extrasamples": ["assocalpha"]},
+        ),
         "CMYK": (np.dstack([*planes, 0 * grey]), 1 - np.moveaxis(planes, 0, 2) / 65535, {"photometric": "separated"}),
     }
     files = {}
@@ -145,11 +164,18 @@ def test_deep_tiffs(doubled: Any, caplog: pytest.LogCaptureFixture, compression:
     for name, (given, shares) in deep(compression, byteorder).items():
         caplog.clear()
         image = doubled(given, "tif", "tif")
-        top = {"RGB": 255, "I;16": 65535, "F": 1}[image.mode]
+        top = {"I;16": 65535, "F": 255 if "255" in name else 1}.get(image.mode, 255)
         bands = np.moveaxis(np.atleast_3d(shares.astype(np.float32)), 2, 0)
         large = [np.asarray(Image.fromarray(band).resize((16, 8), Image.Resampling.BICUBIC)) for band in bands]
         assert np.abs(np.atleast_3d(np.asarray(image)) / top - np.dstack(large).clip(0, 1)).max() < 0.01, name
-        assert ("more than 8 bits are read as 8 bits" in caplog.text) == (image.mode == "RGB"), name
+        assert ("more than 8 bits are read as 8 bits" in caplog.text) == (image.mode not in ("I;16", "F")), name
+        trained = np.asarray(read_image(io.BytesIO(given), "x"))
+        assert (
+            np.abs(
+                trained / 255 - (shares[..., :1] if "transparency" in name else np.atleast_3d(shares)[..., :3])
+            ).max()
+            < 0.01
+        ), name
 
 
 def test_deep_colours_of_other_formats_are_said(doubled: Any, caplog: pytest.LogCaptureFixture) -> None:
