@@ -3,8 +3,8 @@
     python -m benchmarks.upscale --out results/benchmarks/upscale.json
 
 Each is one call of the command, JPEG in and out, with all of its work and the seconds that starting takes. The
-photograph is scikit-image's astronaut, repeated. The JSON: `settings`, `machine`, and in `rows` for every size
-`megapixels`, `iterations` (null: all), `seconds` and `gigabytes`, the most memory that the process held.
+photograph is scikit-image's astronaut, repeated. The JSON: `settings`, `machine`, `seconds` of all, and in `rows` for
+every size `megapixels`, `iterations` (null: all), `seconds` and `gigabytes`, the most memory that the process held.
 """
 
 from __future__ import annotations
@@ -35,11 +35,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the measurements as JSON here")
     arguments = parser.parse_args()
     result: dict[str, Any] = {"settings": {k: v for k, v in vars(arguments).items() if k != "out"}}
-    result |= {"machine": machine.describe(torch.device("cpu"), "benchmarks.upscale"), "rows": []}
+    result |= {"machine": machine.describe(torch.device("cpu"), "agm.anytime.upscaler"), "rows": []}
     for megapixels in arguments.megapixels:
         row = measure(megapixels, arguments.iterations)
         result["rows"].append(row)
         print(f"{megapixels:>4} megapixels: {row['seconds']:.1f} s, {row['gigabytes']:.2f} GB")
+    result["seconds"] = sum(row["seconds"] for row in result["rows"])
     if arguments.out:
         files.write_json(arguments.out, result)
 

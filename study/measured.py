@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from agm import files
@@ -15,8 +16,7 @@ Measured = Mapping[str, Any]
 
 def read(name: str, own: bool = False) -> Measured:
     """A measurement by its script's name: the recorded one, or this machine's. Raises AgmError if it is not there."""
-    folder = home() / "build" / "benchmarks" if own else results_folder() / "benchmarks"
-    path = folder / f"{name}.json"
+    path = _path(name, own)
     if not path.exists():
         raise AgmError(f"{path}: missing; make bench measures it here")
     measured = files.read_json(path)
@@ -25,9 +25,13 @@ def read(name: str, own: bool = False) -> Measured:
     return measured
 
 
-def find(name: str) -> Measured | None:
-    """The recorded measurement, or None if there is none. Raises AgmError if it is damaged."""
-    return read(name) if (results_folder() / "benchmarks" / f"{name}.json").exists() else None
+def find(name: str, own: bool = False) -> Measured | None:
+    """As `read`, but None if it is not there. Raises AgmError if it is damaged."""
+    return read(name, own) if _path(name, own).exists() else None
+
+
+def _path(name: str, own: bool) -> Path:
+    return (home() / "build" if own else results_folder()) / "benchmarks" / f"{name}.json"
 
 
 def stamp(measured: Measured) -> str:

@@ -167,7 +167,7 @@ def _upscaled(
     steps = max(1, math.ceil(math.log2(max(size[0] / image.width, size[1] / image.height)) - 1e-9))
     seconds, least = 0.0, None
     form = "{desc}: {percentage:3.0f} %|{bar}| {elapsed}<{remaining}"
-    with tqdm(total=steps, desc=one_line(source.name), bar_format=form, disable=None, leave=False) as bar:
+    with tqdm(total=steps, desc=one_line(source.name)[-30:], bar_format=form, disable=None, leave=False) as bar:
         upscaler.watch = bar.update
         for step in range(steps):
             share = SCALE ** (2 * step) / sum(SCALE ** (2 * i) for i in range(step, steps))
@@ -229,7 +229,7 @@ class Folder:
         there = set() if how.force else {target for _, target in self.pairs if os.path.lexists(target)}
         waiting = [pair for pair in self.pairs if pair[1] not in there]
         broken = 0
-        name = one_line(f"upscaling {self.source.name}")
+        name = f"upscaling {one_line(self.source.name)[-30:]}"
         with tqdm(waiting, desc=name, unit="picture", disable=None, leave=False) as bar:
             for path, target in bar:
                 try:

@@ -54,6 +54,12 @@ def speed_numbers(measured: Measured) -> Numbers:
     return numbers | {"least_db": min(row["db"] for row in rows), "stamp": stamp(measured)}
 
 
+def files_table(measured: Measured) -> pd.DataFrame:
+    """A row per size of a photograph: seconds and memory of one call of `agm upscale`."""
+    rows = pd.DataFrame(measured["rows"]).set_index("megapixels").rename_axis("input, megapixels")
+    return rows[["seconds", "gigabytes"]].rename(columns={"seconds": "time, s", "gigabytes": "memory, GB"})
+
+
 def speed_table(measured: Measured) -> pd.DataFrame:
     """A row per model and schedule: milliseconds of the straightforward implementation and of the engine."""
     rows = pd.DataFrame(measured["rows"]).set_index(["layers", "schedule", "implementation"])

@@ -24,6 +24,20 @@ def test_description_can_be_recorded() -> None:
     assert re.fullmatch(r"([0-9a-f]{12}\+?)?", told["commit"])
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_apples_gpu_is_used_where_torch_has_it(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    waited = []
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: there)
+    monkeypatch.setattr(torch.mps, "synchronize", lambda: waited.append("mps"))
+    if there:
+        assert machine.choose("mps") == "mps"
+        machine.synchronize(torch.device("mps"))
+        assert waited == ["mps"]
+    else:
+        with pytest.raises(machine.AgmError, match="device 'mps' was asked for, but torch sees no GPU"):
+            machine.choose("mps")
+
+
 @pytest.mark.parametrize(
     ("flags", "program", "hidden"),
     [

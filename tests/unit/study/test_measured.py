@@ -128,6 +128,16 @@ def test_calls_near_a_deadline() -> None:
         anytime.near(CALLS, "ilde", 5)
 
 
+def test_time_and_memory_of_large_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AGM_HOME", str(tmp_path))
+    assert measured.find("upscale") is measured.find("upscale", own=True) is None
+    rows = [{"megapixels": size, "iterations": None, "seconds": 9.0 * size, "gigabytes": 0.5} for size in (1, 12)]
+    files.write_json(tmp_path / "build" / "benchmarks" / "upscale.json", {"rows": rows})
+    found = measured.find("upscale", own=True)
+    assert found
+    assert anytime.files_table(found).loc[12].to_dict() == {"time, s": 108.0, "memory, GB": 0.5}
+
+
 def test_faults_are_added_up() -> None:
     kills = {
         "training": {"kills": 3, "in_a_write": 1, "equal": 3, "lost": 0, "left_behind": 0},
