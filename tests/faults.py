@@ -10,6 +10,7 @@ Damage: every kind of file with one bit turned at random places, cut short, empt
 kind. Reading it must end in one line that names the file, or give the very same numbers.
 Pictures: every orientation beside every kind of broken EXIF entry, and every kind of transparent colour, from each
 format to each. What comes out must be upright, with its maker's name, and transparent where it was.
+Situations: those that users of similar tools reported as bugs, and whose tests (tests/support/situations.py) pass.
 Exit code 1 if anything was lost or went unnoticed.
 """
 
@@ -43,6 +44,7 @@ from support.damage import damage, make
 from support.images import made_up
 from support.official import cars, pack
 from support.pictures import BAD_TAGS, TRANSPARENT, exif
+from support.situations import try_all
 from tqdm import tqdm
 
 from agm import files, machine
@@ -246,6 +248,7 @@ def main() -> int:
     parser.add_argument("--writes", type=int, default=10, help="kills in the first writes of each (default: 10)")
     parser.add_argument("--flips", type=int, default=200, help="bits turned in each kind of file (default: 200)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--no-situations", action="store_true", help="leave out the situations from bug reports")
     parser.add_argument("--out", type=Path, default=Path("build/faults.json"), help="default: build/faults.json")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -257,11 +260,13 @@ def main() -> int:
         damaged = damage_all(Path(folder), arguments.flips, moments)
     result: dict[str, Any] = {"seed": arguments.seed, "machine": here}
     kept = {"turned": turned(), "transparent": transparent()}
-    files.write_json(arguments.out, result | {"kills": killed, "damage": damaged, "pictures": kept})
-    for name, row in (killed | damaged | kept).items():
+    reported = {} if arguments.no_situations else {"situations": try_all()}
+    files.write_json(arguments.out, result | {"kills": killed, "damage": damaged, "pictures": kept} | reported)
+    for name, row in (killed | damaged | kept | reported).items():
         print(f"{name:24}", *(f"{key} {value:g}" for key, value in row.items()), sep="  ")
     bad = sum(row["lost"] + row["left_behind"] + row["kills"] - row["equal"] for row in killed.values())
     bad += sum(row["tried"] - row["kept"] for row in kept.values())
+    bad += sum(row["tested"] - row["right"] for row in reported.values())
     return int(bad + sum(row["unnoticed"] + row["crashed"] for row in damaged.values()) > 0)
 
 

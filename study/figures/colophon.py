@@ -73,7 +73,7 @@ def packages() -> pd.DataFrame:
 
 def fault_numbers(counted: Measured) -> Numbers:
     """What `tests/faults.py` counted, over all kinds: kills and what became of them, damaged files and who noticed, odd
-    pictures and how many came out right.
+    pictures and how many came out right, situations from bug reports and how many ended right in a test.
     """
     kills, damage = counted["kills"].values(), counted["damage"].values()
     numbers: Numbers = {name: sum(row[name] for row in kills) for name in ("kills", "in_a_write", "equal")}
@@ -82,6 +82,7 @@ def fault_numbers(counted: Measured) -> Numbers:
     numbers |= {name: sum(row[name] for row in damage) for name in ("tried", "named", "harmless")}
     odd = counted["pictures"].values()
     numbers |= {"pictures": sum(row["tried"] for row in odd), "pictures_kept": sum(row["kept"] for row in odd)}
+    numbers |= {f"situations_{name}": count for name, count in counted["situations"].items()}
     return numbers | {"unnoticed": sum(row["unnoticed"] + row["crashed"] for row in damage), "files": len(damage)}
 
 

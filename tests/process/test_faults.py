@@ -214,6 +214,7 @@ def test_damage_is_named_or_does_no_harm(damageable: dict[str, Any], name: str) 
 def test_a_few_kills(tmp_path: Path) -> None:
     """One at a random moment and one in a write, of three kinds."""
     counts = ["--training=1", "--recording=0", "--preparation=1", "--export=1", "--writes=1", "--flips=1"]
+    counts += ["--no-situations"]
     command = [sys.executable, str(ROOT / "tests" / "faults.py"), *counts, "--out", str(tmp_path / "x.json")]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=280, check=False)

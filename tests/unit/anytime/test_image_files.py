@@ -344,7 +344,13 @@ def test_what_of_a_folder_is_taken_is_told_by_content(upscale: Agm, home: Path) 
     folder = home / "photos"
     (folder / "deep").mkdir(parents=True)
     image = Image.fromarray(HALVES)
-    for name, kind in (("a.png", "PNG"), ("noending", "JPEG"), ("two.mpo", "MPO"), ("x.avif", "AVIF")):
+    for name, kind in (
+        ("a.png", "PNG"),
+        ("b.png", "JPEG"),
+        ("noending", "JPEG"),
+        ("two.mpo", "MPO"),
+        ("x.avif", "AVIF"),
+    ):
         image.save(folder / name, kind)
     (folder / "deep" / "x.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     (folder / "x.jxl").write_bytes(b"\xff\x0a")
@@ -355,9 +361,17 @@ def test_what_of_a_folder_is_taken_is_told_by_content(upscale: Agm, home: Path) 
     (folder / "dangling.png").symlink_to(folder / "none")
     os.mkfifo(folder / "pipe.png")
     found = survey(folder)
-    assert {path.name for path in found.pictures} == {"a.png", "noending", "two.mpo", "x.avif", "x.heic", "x.jxl"}
+    assert {path.name for path in found.pictures} == {
+        "a.png",
+        "b.png",
+        "noending",
+        "two.mpo",
+        "x.avif",
+        "x.heic",
+        "x.jxl",
+    }
     done = upscale(folder, home / "out", "--iterations", "0")
-    assert (done.code, done.out.splitlines()[-1]) == (1, f"4 of 6 pictures -> {home / 'out'}; 2 skipped")
+    assert (done.code, done.out.splitlines()[-1]) == (1, f"5 of 7 pictures -> {home / 'out'}; 2 skipped")
     for words in (
         "deep/x.heic: HEIC is read only with a plug-in; pip install pillow-heif",
         "x.jxl: JPEG XL is read only with a plug-in",
@@ -367,14 +381,16 @@ def test_what_of_a_folder_is_taken_is_told_by_content(upscale: Agm, home: Path) 
         "left out 2 that can be no pictures: dangling.png, pipe.png",
     ):
         assert words in done.err
-    made = {"a.png", "noending.png", "two.mpo.png", "x.avif.png"}
+    made = {"a.png", "b.png", "noending.png", "two.mpo.png", "x.avif.png"}
     assert {path.name for path in (home / "out").iterdir()} == made
+    with Image.open(home / "out" / "b.png") as right:
+        assert right.format == "PNG"
     for name in ("deep/x.heic", "x.jxl"):
         (folder / name).unlink()
     again = upscale(folder, home / "out", "--iterations", "0")
     assert (again.code, again.out) == (
         0,
-        f"0 of 4 pictures -> {home / 'out'}; 4 already there, kept (--force writes over them)\n",
+        f"0 of 5 pictures -> {home / 'out'}; 5 already there, kept (--force writes over them)\n",
     )
 
 

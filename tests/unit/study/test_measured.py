@@ -9,6 +9,7 @@ import pytest
 from support.checkout import ROOT
 from support.damage import KINDS
 from support.fuzz.targets import TARGETS
+from support.situations import SITUATIONS
 
 from agm import files
 from agm.errors import AgmError
@@ -145,11 +146,13 @@ def test_faults_are_added_up() -> None:
     }
     a = {"tried": 10, "named": 6, "harmless": 2, "unnoticed": 1, "crashed": 1}
     pictures = {"turned": {"tried": 5, "kept": 5}, "transparent": {"tried": 3, "kept": 2}}
-    numbers = colophon.fault_numbers({"kills": kills, "damage": {"a": a, "b": a}, "pictures": pictures})
+    counted = {"kills": kills, "damage": {"a": a, "b": a}, "pictures": pictures}
+    numbers = colophon.fault_numbers(counted | {"situations": {"tried": 9, "tested": 8, "right": 7}})
     assert numbers == {
         **{"kills": 8, "in_a_write": 3, "equal": 7, "lost": 2, "training_kills": 3, "export_kills": 5},
         **{"tried": 20, "named": 12, "harmless": 4, "unnoticed": 4, "files": 2},
         **{"pictures": 8, "pictures_kept": 7},
+        **{"situations_tried": 9, "situations_tested": 8, "situations_right": 7},
     }
 
 
@@ -163,6 +166,11 @@ def test_nothing_was_lost_of_what_is_recorded() -> None:
     assert set(recorded["damage"]) == set(KINDS)
     assert all(row["tried"] >= 200 for row in recorded["damage"].values())
     assert numbers["pictures"] == numbers["pictures_kept"] >= 700
+    tested = [tests for tests in SITUATIONS.values() if tests]
+    assert numbers["situations_tried"] == len(SITUATIONS)
+    assert numbers["situations_tested"] == numbers["situations_right"] == len(tested)
+    for path, _, name in (test.partition("::") for tests in tested for test in tests):
+        assert f"\ndef {name}(" in (ROOT / "tests" / path).read_text(), name
 
 
 def test_fuzzing_is_added_up() -> None:
