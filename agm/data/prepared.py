@@ -94,7 +94,7 @@ def read_card(folder: Path) -> Card:
 def read_manifest(path: Path) -> list[Entry]:
     """The rows of `manifest.csv`. Raises AgmError with the line number of the first mistake."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # without a byte-order mark
             rows = csv.DictReader(file)
             missing = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
             if missing:

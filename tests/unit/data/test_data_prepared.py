@@ -49,6 +49,8 @@ def test_images_without_a_group_are_their_own(folder: Path) -> None:
 def test_rows_in_any_order_further_columns_and_further_members_are_fine(folder: Path) -> None:
     rows = [row | {"note": "x"} for row in rows_for(IMAGES)]
     write_manifest(folder / "manifest.csv", [rows[3], rows[1]], ("note", *reversed(COLUMNS)))
+    path = folder / "manifest.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes() + b"\n")  # as spreadsheets save it
     images = prepared.load(folder)
     np.testing.assert_array_equal(images.images, IMAGES[[3, 1]])
 
