@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tifffile
 from PIL import Image, ImageCms
 
 from agm import files
@@ -48,7 +49,7 @@ def pictures() -> dict[str, list[bytes]]:
         ".webp": [encoded(colour, "WEBP", lossless=True, **described), encoded(modes[5], "WEBP"), _film("WEBP", film)],
         ".tif": [encoded(image, "TIFF") for image in (colour, deep, real, modes[3])]
         + [encoded(colour, "TIFF", compression=c) for c in ("tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg")]
-        + [encoded(colour, "TIFF", exif=exif), _film("TIFF", film)],
+        + [encoded(colour, "TIFF", exif=exif), _film("TIFF", film), _floats(), _floats(compression="zlib")],
         ".gif": [encoded(modes[2], "GIF"), _film("GIF", film)],
         ".bmp": [encoded(image, "BMP") for image in modes[:4]],
         ".ico": [encoded(colour, "ICO")],
@@ -63,6 +64,13 @@ def pictures() -> dict[str, list[bytes]]:
 
 def _film(kind: str, options: dict[str, Any]) -> bytes:
     return official.encoded(Image.fromarray(made_up(1, 24)[0]), kind, **options)
+
+
+def _floats(**options: Any) -> bytes:
+    """Colours that Pillow does not read."""
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, made_up(1, 24)[0] / 255, photometric="rgb", **options)
+    return buffer.getvalue()
 
 
 def _bombs() -> list[bytes]:
