@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+import book_links
+import book_plots
+import book_previews
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
@@ -59,5 +62,10 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("html-page-context", launch_the_source, priority=900)  # the theme has added its buttons by then
     app.connect("html-page-context", formulas_alone, priority=900)
     app.connect("build-finished", used_icons_alone)
+    app.connect("doctree-resolved", book_plots.offer)
+    app.connect("html-page-context", book_plots.load)
+    app.connect("build-finished", book_plots.write)
+    app.connect("build-finished", book_previews.embed)
+    app.add_post_transform(book_links.LinkNumbers)
     app.connect("autodoc-process-docstring", plain_prose)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

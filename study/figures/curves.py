@@ -83,9 +83,11 @@ def _series(ax: Axes, layers: str, runs: Sequence[Run], number: int, statistics:
     look |= {"markevery": style.every(len(epochs), number), "linewidth": 1.1 if len(epochs) > 20 else 1.6}
     ax.plot(epochs, mean, label=layers, zorder=3, **look)
     if curves.shape[1] > 1:
-        ax.fill_between(epochs, curves.min(axis=1), curves.max(axis=1), color=look["color"], alpha=0.15, linewidth=0)
+        band: dict[str, Any] = {"color": look["color"], "alpha": 0.15, "linewidth": 0, "label": f"_{layers}"}
+        ax.fill_between(epochs, curves.min(axis=1), curves.max(axis=1), **band)
     ends = _ends(mean, broken)
-    ax.plot(epochs[ends], mean[ends], "x", color=look["color"], markersize=10, markeredgewidth=2, zorder=4)
+    cross: dict[str, Any] = {"color": look["color"], "markersize": 10, "markeredgewidth": 2, "label": f"_{layers}"}
+    ax.plot(epochs[ends], mean[ends], "x", zorder=4, **cross)
 
 
 def _ends(mean: np.ndarray, broken: bool) -> list[int]:

@@ -185,6 +185,9 @@ def _images(ax: Axes, found: Measured) -> None:
 
 def _bars(ax: Axes, found: Measured) -> None:
     bars = scores(found)[::-1]
-    colours = [LOOKS.get(str(name), {"color": style.GREY})["color"] for name in bars.index]
-    ax.barh(bars.index, bars, color=colours)
+    for place, (name, score) in enumerate(bars.items()):
+        look = {"color": style.GREY, "marker": "o"} | LOOKS.get(str(name), {}) | {"linestyle": ""}
+        ax.barh(place, score, color=look["color"], label=f"_{name}")
+        ax.plot([score], [place], label=str(name), **look)
+    ax.set_yticks(range(len(bars)), list(bars.index))
     ax.set_xlim(bars.min() - 0.1, bars.max() + 0.1)

@@ -27,6 +27,7 @@ from agm.config import Statistics
 from agm.networks.layers import KINDS
 from agm.runs import Run
 from study import aggregate
+from study.figures import series
 from study.profiles import Profile
 
 WIDTH = 5.6
@@ -226,11 +227,13 @@ def runs_table(runs: Sequence[Run]) -> Styler:
 
 
 def render(fig: Figure) -> bytes:
-    """A figure as SVG; the same figure gives the same bytes."""
-    buffer = io.BytesIO()
+    """A figure as SVG that holds the numbers of its series; the same figure gives the same bytes."""
+    buffer = io.StringIO()
+    fig.set_dpi(72)  # in which an SVG is drawn: places are the same afterwards
+    series.mark(fig)
     with context():
         fig.savefig(buffer, format="svg", metadata={"Date": None, "Creator": "agm"})
-    return buffer.getvalue()
+    return series.describe(fig, buffer.getvalue()).encode()
 
 
 def save(fig: Figure, name: str, out: str | Path | None) -> None:

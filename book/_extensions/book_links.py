@@ -1,0 +1,41 @@
+"""Every glued number of the text leads to the cell of the notebook that made it."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+
+from docutils import nodes
+from myst_nb.ext.glue.utils import PendingGlueReference
+from sphinx.transforms.post_transforms import SphinxPostTransform
+
+
+class LinkNumbers(SphinxPostTransform):
+    """Before MyST-NB puts the numbers in."""
+
+    default_priority = 4
+    builders = ("html",)
+
+    def run(self) -> None:
+        for cell in self.document.findall(nodes.container):
+            if cell.get("nb_element") == "cell_code":
+                cell["ids"].append(f"cell-{cell['cell_index']}")
+        for number in list(self.document.findall(PendingGlueReference)):
+            if number.gtype == "text":
+                page = self.app.builder.get_relative_uri(self.env.docname, number.refdoc)
+                cell = _cells(Path(self.env.doc2path(number.refdoc))).get(number.key)
+                link = nodes.reference("", "", refuri=f"{page}#cell-{cell}", internal=True, classes=["made"])
+                number.replace_self(link)
+                link += number
+
+
+@lru_cache(maxsize=None)
+def _cells(notebook: Path) -> dict[str, int]:
+    """What an executed notebook has glued -> the number of the cell."""
+    return {
+        output["metadata"]["scrapbook"]["name"]: number
+        for number, cell in enumerate(json.loads(notebook.read_text())["cells"])
+        for output in cell.get("outputs", [])
+        if "scrapbook" in output.get("metadata", {})
+    }
