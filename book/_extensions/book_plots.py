@@ -37,7 +37,7 @@ def offer(app: Sphinx, doctree: nodes.document, page: str) -> None:
 def load(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None) -> None:
     """The script that makes figures answer, where there are any."""
     if doctree and any("series" in image["classes"] for image in doctree.findall(nodes.image)):
-        app.add_js_file("plots.js")
+        app.add_js_file("plots.mjs", loading_method="defer")  # of every .js here, each page gets one
 
 
 def write(app: Sphinx, error: Exception | None) -> None:
@@ -58,7 +58,8 @@ def _has_series(picture: Path) -> bool:
 def _csv(svg: str) -> str:
     """A row per point, in the order of the drawing."""
     text = io.StringIO()
-    rows = (row for group in BeautifulSoup(svg, "html.parser").select("[data-x]") for row in _rows(group))
+    drawing = BeautifulSoup(svg[svg.index("<svg") :], "html.parser")
+    rows = (row for group in drawing.select("[data-x]") for row in _rows(group))
     csv.writer(text, lineterminator="\n").writerows([COLUMNS, *dict.fromkeys(rows)])
     return text.getvalue()
 

@@ -27,7 +27,7 @@ def embed(app: Sphinx, error: Exception | None) -> None:
             up = "../" * (len(page.relative_to(folder).parts) - 1)
             data = json.dumps(found, ensure_ascii=False).replace("</", r"<\/")
             scripts = f'<script type="application/json" id="previews">{data}</script>'
-            scripts += f'<script src="{up}_static/previews.js"></script>\n</body>'
+            scripts += f'<script defer src="{up}_static/previews.mjs"></script>\n</body>'
             page.write_text(text.replace("</body>", scripts))
     _parsed.cache_clear()
 

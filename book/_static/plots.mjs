@@ -23,7 +23,7 @@ function show(image, drawing) {
   const svg = plot.querySelector("svg");
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", image.alt);
-  image.replaceWith(plot);
+  (image.closest("a") ?? image).replaceWith(plot); // which led to the picture
   for (const entry of svg.querySelectorAll("[data-entry]")) plot.append(toggle(plot, entry.dataset));
   answer(plot, svg);
 }

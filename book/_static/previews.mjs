@@ -5,7 +5,7 @@ box.setAttribute("role", "tooltip");
 document.body.append(box);
 let waiting;
 
-function open(link) {
+function appear(link) {
   box.innerHTML = previews[link.getAttribute("href")];
   box.hidden = false;
   link.setAttribute("aria-describedby", box.id);
@@ -16,15 +16,15 @@ function open(link) {
   box.style.top = `${below ? bottom : top - box.offsetHeight}px`;
 }
 
-function close() {
+function vanish() {
   clearTimeout(waiting);
   box.hidden = true;
   document.querySelector(`[aria-describedby=${box.id}]`)?.removeAttribute("aria-describedby");
 }
 
-function closeSoon() {
+function vanishSoon() {
   clearTimeout(waiting);
-  waiting = setTimeout(close, 200); // time to point at the preview itself
+  waiting = setTimeout(vanish, 200); // time to point at the preview itself
 }
 
 for (const link of document.querySelectorAll("article a.reference")) {
@@ -32,13 +32,13 @@ for (const link of document.querySelectorAll("article a.reference")) {
   link.removeAttribute("title");
   link.onpointerenter = (event) => {
     if (event.pointerType === "touch") return; // it follows the link
-    close();
-    waiting = setTimeout(open, 150, link);
+    vanish();
+    waiting = setTimeout(appear, 150, link);
   };
-  link.onfocus = () => link.matches(":focus-visible") && (close(), open(link));
-  link.onpointerleave = link.onblur = closeSoon;
+  link.onfocus = () => link.matches(":focus-visible") && (vanish(), appear(link));
+  link.onpointerleave = link.onblur = vanishSoon;
 }
 box.onpointerenter = () => clearTimeout(waiting);
-box.onpointerleave = closeSoon;
-addEventListener("keydown", (event) => event.key === "Escape" && close());
-addEventListener("scroll", close, { passive: true });
+box.onpointerleave = vanishSoon;
+addEventListener("keydown", (event) => event.key === "Escape" && vanish());
+addEventListener("scroll", vanish, { passive: true });
