@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,6 @@ from study.claims.evidence import Evidence
 from study.claims.ledger import CLAIMS
 from study.claims.verdicts import VERDICTS, Finding, Outcome, Verdict, evaluate, recorded
 from study.figures import style
-from study.figures.style import MONOSPACE
 
 HERE = "here"
 """The columns of this machine's runs; the others bear the name of the profile under which runs were recorded."""
@@ -48,8 +48,8 @@ SERIES: tuple[dict[str, Any], ...] = (
 )
 """How a column of the ledger is drawn."""
 
-ROW = 0.235
-"""Inches per claim."""
+LETTERS, LINE = 36, 0.165
+"""A claim's letters on one line beside the figure, and the inches of such a line."""
 
 SHADE = "#DCEBF5"
 
@@ -120,7 +120,7 @@ class Ledger:
 
 @dataclass(frozen=True)
 class Summary:
-    """The claims of some verdicts, a line each, by the readings that count; of the untested ones the keys alone."""
+    """The claims of some verdicts, a line each, by the readings that count; the untested ones come last."""
 
     columns: Columns
     verdicts: Sequence[Verdict]
@@ -133,13 +133,13 @@ class Summary:
 
     def _repr_html_(self) -> str:
         found = [finding for finding in self.findings() if finding.verdict in self.verdicts]
-        lines = [self._line(finding) for finding in found if finding.verdict != "untested"]
-        if keys := [f"<code>{finding.claim.key}</code>" for finding in found if finding.verdict == "untested"]:
-            lines.append(f"<li>untested, {len(keys)}: {', '.join(keys)}</li>")
+        lines = [self._line(finding) for finding in sorted(found, key=lambda f: f.verdict == "untested")]
         return f"<ul class='claims'>{''.join(lines) or '<li>none</li>'}</ul>"
 
     def _line(self, finding: Finding) -> str:
         claim = finding.claim
+        if finding.verdict == "untested":
+            return f"<li>{MARKS['untested']} {html.escape(claim.text)} (untested)</li>"
         rests = "counted" if claim.basis == "count" else finding.reason
         label = "" if claim.basis == "count" else f"{finding.outcome.label}: "
         text = f"{claim.text} ({label}{number(finding.outcome)}; {rests})"
@@ -190,15 +190,14 @@ def verdicts(columns: Columns, stamp: str) -> Figure:
     """A row per claim, a column per set of runs."""
     rows = Ledger(columns).rows()
     with style.context():
-        fig = style.figure(1.3 + ROW * len(rows))
+        places, height = _places(rows)
+        fig = style.figure(1.8 + height)
         ax = fig.subplots()
-        for y, row in enumerate(rows):
+        for y, row in zip(places, rows, strict=True):
             for x, finding in enumerate(row):
-                ax.plot(x, y, linestyle="none", **LOOKS[finding.verdict])
+                ax.plot(x, y, linestyle="none", label=finding.verdict, **LOOKS[finding.verdict])
         _claims(ax, rows)
-        ax.set_xticks(
-            range(len(columns)), [title(name).replace("recorded, ", "").replace(": ", "\n") for name in columns]
-        )
+        ax.set_xticks(range(len(columns)), [title(name).removeprefix("recorded, ") for name in columns], rotation=70)
         ax.set_xlim(-0.5, len(columns) - 0.5)
         ax.xaxis.tick_top()
         handles = [Line2D([], [], linestyle="none", label=name, **LOOKS[name]) for name in VERDICTS]
@@ -211,23 +210,24 @@ def intervals(columns: Columns, stamp: str) -> Figure:
     """The ratio that decides each claim with its interval, and the range, shaded, in which the claim holds."""
     rows = [row for row in Ledger(columns).rows() if row[0].claim.basis != "count" and any(map(_measured, row))]
     with style.context():
-        fig = style.figure(1.5 + 1.35 * ROW * len(rows))
+        places, height = _places(rows)
+        fig = style.figure(1.5 + height)
         ax = fig.subplots()
         ax.set_xscale("log")
-        for y, row in enumerate(rows):
+        for y, row in zip(places, rows, strict=True):
             several = row if row[0].claim.basis == "runs" else row[:1]  # times are the same whatever the runs
-            for finding, offset, look in zip(several, _offsets(len(several)), SERIES, strict=False):
-                _interval(ax, finding, y + offset, look)
+            for finding, offset, name, look in zip(several, _offsets(len(several)), columns, SERIES, strict=False):
+                _interval(ax, finding, y + offset, look | {"label": title(name)})
         low, high = ax.get_xlim()
         ax.set_xlim(min(low, 0.5), max(high, 2))
-        for y, row in enumerate(rows):
+        for y, row in zip(places, rows, strict=True):
             _holds(ax, row[0], y)
         _claims(ax, rows)
         ax.axvline(1, color=style.FAINT, linewidth=0.9)
-        ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.xaxis.set_major_locator(LogLocator())
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.set_xlabel("ratio, and its 95 % interval; open: no verdict rests on it")
+        ax.set_xlabel("ratio, and its 95 % interval;\nopen: no verdict rests on it")
         handles: list[Any] = [Line2D([], [], label=title(n), **look) for n, look in zip(columns, SERIES, strict=False)]
         fig.legend(handles=[*handles, Patch(color=SHADE, label="the claim holds")], loc="outside lower center", ncols=2)
         style.write_stamp(fig, stamp)
@@ -241,7 +241,7 @@ def _measured(finding: Finding) -> bool:
 
 def _offsets(count: int) -> np.ndarray:
     """Where within its row each column stands."""
-    return np.linspace(-0.26, 0.26, count) if count > 1 else np.zeros(1)
+    return LINE * np.linspace(-0.5, 0.5, count) if count > 1 else np.zeros(1)
 
 
 def _interval(ax: Axes, finding: Finding, y: float, look: dict[str, Any]) -> None:
@@ -250,23 +250,35 @@ def _interval(ax: Axes, finding: Finding, y: float, look: dict[str, Any]) -> Non
     outcome = finding.outcome
     face = look["color"] if finding.verdict in ("supported", "contradicted") else "white"
     if outcome.interval is not None:
-        ax.plot(outcome.interval, [y, y], color=look["color"], linewidth=1.6)
+        ax.plot(outcome.interval, [y, y], color=look["color"], linewidth=1.6, label=f"_{look['label']}")
     ax.plot([outcome.value or math.nan], [y], markersize=4.5, markerfacecolor=face, **look)
 
 
-def _holds(ax: Axes, finding: Finding, y: int) -> None:
+def _holds(ax: Axes, finding: Finding, y: float) -> None:
     """Shade the range in which a claim holds; it may be open to either side."""
     low, high = ax.get_xlim()
     holds = finding.claim.holds
     left, right = max(holds.low, low), min(holds.high, high)
-    ax.fill_betweenx([y - 0.42, y + 0.42], left, right, color=SHADE, linewidth=0, zorder=0.5)
+    ax.fill_betweenx([y - 0.75 * LINE, y + 0.75 * LINE], left, right, color=SHADE, linewidth=0, zorder=0.5)
+
+
+def _sentence(row: Sequence[Finding]) -> str:
+    return textwrap.fill(row[0].claim.text.replace("Table I", "Table\N{NO-BREAK SPACE}I"), LETTERS)
+
+
+def _places(rows: Sequence[Sequence[Finding]]) -> tuple[list[float], float]:
+    """The middle of each claim's row, in inches from the top, and how high all of them are."""
+    heights = [LINE * (_sentence(row).count("\n") + 1.8) for row in rows]
+    ends = np.cumsum([0.0, *heights])
+    return [float(end - height / 2) for end, height in zip(ends[1:], heights, strict=True)], float(ends[-1])
 
 
 def _claims(ax: Axes, rows: Sequence[Sequence[Finding]]) -> None:
-    """The claims' keys down the side, the first at the top, with a line between one figure's and the next's."""
-    ax.set_yticks(range(len(rows)), [row[0].claim.key for row in rows], font=MONOSPACE)
-    ax.set_ylim(len(rows) - 0.4, -0.6)
+    """The claims down the side, the first at the top, with a line between one figure's and the next's."""
+    places, height = _places(rows)
+    ax.set_yticks(places, [_sentence(row) for row in rows])
+    ax.set_ylim(height, 0)
     ax.tick_params(axis="y", length=0)
     for y in range(1, len(rows)):
         if rows[y][0].claim.where != rows[y - 1][0].claim.where:
-            ax.axhline(y - 0.5, color=style.GREY, linewidth=0.7)
+            ax.axhline((places[y - 1] + places[y]) / 2, color=style.GREY, linewidth=0.7)

@@ -65,7 +65,7 @@ def brace(ax: Axes, x: float, low: float, high: float, text: str) -> None:
 
 def note(ax: Axes, x: float, y: float, text: str, ha: str = "left", **look: Any) -> None:
     """Small grey writing."""
-    ax.text(x, y, text, **{"ha": ha, "va": "center", "fontsize": style.SMALL - 1, "color": style.FAINT, **look})
+    ax.text(x, y, text, **{"ha": ha, "va": "center", "fontsize": style.SMALL, "color": style.FAINT, **look})
 
 
 def layer_box(

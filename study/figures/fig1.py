@@ -85,7 +85,7 @@ def draw(generator: Generator, image_size: int = 64) -> Figure:
         ax.plot(MIDDLE, JOIN, "o", markersize=6, color=style.BLACK)
         note(ax, MIDDLE + 0.12, JOIN + 0.14, "concatenation: " + _text(seen["layers.0"][0]))
         _stack(ax, stack, heights)
-        note(ax, MIDDLE + BOX / 2 + 0.33, OUTPUT, f"{_count(generator)} parameters")
+        note(ax, MIDDLE + BOX / 2 + 0.33, OUTPUT, f"{_count(generator)}\nparameters")
         _braces(ax, stack, heights)
         _feedback(ax, generator, heights)
     return fig

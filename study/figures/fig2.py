@@ -52,7 +52,7 @@ def _costs(ax: Axes, schedule: Schedule, config: GeneratorConfig) -> None:
     bars = ax.bar(
         range(1, len(schedule) + 1), heights, width=0.8, color=RECURRENT, edgecolor=style.BLACK, linewidth=0.8
     )
-    ax.bar_label(bars, [f"{height:.0f}" for height in heights], fontsize=style.SMALL - 1, padding=1)
+    ax.bar_label(bars, [f"{height:.0f}" for height in heights], fontsize=style.SMALL, padding=1)
     ax.set(ylabel="cost, %", ylim=(0, 125), yticks=[])
     ax.grid(False)
     ax.spines["left"].set_visible(False)

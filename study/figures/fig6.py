@@ -43,13 +43,13 @@ def _ratio(scores: dict[float, float]) -> float:
 
 
 def table(runs: Sequence[Run]) -> pd.DataFrame:
-    """Test MSE by the share of the training images, and the smallest share's over the largest's."""
+    """The smallest share's test MSE over the largest's, and the test MSE by the share of the training images."""
     names = {share: "MSE, all" if share == 1 else f"MSE, {share:g} of them" for share in by(runs, "fraction")}
     rows: dict[tuple[str, str], dict[str, float]] = {}
     for layers, group in by(runs, "layers").items():
         for kind in aggregate.shown(runs, curves=True):
             scores = _scores(group, kind)
-            rows[layers, kind] = {names[share]: mse for share, mse in scores.items()} | {"ratio": _ratio(scores)}
+            rows[layers, kind] = {"ratio": _ratio(scores)} | {names[share]: mse for share, mse in scores.items()}
     rows["bicubic", ""] = {names[share]: bicubic(group) for share, group in by(runs, "fraction").items()}
     return pd.DataFrame.from_dict(rows, orient="index")
 

@@ -42,16 +42,16 @@ def best_by_recurrent(runs: Sequence[Run], statistics: Statistics | None = None)
 
 
 def table(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
-    """A row per data set and reading: the models compared with their test MSE, and rrrr's place."""
+    """A row per data set and reading: rrrr's place, and the models compared with their test MSE."""
     rows = {}
     for role, group in aggregate.by_role(runs, profile).items():
         for kind in aggregate.shown(runs, curves=True):
-            found, row = of_reading(group, kind), {}
+            found = of_reading(group, kind)
+            row = {"rrrr's rank": found["rrrr_rank"], "rrrr": score(select(group, layers="rrrr"), "mse", kind)}
             for count in (1, 2, 3):
                 name = found.get(f"best_{count}", "none")
                 mse = f" {found[f'best_{count}_test_mse']:.4f}" if name != "none" else ""
                 row[f"best with {count} r"] = name + mse
-            row |= {"rrrr": score(select(group, layers="rrrr"), "mse", kind), "rrrr's rank": found["rrrr_rank"]}
             rows[PAPER_NAMES.get(role, role), kind] = row | {"bicubic": bicubic(group)}
     return pd.DataFrame.from_dict(rows, orient="index")
 

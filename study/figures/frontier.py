@@ -103,12 +103,12 @@ def points(measured: Measured) -> pd.DataFrame:
 
 
 def table(measured: Measured) -> pd.DataFrame:
-    """A row per network: what it is, its last image, when that is there, and its score. The best score comes first."""
+    """A row per network: its score, its last image, when that is there, and what it is. The best score comes first."""
     last = points(measured).groupby("name", sort=False).last()
     found = last.join(scores(measured)).sort_values("anytime", ascending=False)
-    names = {"minutes": "trained, minutes", "macs": "multiply-adds per pixel", "iteration": "images"}
-    names |= {"set5": "PSNR, Set5", "set14": "PSNR, Set14", "ms": "there after, ms", "anytime": "PSNR over deadlines"}
-    return found[["parameters", *names]].rename(columns=names)
+    names = {"anytime": "PSNR over deadlines", "ms": "there after, ms", "set5": "PSNR, Set5", "set14": "PSNR, Set14"}
+    names |= {"iteration": "images", "macs": "multiply-adds per pixel", "parameters": "parameters"}
+    return found[[*names, "minutes"]].rename(columns=names | {"minutes": "trained, minutes"})
 
 
 def numbers(measured: Measured) -> Numbers:

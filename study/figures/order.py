@@ -43,7 +43,7 @@ def mse(runs: Sequence[Run], statistics: Statistics | None = None) -> pd.DataFra
 
 
 def table(runs: Sequence[Run]) -> pd.DataFrame:
-    """Test MSE and rank of each model, 1 is best, under each schedule and reading, and bicubic upsampling."""
+    """Rank, 1 is best, and test MSE of each model under each schedule and reading, and bicubic upsampling."""
     return pd.concat({kind: ranks.table(mse(runs, kind), runs) for kind in aggregate.shown(runs)}, axis=1)
 
 

@@ -41,8 +41,8 @@ def agreement(mse: pd.DataFrame) -> Numbers:
 
 
 def table(mse: pd.DataFrame, runs: Sequence[Run]) -> pd.DataFrame:
-    """The test MSE of models (rows) and, beside it, their ranks; bicubic upsampling below."""
-    found = pd.concat({"test MSE": mse, "rank": mse.rank()}, axis=1)
+    """The ranks of models (rows) and, beside them, the test MSE; bicubic upsampling below."""
+    found = pd.concat({"rank": mse.rank(), "test MSE": mse}, axis=1)
     found.loc["bicubic"] = pd.Series({("test MSE", column): aggregate.bicubic(runs) for column in mse.columns})
     return found
 
@@ -56,9 +56,9 @@ def draw(tables: Mapping[Statistics | None, pd.DataFrame], runs: Sequence[Run], 
         letters = iter("abcd")
         for row, (kind, mse) in zip(axes, tables.items(), strict=True):
             _row(row, mse, aggregate.bicubic(runs))
-            for ax, name in zip(row, ("quality", "order, 1 is best"), strict=True):
+            for ax, name in zip(row, ("quality", "order"), strict=True):
                 style.title(ax, next(letters), style.titled(name, runs, kind) if kind else name)
-        style.legend(fig, axes[0, 0], 3 if few else 6, prop=MONOSPACE)
+        style.legend(fig, axes[0, 0], 3 if few else 5, prop=MONOSPACE)
         style.stamp(fig, runs, profile)
     return fig
 
@@ -72,7 +72,7 @@ def _row(row: Sequence[Axes], mse: pd.DataFrame, bicubic: float) -> None:
     _lines(right, mse.rank())
     right.set_yticks(range(1, len(mse) + 1))
     right.set_ylim(len(mse) + 0.3, 0.7)
-    right.set_ylabel("rank")
+    right.set_ylabel("rank, 1 is best")
 
 
 def _lines(ax: Axes, table: pd.DataFrame) -> None:

@@ -59,6 +59,18 @@ def table(measured: Measured, metric: str = "psnr") -> pd.DataFrame:
     return found[list(dict.fromkeys(rows.schedule))]
 
 
+def shown(measured: Measured, metric: str = "psnr") -> pd.DataFrame:
+    """The table as a page shows it: the worst schedule first, and what a network is in words."""
+    found = table(measured, metric)
+    worst = found.max(axis=1) if metric == "mse" else found.min(axis=1)
+    found.insert(0, "worst", worst)
+    names = [
+        (f"{layers} over bicubic" if over == "yes" else layers, f"{trained}, {epochs} epochs")
+        for layers, over, trained, epochs in found.index
+    ]
+    return found.set_axis(pd.MultiIndex.from_tuples(names, names=["network", "trained for"])).rename_axis(columns=None)
+
+
 def draw(found: Measured) -> Figure:
     """A panel per model, with and without bicubic upsampling beneath: PSNR of the last image under each schedule."""
     networks = list(table(found).groupby(level=["layers", "over bicubic"]))
@@ -72,7 +84,7 @@ def draw(found: Measured) -> Figure:
             ax.set_visible(False)
         for ax in axes[:, 0]:
             ax.set_ylabel("PSNR, dB")
-        style.legend(fig, axes[0, 0], 2)
+        style.legend(fig, axes[0, 0], 2, title="trained for")
         style.write_stamp(fig, stamp(found))
     return fig
 
@@ -83,6 +95,6 @@ def panel(ax: Axes, group: pd.DataFrame) -> None:
     for (name, count), (_, series) in zip(group.index.to_list(), group.iterrows(), strict=True):
         half: dict[str, Any] = {"markerfacecolor": "white"} if count < epochs.max() else {}
         look = LOOKS[name] | half | {"linestyle": ":" if half else "-"}
-        ax.plot(range(len(series)), series, label=f"trained for {name}, {count} epochs", linewidth=1.2, **look)
+        ax.plot(range(len(series)), series, label=f"{name}, {count} epochs", linewidth=1.2, **look)
     ax.set_xticks(range(len(group.columns)), [name.removesuffix(" (10)") for name in group.columns], family="monospace")
     ax.tick_params(axis="x", rotation=60)

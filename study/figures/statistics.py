@@ -71,7 +71,7 @@ def ranking(runs: Sequence[Run], profile: Profile) -> Figure:
 
 
 def ranking_table(runs: Sequence[Run]) -> pd.DataFrame:
-    """Test MSE and rank of each model, 1 is best, by kind of batch statistics, and bicubic upsampling."""
+    """Rank, 1 is best, and test MSE of each model by kind of batch statistics, and bicubic upsampling."""
     return ranks.table(_mse(runs).sort_values("iteration"), runs)
 
 

@@ -1,7 +1,7 @@
 """What all figures have in common: size, type, colours that everyone can tell apart, and the line that stamps them.
 
-A figure is less than six inches wide, so that its letters are still readable when a telephone shrinks it to its own
-width. Series differ in colour, line and marker, so that they stay apart in grey print.
+A telephone shrinks a figure to its own width: WIDTH and SMALL leave it letters of nine pixels. Series differ in colour,
+line and marker, so that they stay apart in grey print.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from study import aggregate
 from study.figures import series
 from study.profiles import Profile
 
-WIDTH = 5.6
+WIDTH = 5.4
 """Inches."""
 
-SMALL = 10.0
+SMALL = 10.2
 """The smallest type, in points."""
 
-STAMP_LETTERS = 78
+STAMP_LETTERS = 64
 """Letters of the stamp on one line."""
 
 # Okabe and Ito's palette; grey takes the place of its yellow, which is too light for lines on white.
@@ -188,7 +188,7 @@ def stamp(fig: Figure, runs: Sequence[Run], profile: Profile) -> None:
 
 def write_stamp(fig: Figure, text: str, y: float | None = None) -> None:
     """The stamp itself, at the top; `y` puts it elsewhere where a figure does not lay itself out."""
-    fig.suptitle(wrapped(text), x=0.01, y=y, ha="left", fontsize=SMALL - 1.0, color=FAINT, linespacing=1.25)
+    fig.suptitle(wrapped(text), x=0.01, y=y, ha="left", fontsize=SMALL, color=FAINT, linespacing=1.25)
 
 
 def wrapped(text: str) -> str:

@@ -66,18 +66,19 @@ def chance_of_worst(*counts: int) -> float:
 
 
 def table(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
-    """The paper's numbers, those of these runs and of recorded ones in both readings; bicubic at the end.
+    """MSE of these runs and of the paper, parameters, then what else there is of these runs and recorded ones; bicubic.
 
     *Summed*: the MSE as the paper's formula has it, read literally, summed over the colours.
     """
     models = [*by(runs, "layers"), "bicubic"]
     printed = pd.DataFrame(PAPER_TABLE_1, index=["parameters (paper)", "MSE (paper)"]).T
-    found = pd.DataFrame(index=models).join(printed)
-    counted = {layers: parameters(GeneratorConfig(layers)) for layers in models[:-1]}
-    found.insert(0, "parameters", pd.Series(counted, dtype=float))
     precise, shared = aggregate.both(runs)
-    for kind in (precise, shared):
-        found[f"MSE ({profile.name}, {kind})"] = pd.Series(_scores(runs, "mse", kind))
+    found = pd.DataFrame({f"MSE ({profile.name}, {precise})": _scores(runs, "mse", precise)}, index=models)
+    found["MSE (paper)"] = printed["MSE (paper)"]
+    counted = {layers: parameters(GeneratorConfig(layers)) for layers in models[:-1]}
+    found["parameters"] = pd.Series(counted, dtype=float)
+    found["parameters (paper)"] = printed["parameters (paper)"]
+    found[f"MSE ({profile.name}, {shared})"] = pd.Series(_scores(runs, "mse", shared))
     found[f"MSE, summed ({profile.name}, {precise})"] = COLOURS * found[f"MSE ({profile.name}, {precise})"]
     for metric in ("psnr", "ssim"):
         found[f"{metric.upper()} ({profile.name}, {precise})"] = pd.Series(_scores(runs, metric, precise))

@@ -153,16 +153,16 @@ def _qualities(runs: Sequence[Run], statistics: Statistics) -> aggregate.Numbers
 
 
 def table(numbers: aggregate.Numbers, runs: Sequence[Run]) -> pd.DataFrame:
-    """From the figure's numbers: when each model has its first image, and how good it becomes, by reading."""
+    """From the figure's numbers: AEL's share of the time, how good each model becomes, and the times, by reading."""
     readings = dict(zip(("precise", "shared"), aggregate.shown(runs), strict=False))
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for layers in aggregate.by(runs, "layers"):
         for reading, kind in readings.items():
-            row = {f"first image, ms, {n}": numbers.get(f"{layers}_{s}_first_ms", NOTHING) for s, n in SERIES.items()}
-            row["AEL's share"] = numbers[f"{layers}_first_ratio"]
+            row = {"AEL's share": numbers[f"{layers}_first_ratio"]}
             for measure, name in (("mse", "MSE"), ("last_psnr", "last PSNR")):
                 for series, text in SERIES.items():
                     row[f"{name}, {text}"] = numbers.get(f"{layers}_{series}_{reading}_{measure}", NOTHING)
+            row |= {f"first image, ms, {n}": numbers.get(f"{layers}_{s}_first_ms", NOTHING) for s, n in SERIES.items()}
             rows[layers, kind] = row
     rows["bicubic", ""] = {f"MSE, {name}": numbers["bicubic_mse"] for name in SERIES.values()}
     rows["bicubic", ""] |= {f"last PSNR, {name}": numbers["bicubic_psnr"] for name in SERIES.values()}

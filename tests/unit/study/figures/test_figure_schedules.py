@@ -55,6 +55,6 @@ def test_figure() -> None:
     fig = schedules.draw(FOUND)
     lines = {str(line.get_label()): line for line in fig.axes[0].lines}
     assert fig.axes[0].get_title(loc="left").endswith("nnnr over bicubic")
-    assert list(lines["trained for A, 8 epochs"].get_ydata()) == [18.0, 22.8]
-    assert lines["trained for any schedule, 4 epochs"].get_markerfacecolor() == "white"
+    assert list(lines["A, 8 epochs"].get_ydata()) == [18.0, 22.8]
+    assert lines["any schedule, 4 epochs"].get_markerfacecolor() == "white"
     assert style.render(fig).startswith(b"<?xml")
