@@ -9,6 +9,7 @@ from typing import Any
 import book_links
 import book_plots
 import book_previews
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
@@ -18,6 +19,8 @@ FIELD = re.compile(r"`\w+`(, `\w+`)*( and `\w+`)?: ")
 """How a docstring begins what it says about a parameter."""
 ICON = re.compile(r'"?([a-z0-9-]+)"?:(\[\d+,\d+,\[[^\]]*\],"[0-9a-f]*",(?:"[^"]*"|\[[^\]]*\])\]),?')
 """An icon's name and shape in the theme's script of icons."""
+
+MOST_ROWS = 10
 
 
 def launch_nothing_from_nowhere(app: Sphinx, config: Config) -> None:
@@ -48,6 +51,20 @@ def formulas_alone(app: Sphinx, page: str, template: str, context: dict[str, Any
         context["script_files"] = [file for file in context["script_files"] if "mathjax" not in str(file.filename)]
 
 
+def long_tables_folded(app: Sphinx, doctree: nodes.document, page: str) -> None:
+    """More than ten rows of a notebook's output are a click away; on paper they stay."""
+    if app.builder.name == "html":
+        for output in doctree.findall(nodes.raw):
+            text = output.astext()
+            rows = text.partition("<tbody")[2].count("<tr")
+            if rows > MOST_ROWS and not _in_a_fold(output):
+                output[:] = [nodes.Text(f"<details class='long'><summary>All {rows} rows</summary>{text}</details>")]
+
+
+def _in_a_fold(node: nodes.Node) -> bool:
+    return node.parent is not None and (type(node.parent).__name__ == "dropdown_main" or _in_a_fold(node.parent))
+
+
 def used_icons_alone(app: Sphinx, error: Exception | None) -> None:
     """The theme brings every icon there is, 1.5 MB on each page; keep those that a page or a style names."""
     folder = Path(app.outdir)
@@ -62,6 +79,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("html-page-context", launch_the_source, priority=900)  # the theme has added its buttons by then
     app.connect("html-page-context", formulas_alone, priority=900)
     app.connect("build-finished", used_icons_alone)
+    app.connect("doctree-resolved", long_tables_folded)
     app.connect("doctree-resolved", book_plots.offer)
     app.connect("html-page-context", book_plots.load)
     app.connect("build-finished", book_plots.write)

@@ -74,7 +74,7 @@ def speed_table(measured: Measured) -> pd.DataFrame:
 def speed(found: Measured) -> Figure:
     """Panel a: milliseconds until the first picture, panel b: until all ten, by model, schedule and implementation."""
     with style.context():
-        fig = style.figure(0.9 + 0.32 * len(_labels(found)))
+        fig = style.figure(1.2 + 0.32 * len(_labels(found)))
         axes = fig.subplots(1, 2, sharey=True)
         for ax, letter, part, text in zip(
             axes, "ab", ("first_ms", "total_ms"), ("first picture", "all ten"), strict=True

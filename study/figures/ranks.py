@@ -79,7 +79,8 @@ def _lines(ax: Axes, table: pd.DataFrame) -> None:
     places = np.arange(len(table.columns))
     for layers, row in table.iterrows():
         ax.plot(places, row.to_numpy(dtype=float), label=str(layers), **style.line(str(layers)))
-    ax.set_xticks(places, [_short(str(name)) for name in table.columns])
+    names = [_short(str(name)) for name in table.columns]
+    ax.set_xticks(places, names, rotation=90 if max(map(len, names)) > 9 else 0)
     ax.set_xlim(-0.15, len(places) - 0.85)
 
 

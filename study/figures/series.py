@@ -16,7 +16,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
-from matplotlib.ticker import FixedFormatter
+from matplotlib.ticker import FixedLocator
 from matplotlib.transforms import Bbox
 
 Attributes = dict[str, str]
@@ -92,11 +92,11 @@ def _points(fig: Figure, ax: Axes, line: Line2D) -> Attributes:
 
 def _texts(axis: Axis, values: np.ndarray) -> list[str]:
     """Numbers with six digits, or the names that an axis has in their place."""
-    formatter = axis.get_major_formatter()
     names = {}
-    if isinstance(formatter, FixedFormatter):
+    if isinstance(axis.get_major_locator(), FixedLocator):
         places = axis.get_majorticklocs()
-        names = {place: " ".join(text.split()) for place, text in zip(places, formatter.seq, strict=False)}
+        texts = axis.get_major_formatter().format_ticks(list(places))
+        names = {place: " ".join(text.split()) for place, text in zip(places, texts, strict=True)}
     return [names.get(value, f"{value:.6g}") for value in values]
 
 

@@ -66,8 +66,7 @@ def draw(runs: Sequence[Run], profile: Profile) -> Figure:
 
 def ranking(runs: Sequence[Run], profile: Profile) -> Figure:
     """Test MSE and rank of each model with each kind of batch statistics."""
-    names = {kind: name.replace(" ", "\n") for kind, name in STATISTICS_NAMES.items()}
-    return ranks.draw({None: _mse(runs).rename(columns=names)}, runs, profile)
+    return ranks.draw({None: _mse(runs).rename(columns=STATISTICS_NAMES)}, runs, profile)
 
 
 def ranking_table(runs: Sequence[Run]) -> pd.DataFrame:

@@ -92,8 +92,8 @@ def test_deadlines() -> None:
     assert (numbers["idle_calls"], numbers["idle_misses"], numbers["busy_misses"]) == (4, 25.0, 50.0)
     assert numbers["model"] == "1234"
     table = anytime.deadlines_table(CALLS)["idle"]
-    assert table.loc["5 to 10 ms"].tolist() == [2, 1, 0]
-    assert table.loc["50 to 100 ms"].tolist() == [1, 0, 4]
+    assert table.loc["5 to 10 ms"].tolist() == [1, 2, 0]
+    assert table.loc["50 to 100 ms"].tolist() == [0, 1, 4]
     assert table["calls"].sum() == 4
 
 
