@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from docutils import nodes
@@ -30,7 +30,7 @@ class LinkNumbers(SphinxPostTransform):
                 link += number
 
 
-@lru_cache(maxsize=None)
+@cache
 def _cells(notebook: Path) -> dict[str, int]:
     """What an executed notebook has glued -> the number of the cell."""
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from bs4 import BeautifulSoup, Tag
@@ -39,7 +39,7 @@ def _preview(page: Path, link: re.Match[str]) -> str:
     return _shown(found, link["file"].rpartition("/")[0]) if isinstance(found, Tag) else ""
 
 
-@lru_cache(maxsize=None)
+@cache
 def _parsed(page: Path) -> BeautifulSoup:
     return BeautifulSoup(page.read_text(), "html.parser")
 

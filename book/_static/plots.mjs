@@ -1,26 +1,22 @@
 // A figure drawn from series can be questioned: when it comes near, its picture gives way to the drawing, which shows
 // the point under the pointer and hides a series by its entry in the legend. Without scripts the picture stays.
-const near = new IntersectionObserver(fetchDrawings, { rootMargin: "300px" });
 const NEAR_ENOUGH = 30; // pixels
-
-addEventListener("DOMContentLoaded", () => document.querySelectorAll("img.series").forEach((image) => near.observe(image)));
+const near = new IntersectionObserver(fetchDrawings, { rootMargin: "300px" });
+for (const image of document.querySelectorAll("img.series")) near.observe(image);
 
 // Drawings come as scripts, since a page on a disk may not read other files.
 function fetchDrawings(seen) {
   for (const { target } of seen.filter((entry) => entry.isIntersecting)) {
     near.unobserve(target);
-    const script = document.createElement("script");
-    script.src = `${target.src}.js`;
+    const script = Object.assign(document.createElement("script"), { src: `${target.src}.js` });
     script.onload = () => show(target, window.drawings[target.src.split("/").pop()]);
     document.head.append(script);
   }
 }
 
 function show(image, drawing) {
-  const plot = document.createElement("div");
-  plot.className = "plot";
-  plot.innerHTML = drawing;
-  const svg = plot.querySelector("svg");
+  const plot = Object.assign(document.createElement("div"), { className: "plot", innerHTML: drawing });
+  const svg = plot.firstElementChild;
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", image.alt);
   (image.closest("a") ?? image).replaceWith(plot); // which led to the picture
@@ -35,25 +31,28 @@ function place(element, left, top, width, height) {
 
 function toggle(plot, { entry, at }) {
   const button = document.createElement("button");
-  button.setAttribute("aria-label", entry);
-  button.setAttribute("aria-pressed", "true");
+  button.ariaLabel = entry;
+  button.ariaPressed = "true";
   place(button, ...at.split(" "));
   button.onclick = () => {
-    const off = button.getAttribute("aria-pressed") === "true";
+    const shown = button.ariaPressed !== "true";
     for (const each of plot.querySelectorAll("[data-series]")) {
-      if (each.dataset.series === entry) each.classList.toggle("off", off);
+      if (each.dataset.series === entry) each.classList.toggle("off", !shown);
     }
     for (const each of plot.querySelectorAll("button")) {
-      if (each.ariaLabel === entry) each.setAttribute("aria-pressed", String(!off)); // in every panel's legend
+      if (each.ariaLabel === entry) each.ariaPressed = String(shown); // in every panel's legend
     }
   };
   return button;
 }
 
 function answer(plot, svg) {
-  const [ring, tip] = ["plot-ring", "plot-tip"].map((name) => Object.assign(document.createElement("div"), { className: name }));
-  plot.append(ring, tip);
-  const lines = [...svg.querySelectorAll("[data-at][data-series]")].map((group) => ({ group, ...split(group.dataset) }));
+  for (const part of ["plot-ring", "plot-tip"]) plot.insertAdjacentHTML("beforeend", `<div class="${part}" hidden></div>`);
+  const [ring, tip] = plot.querySelectorAll(":scope > div");
+  const lines = [...svg.querySelectorAll("[data-x]")].map((group) => {
+    const [x, y, at] = ["x", "y", "at"].map((name) => group.dataset[name].split("|"));
+    return { group, data: group.dataset, x, y, at: at.map((pair) => pair.split(" ").map(Number)) };
+  });
   plot.onpointermove = plot.onpointerdown = (event) => {
     const box = svg.getBoundingClientRect();
     const point = nearest(lines, (event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height, box);
@@ -62,22 +61,16 @@ function answer(plot, svg) {
     place(ring, ...point.at);
     place(tip, Math.min(0.75, point.at[0]), point.at[1]);
     const { series, xAxis, yAxis } = point.data;
-    tip.textContent = [series, point.x && `${xAxis} ${point.x}`, `${yAxis} ${point.y}`].filter(Boolean).join("\n");
+    const told = [[series], point.x ? [xAxis, point.x] : [], [yAxis, point.y]];
+    tip.textContent = told.map((words) => words.join(" ").trim()).filter(Boolean).join("\n");
   };
   plot.onpointerleave = () => (ring.hidden = tip.hidden = true);
-  plot.onpointerleave();
-}
-
-function split(data) {
-  const [x, y, at] = [data.x, data.y, data.at].map((text) => text.split("|"));
-  return { data, x, y, at: at.map((pair) => pair.split(" ").map(Number)) };
 }
 
 // The visible point nearest to a place in the figure. A level, which has no x of its own, is near all along.
 function nearest(lines, left, top, box) {
   let [found, least] = [null, NEAR_ENOUGH];
-  for (const { group, data, x, y, at } of lines) {
-    if (group.classList.contains("off")) continue;
+  for (const { data, x, y, at } of lines.filter((line) => !line.group.classList.contains("off"))) {
     at.forEach((own, i) => {
       const spot = data.x ? own : [Math.min(Math.max(left, at[0][0]), at.at(-1)[0]), own[1]];
       const distance = Math.hypot((spot[0] - left) * box.width, (spot[1] - top) * box.height);

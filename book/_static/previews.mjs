@@ -7,6 +7,7 @@ let waiting;
 
 function appear(link) {
   box.innerHTML = previews[link.getAttribute("href")];
+  box.ariaLabel = box.querySelector(".math") ? link.textContent : null; // a formula is drawn, not written
   box.hidden = false;
   link.setAttribute("aria-describedby", box.id);
   window.MathJax?.typesetPromise?.([box]);

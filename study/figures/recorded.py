@@ -62,7 +62,7 @@ def critic_losses(run: Run) -> np.ndarray:
 
 
 def table(runs: Sequence[Run], here: Sequence[Run], profile: str) -> pd.DataFrame:
-    """MSE of recorded runs and of the paper, last PSNR and times of recorded runs, this machine's MSE; bicubic below."""
+    """MSE of recorded runs and of the paper, last PSNR and times of recorded runs, this machine's MSE; bicubic."""
     rows, (precise, shared) = {}, aggregate.both(runs)
     for layers, group in by(runs, "layers").items():
         for text, same in by(group, "schedule").items():

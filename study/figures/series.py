@@ -1,7 +1,7 @@
 """What a figure shows, written into its SVG, so that a page can answer questions and give the numbers away.
 
-A series is a line with a name in a legend. Its group in the SVG holds its numbers and where they are drawn; whatever else
-belongs to it, such as a band, bears the same name with an underscore in front, which keeps it out of legends.
+A series is a line with a name. Its group in the SVG holds its numbers and where they are drawn. Whatever else belongs
+to it, such as a band, bears the same name with an underscore in front, which keeps it out of legends.
 """
 
 from __future__ import annotations
@@ -101,7 +101,10 @@ def _texts(axis: Axis, values: np.ndarray) -> list[str]:
 
 
 def _label(ax: Axes, which: str) -> str:
-    """An axis' own label, or that of one it is shared with: inner panels have none."""
-    shared = ax.get_shared_x_axes() if which == "x" else ax.get_shared_y_axes()
-    labels = (getattr(other, f"get_{which}label")() for other in (ax, *shared.get_siblings(ax)))
+    """An axis' own label, or that of one that it is shared with or beside: inner panels have none."""
+    if which == "x":
+        others = ax.get_shared_x_axes().get_siblings(ax)
+    else:
+        others = [other for other in ax.figure.axes if other.get_position().y0 == ax.get_position().y0]
+    labels = (getattr(other, f"get_{which}label")() for other in (ax, *others))
     return next(filter(None, labels), "")
