@@ -30,9 +30,7 @@ function place(element, left, top, width, height) {
 }
 
 function toggle(plot, { entry, at }) {
-  const button = document.createElement("button");
-  button.ariaLabel = entry;
-  button.ariaPressed = "true";
+  const button = Object.assign(document.createElement("button"), { ariaLabel: entry, ariaPressed: "true" });
   place(button, ...at.split(" "));
   button.onclick = () => {
     const shown = button.ariaPressed !== "true";

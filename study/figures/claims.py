@@ -277,7 +277,7 @@ def _claims(ax: Axes, rows: Sequence[Sequence[Finding]]) -> None:
     """The claims down the side, the first at the top, with a line between one figure's and the next's."""
     places, height = _places(rows)
     ax.set_yticks(places, [_sentence(row) for row in rows])
-    ax.set_ylim(height, 0)
+    ax.set_ylim(height or 1, 0)
     ax.tick_params(axis="y", length=0)
     for y in range(1, len(rows)):
         if rows[y][0].claim.where != rows[y - 1][0].claim.where:
