@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import filecmp
 import hashlib
 import json
 import math
@@ -11,7 +12,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,11 +86,73 @@ def clear_partial(folder: Path) -> None:
         path.unlink()
 
 
-def copy_others(old: Path, new: Path, ours: Container[str]) -> None:
-    """Before a folder is replaced: copy whatever lies in it that is not ours to delete."""
+def replace_folder(
+    folder: Path,
+    write: Callable[[Path], object],
+    what: str,
+    marks: Sequence[str],
+    force: bool,
+    others: Iterable[str] = (),
+) -> bool:
+    """Have `write` fill a new folder, which takes its place by a rename: there is all of it, or what was there before.
+
+    Returns False if `folder` holds the same files already. Files in it that are neither new nor among the `others` of
+    the old one stay. Raises AgmError if it holds no `what`, which has one of the files `marks`; or another one, unless
+    `force` says to replace it.
+    """
+    folder = folder.expanduser().resolve()  # where a link leads, so that the last rename stays on one disk
+    if not folder.name or (folder.exists() and not folder.is_dir()):
+        raise AgmError(f"{folder}: not a place for a folder; name another one with --out")
+    # The name is fixed, so that the next call finds what a killed one left.
+    partial, lock = folder.with_name(f".{folder.name}.partial"), folder.with_name(f".{folder.name}.lock")
+    try:
+        with locked(lock, math.inf):
+            _undo(partial, folder)
+            try:
+                if _is_filled(folder) and not any((folder / name).is_file() for name in marks):
+                    hint = "name an empty or a new folder with --out"
+                    raise AgmError(f"{folder}: holds other files, but no {what}; {hint}")
+                (partial / "new").mkdir(parents=True)
+                write(partial / "new")
+                return _take_place(partial, folder, what, force, others)
+            finally:
+                _undo(partial, folder)
+                lock.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from None
+
+
+def _is_filled(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def _take_place(partial: Path, folder: Path, what: str, force: bool, others: Iterable[str]) -> bool:
+    """Move the new folder to its place, unless the same files are there."""
+    new = partial / "new"
+    names = sorted(path.name for path in new.iterdir())
+    if _is_filled(folder):
+        if filecmp.cmpfiles(folder, new, names, shallow=False)[0] == names:
+            return False
+        if not force:
+            hint = "name another folder with --out, or replace it with --force"
+            raise AgmError(f"{folder}: holds another {what}; {hint}")
+        _copy(folder, new, {*names, *others})
+        folder.rename(partial / "old")
+    new.rename(folder)
+    return True
+
+
+def _copy(old: Path, new: Path, but: Container[str]) -> None:
     for path in old.iterdir():
-        if path.name not in ours:
+        if path.name not in but:
             (shutil.copytree if path.is_dir() else shutil.copy2)(path, new / path.name)
+
+
+def _undo(partial: Path, folder: Path) -> None:
+    """Remove what is unfinished; put back what was to be replaced and was not."""
+    if (partial / "old").is_dir() and not folder.exists():
+        (partial / "old").rename(folder)
+    shutil.rmtree(partial, ignore_errors=True)
 
 
 def write_text(path: Path, content: str) -> None:

@@ -8,7 +8,6 @@ import pytest
 from support.images import made_up, write_prepared
 from support.official import cars, write
 
-from agm import files
 from agm.data import prepared
 from agm.data.official.prepare import prepare
 from agm.errors import AgmError
@@ -34,7 +33,7 @@ def test_a_full_disk_between_the_renames_loses_nothing(tmp_path: Path, monkeypat
     original = Path.rename
 
     def rename(self: Path, target: Path) -> Path:
-        if self.name == "set":
+        if self.name == "new":
             raise OSError(28, "No space left on device")
         return original(self, target)
 
@@ -45,16 +44,7 @@ def test_a_full_disk_between_the_renames_loses_nothing(tmp_path: Path, monkeypat
 
 
 def test_what_a_killed_call_left_is_no_obstacle(tmp_path: Path) -> None:
-    write(tmp_path / ".out.partial" / "set" / "images.tar", b"half an arch")
+    write(tmp_path / ".out.partial" / "new" / "images.tar", b"half an arch")
     prepare("cars", cars(tmp_path / "source"), tmp_path / "out")
     assert len(prepared.load(tmp_path / "out")) == 10
     assert {path.name for path in tmp_path.iterdir()} == {"source", "out"}
-
-
-def test_two_at_once_are_refused(tmp_path: Path) -> None:
-    source = cars(tmp_path / "source")
-    with (
-        files.locked(tmp_path / ".out.lock", 0),
-        pytest.raises(AgmError, match="another process is preparing this set"),
-    ):
-        prepare("cars", source, tmp_path / "out")

@@ -8,8 +8,6 @@ each. ONNX Runtime finds it beside them; in a browser it is handed over with the
 from __future__ import annotations
 
 import json
-import math
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -67,15 +65,20 @@ def export(
     check_statistics(statistics)
     if precision not in PRECISIONS:
         raise AgmError(f"precision {precision}: the weights are stored with 32 or 16 bits")
-    target = folder.expanduser().resolve()  # where a link leads, so that the last rename stays on one disk
-    _check_place(target)
-    contents = encode(generator, statistics, precision)
-    about = {"run": run, "statistics": statistics, "precision": precision, "schedule": str(schedule)}
-    listed = {name: {"bytes": len(c), "sha256": files.sha256(c)} for name, c in contents.items()}
-    chain = {"format": FORMAT, **about, "generator": asdict(generator.config), "about": ABOUT, "files": listed}
-    chain = files.seal(chain | describe(generator.config, schedule, statistics))
-    contents[CHAIN] = files.encode_json(chain)
-    _put(contents, target, force)
+    chain: dict[str, Any] = {}
+
+    def write(target: Path) -> None:
+        contents = encode(generator, statistics, precision)
+        about = {"run": run, "statistics": statistics, "precision": precision, "schedule": str(schedule)}
+        listed = {name: {"bytes": len(c), "sha256": files.sha256(c)} for name, c in contents.items()}
+        chain.update(
+            {"format": FORMAT, **about, "generator": asdict(generator.config), "about": ABOUT, "files": listed}
+        )
+        chain.update(files.seal(chain | describe(generator.config, schedule, statistics)))
+        for name, content in (contents | {CHAIN: files.encode_json(chain)}).items():
+            files.write_bytes(target / name, content)
+
+    files.replace_folder(folder, write, "export", (CHAIN,), force, others=_named(folder))
     return chain
 
 
@@ -271,60 +274,9 @@ def _is_whole(chain: dict[str, Any]) -> bool:
         return False
 
 
-def _check_place(out: Path) -> None:
-    """Raises AgmError if there is something else than an export."""
-    if not out.name or (out.exists() and not out.is_dir()):
-        raise AgmError(f"{out}: not a place for a folder; name another one with --out")
-    if out.is_dir() and any(out.iterdir()) and not (out / CHAIN).is_file():
-        raise AgmError(f"{out}: holds other files, but no export; name an empty or a new folder with --out")
-
-
-def _put(contents: dict[str, bytes], out: Path, force: bool) -> None:
-    """Write a folder beside its place, then rename it: there is all of it, or nothing.
-
-    The folder's name is fixed: what a killed process left there is put back, or written over.
-    """
-    partial, lock = out.with_name(f".{out.name}.partial"), out.with_name(f".{out.name}.lock")
-    new, old = partial / "new", partial / "old"
-    try:
-        with files.locked(lock, math.inf):
-            _undo(partial, out)
-            try:
-                if not _is_there(contents, out, force):
-                    for name, content in contents.items():
-                        files.write_bytes(new / name, content)
-                    if out.is_dir():
-                        files.copy_others(out, new, _named(out) | contents.keys())
-                        out.rename(old)
-                    new.rename(out)
-            finally:
-                _undo(partial, out)
-                lock.unlink(missing_ok=True)
-    except OSError as error:
-        raise files.unwritable(out, error) from None
-
-
 def _named(out: Path) -> set[str]:
     """The files of the export in a folder; of one that is damaged no more than its description is known."""
     try:
         return {CHAIN, *files.read_json(out / CHAIN)["files"]}
     except (AgmError, KeyError, TypeError):
         return {CHAIN}
-
-
-def _undo(partial: Path, out: Path) -> None:
-    """Remove what is unfinished; put back what was to be replaced and was not."""
-    if (partial / "old").is_dir() and not out.exists():
-        (partial / "old").rename(out)
-    shutil.rmtree(partial, ignore_errors=True)
-
-
-def _is_there(contents: dict[str, bytes], out: Path, force: bool) -> bool:
-    """Whether this very export is in its place. Raises AgmError if another one is, unless `force` is given."""
-    if not (out / CHAIN).is_file():
-        return False
-    if all((out / name).is_file() and (out / name).read_bytes() == content for name, content in contents.items()):
-        return True
-    if not force:
-        raise AgmError(f"{out}: holds another export; name another folder with --out, or replace it with --force")
-    return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from PIL import Image
@@ -57,15 +57,15 @@ class Cut:
 class Plan:
     """A source that was looked through.
 
-    rows: the images in the order of their index; counts: how many there are of what; images: makes the images with
-    the numbers asked for, in the order that suits the source; frame: the official size of the whole frames, if any.
+    rows: the images in the order of their index; counts: how many there are of what; images: makes them, one by one;
+    frame: the official size of the whole frames, if any.
     """
 
     about: About
     layout: str
     rows: tuple[Row, ...]
     counts: dict[str, int]
-    images: Callable[[Sequence[int]], Iterator[tuple[int, Cut]]]
+    images: Iterator[Cut]
     warnings: tuple[str, ...] = ()
     frame: tuple[int, int] | None = None
 

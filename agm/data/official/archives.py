@@ -31,12 +31,6 @@ PREPARED = {"images.tar", "manifest.csv"}
 
 ENDINGS = (".tgz", ".tar.gz", ".tar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip")
 
-READ_LIMIT = 64 * 2**20
-"""Bytes of a file that is read at once: images, annotations."""
-TOTAL_LIMIT = 64 * 2**30
-"""Bytes of all files in an archive; SAT-4 and SAT-6 with all their forms are about 2e10."""
-COUNT_LIMIT = 1_000_000
-
 
 class Scratch:
     """A temporary folder, which is removed when nobody holds this any more."""
@@ -50,13 +44,12 @@ class Scratch:
 class Member:
     """One file. name: its path below the source, or inside its archive below the folder that holds the archive.
 
-    path: where it can be read; archive: what it was unpacked from, if it was; scratch: where it lies then.
+    path: where it can be read, as long as there is the source; archive: what it was unpacked from, if it was.
     """
 
     name: str
     path: Path
     archive: Path | None = None
-    scratch: Scratch | None = None
 
     def __str__(self) -> str:
         return f"{self.archive}: {self.name}" if self.archive else str(self.path)
@@ -73,8 +66,7 @@ class Member:
 class Source:
     """A folder, one archive, a folder with archives in it, or one plain file.
 
-    Raises AgmError if there is no such path, or an archive is damaged, leads out of its folder or is larger than the
-    limits.
+    Raises AgmError if there is no such path, or an archive is damaged or leads out of its folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -89,9 +81,6 @@ class Source:
     def read(self, member: Member) -> bytes:
         """The content of one small file."""
         with _one_line(member):
-            size = member.path.stat().st_size
-            if size > READ_LIMIT:
-                raise AgmError(f"{member}: {size:,} bytes, refused (more than {READ_LIMIT:,} for one image)")
             return member.path.read_bytes()
 
     def _members(self, name: str, path: Path) -> Iterator[Member]:
@@ -104,7 +93,7 @@ class Source:
             (_unzip if path.name.lower().endswith(".zip") else _untar)(path, folder)
         above = name.rpartition("/")[0]
         for inside, file in _walk(folder, path):
-            yield Member(f"{above}/{inside}" if above else inside, file, path, self.scratch)
+            yield Member(f"{above}/{inside}" if above else inside, file, path)
 
 
 def distinct(members: Iterable[Member], name: Callable[[Member], str]) -> dict[str, Member]:
@@ -137,19 +126,20 @@ def _raise(error: OSError) -> None:
 
 
 def _unzip(path: Path, folder: Path) -> None:
+    links = 0
     with zipfile.ZipFile(path) as archive:
-        infos = [info for info in archive.infolist() if not info.is_dir()]
-        links = [info for info in infos if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG)]
-        for info in _counted(infos, path, lambda info: (info.filename, info.file_size)):
-            if info not in links:
+        for info in _checked(archive.infolist(), path, lambda info: info.filename):
+            regular = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
+            if regular and not info.is_dir():
                 archive.extract(info, folder)
-    _tell(path, len(links))
+            links += not (regular or info.is_dir())
+    _tell(path, links)
 
 
 def _untar(path: Path, folder: Path) -> None:
     special = 0
     with tarfile.open(path) as archive:
-        for info in _counted(archive, path, lambda info: (info.name, info.size)):
+        for info in _checked(archive, path, lambda info: info.name):
             if info.isreg():
                 archive.extract(info, folder, filter="data")
             special += not (info.isreg() or info.isdir())
@@ -164,18 +154,12 @@ def _untar(path: Path, folder: Path) -> None:
     _tell(path, special)
 
 
-def _counted(infos: Iterable[Any], path: Path, about: Callable[[Any], tuple[str, int]]) -> Iterator[Any]:
-    """The entries of an archive. Raises AgmError where one leads out of it, or they become too many or too large."""
-    total = 0
-    bar = tqdm(infos, desc=f"unpacking {path.name}", unit="file", disable=None, leave=False)
-    for number, info in enumerate(bar, 1):
-        name, size = about(info)
-        total += size
+def _checked(infos: Iterable[Any], path: Path, name_of: Callable[[Any], str]) -> Iterator[Any]:
+    """The entries of an archive. Raises AgmError where one leads out of it."""
+    for info in tqdm(infos, desc=f"unpacking {path.name}", unit="file", disable=None, leave=False):
+        name = name_of(info)
         if re.match(r"[/\\]|[A-Za-z]:", name) or ".." in re.split(r"[/\\]", name):
             raise AgmError(f"{path}: {name!r} leads out of the archive; get it from a source that you trust")
-        if size < 0 or total > TOTAL_LIMIT or number > COUNT_LIMIT:
-            limits = f"{COUNT_LIMIT:,} files, {TOTAL_LIMIT:,} bytes"
-            raise AgmError(f"{path}: {number:,} files and {total:,} bytes, refused as too large (limits: {limits})")
         yield info
 
 

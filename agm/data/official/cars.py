@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -56,42 +56,41 @@ def plan(source: Source) -> Plan:
     """
     halves = {half: _images_below(source, f"cars_{half}") for half in HALVES}
     whole = _images_below(source, IMS)
+    found: dict[str, list[Annotation]] = {half: [] for half in HALVES}
     if any(halves.values()):
-        kits = {half: _devkit(source, half, images) if images else ("", []) for half, images in halves.items()}
-        found = {half: rows for half, (_, rows) in kits.items()}
-        layout = "; ".join(f"cars_{half} with {name}" for half, (name, _) in kits.items() if name)
+        there = [half for half in HALVES if halves[half]]
+        kits = {half: _annotations(source, DEVKIT[half], f"cars_{half}", halves[half], half) for half in there}
+        found |= {half: rows for half, (_, rows) in kits.items()}
+        layout = "; ".join(f"cars_{half} with {name}" for half, (name, _) in kits.items())
     elif whole:
         layout = f"{IMS} with {ALL}"
-        found = _one_file(source, whole)
-        halves = {half: whole if rows else {} for half, rows in found.items()}
+        _, rows = _annotations(source, (ALL,), IMS, whole, None)
+        found |= {half: [row for row in rows if row.half == half] for half in HALVES}
+        halves = dict.fromkeys(HALVES, whole)
     else:
         raise AgmError(
             f"{source.path}: no Stanford Cars; looked in it and below it for folders cars_train and cars_test "
             f"with JPEGs beside {DEVKIT['train'][0]}, and for {IMS} beside {ALL}"
         )
     rows = [row for half in HALVES for row in found[half]]
-    members = [halves[row.half][row.file] for row in rows]
-    warnings = [
-        f"the {half} half is missing: {OFFICIAL[half]:,} images of {sum(OFFICIAL.values()):,}"
-        for half in HALVES
-        if not found[half]
-    ]
-    warnings += [
-        f"{len(found[half]):,} images in the {half} half, the official one has {OFFICIAL[half]:,}"
-        for half in HALVES
-        if len(found[half]) not in (0, OFFICIAL[half])
-    ]
-    unlabelled = sum(row.group == UNKNOWN for row in rows)
-    if unlabelled:
-        warnings.append(f"the class of {unlabelled:,} images is unknown: {DEVKIT['test'][0]} was not found")
     return Plan(
         ABOUT,
         layout,
         tuple(Row(row.file, row.group) for row in rows),
         {half: len(found[half]) for half in HALVES} | {"classes": len({row.group for row in rows} - {UNKNOWN})},
-        lambda numbers: _images(source, members, rows, numbers),
-        tuple(warnings),
+        (_image(source, halves[row.half][row.file], row.box) for row in rows),
+        tuple(_warnings(found)),
     )
+
+
+def _warnings(found: dict[str, list[Annotation]]) -> Iterator[str]:
+    for half, rows in found.items():
+        if not rows:
+            yield f"the {half} half is missing: {OFFICIAL[half]:,} images of {sum(OFFICIAL.values()):,}"
+        elif len(rows) != OFFICIAL[half]:
+            yield f"{len(rows):,} images in the {half} half, the official one has {OFFICIAL[half]:,}"
+    if unlabelled := sum(row.group == UNKNOWN for rows in found.values() for row in rows):
+        yield f"the class of {unlabelled:,} images is unknown: {DEVKIT['test'][0]} was not found"
 
 
 def cut(image: Image.Image, box: Box, where: str) -> Cut:
@@ -111,41 +110,33 @@ def _images_below(source: Source, folder: str) -> dict[str, Member]:
     return distinct((member for member in jpegs if folder in member.folders), lambda member: member.file)
 
 
-def _devkit(source: Source, half: str, images: dict[str, Member]) -> tuple[str, list[Annotation]]:
-    """Name and rows of the annotation file that fits the images best; files with labels are preferred."""
-    for name in DEVKIT[half]:
-        tables = [_read(source, member, half) for member in _files(source, name)]
+def _annotations(
+    source: Source, names: Sequence[str], folder: str, images: dict[str, Member], half: str | None
+) -> tuple[str, list[Annotation]]:
+    """Name and rows of the annotation file that fits the images best; files with labels are preferred.
+
+    `half`: of which the images are, None for both. A half without any image is left out.
+    """
+    for name in names:
+        found = distinct((member for member in source.members if member.file == name), lambda member: member.name)
+        tables = [_read(member, source.scratch.path, half) for member in found.values()]
         if tables:
             best = min(tables, key=lambda rows: len({row.file for row in rows} ^ set(images)))
-            _match(best, images, f"{source.path}: cars_{half}", name)
-            return name, best
-    names = " or ".join(DEVKIT[half])
-    raise AgmError(f"{source.path}: {len(images):,} images in cars_{half}, but no {names}; get the devkit, too")
+            there = {row.half for row in best if row.file in images} if half is None else {half}
+            rows = [row for row in best if row.half in there]
+            _match(rows, images, f"{source.path}: {folder}", name)
+            return name, rows
+    missing = " or ".join(names)
+    raise AgmError(f"{source.path}: {len(images):,} images in {folder}, but no {missing}; get the annotations, too")
 
 
-def _one_file(source: Source, images: dict[str, Member]) -> dict[str, list[Annotation]]:
-    tables = [_read(source, member, None) for member in _files(source, ALL)]
-    if not tables:
-        raise AgmError(f"{source.path}: {len(images):,} images in {IMS}, but no {ALL}; get it, too")
-    best = min(tables, key=lambda rows: len({row.file for row in rows} ^ set(images)))
-    halves = {half: [row for row in best if row.half == half] for half in HALVES}
-    there = {half: rows for half, rows in halves.items() if any(row.file in images for row in rows)}
-    _match([row for rows in there.values() for row in rows], images, f"{source.path}: {IMS}", ALL)
-    return {half: there.get(half, []) for half in HALVES}
-
-
-def _files(source: Source, name: str) -> list[Member]:
-    found = (member for member in source.members if member.file == name)
-    return list(distinct(found, lambda member: member.name).values())
-
-
-def _read(source: Source, member: Member, half: str | None) -> list[Annotation]:
+def _read(member: Member, scratch: Path, half: str | None) -> list[Annotation]:
     """The rows of one annotation file. `half` is None for the file of both, which says of each row where it belongs."""
     name = "relative_im_path" if half is None else "fname"
     optional = ("class",) if half is None or member.file != DEVKIT["test"][1] else ()
     fields = (*BOX, *optional, name, *(("test",) if half is None else ()))
     where = str(member)
-    rows = matlab.read_struct(member.path, "annotations", source.scratch.path, where)
+    rows = matlab.read_struct(member.path, "annotations", scratch, where)
     if not rows:
         raise AgmError(f"{where}: lists no image")
     missing = [field for field in fields if field not in rows[0]]
@@ -178,10 +169,6 @@ def _match(rows: Sequence[Annotation], images: dict[str, Member], where: str, na
             raise AgmError(f"{where}: {len(files):,} images are {problem} {name}, first {min(files)}; get them again")
 
 
-def _images(
-    source: Source, members: Sequence[Member], rows: Sequence[Annotation], numbers: Sequence[int]
-) -> Iterator[tuple[int, Cut]]:
-    for number in numbers:
-        # As stored, not turned upright: the boxes were drawn by MATLAB, which ignores EXIF.
-        image = decode(source.read(members[number]), str(members[number]), upright=False)
-        yield number, cut(image, rows[number].box, str(members[number]))
+def _image(source: Source, member: Member, box: Box) -> Cut:
+    # As stored, not turned upright: the boxes were drawn by MATLAB, which ignores EXIF.
+    return cut(decode(source.read(member), str(member), upright=False), box, str(member))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from os.path import commonpath
 from pathlib import PurePosixPath
 
@@ -67,7 +67,7 @@ def plan(source: Source) -> Plan:
         "<Person>/<Person>_0001.jpg" if lfw else "images in folders" if any(folders) else "images in one folder",
         tuple(Row(name, group) for name, group in zip(members, groups, strict=True)),
         {"images": len(images), about.groups + "s": len(set(groups))},
-        lambda numbers: _images(source, list(members.values()), numbers),
+        (cut(decode(source.read(member), str(member))) for member in members.values()),
         tuple(warnings),
         frame=(250, 250) if lfw else (600, 600),
     )
@@ -90,11 +90,6 @@ def _people(folders: Sequence[tuple[str, ...]]) -> list[str]:
         if len(set(groups)) >= 3:
             return groups
     return []
-
-
-def _images(source: Source, members: Sequence[Member], numbers: Sequence[int]) -> Iterator[tuple[int, Cut]]:
-    for number in numbers:
-        yield number, cut(decode(source.read(members[number]), str(members[number])))
 
 
 def cut(image: Image.Image) -> Cut:

@@ -1,18 +1,25 @@
-"""SAT-4: patches of 28 x 28 pixels, four to an image."""
+"""SAT-4: patches of 28 x 28 pixels, four to an image, from MATLAB files of two versions or CSV files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import codecs
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from agm.data.images import Pixels, resize
-from agm.data.official import SIZE, About, Cut, Plan, Row
+from agm.data.official import SIZE, About, Cut, Plan, Row, matlab
 from agm.data.official.archives import Member, Source, distinct
-from agm.data.official.patches import HALVES, SIDE, Csv, Mat, Patches, Rows
 from agm.errors import AgmError
 
+SIDE, CHANNELS = 28, 4
+COLUMNS = SIDE * SIDE * CHANNELS
+HALVES = ("train", "test")
 MAT = "sat-4-full.mat"
 CSV = {half: f"X_{half}_sat4.csv" for half in HALVES}
 DRAWN = 64_000
@@ -35,21 +42,21 @@ ABOUT = About(
     groups_leak=True,
 )
 
+Patches = dict[str, Pixels]
+"""Half -> (28, 28, 4, N): the axes of train_x and test_x in the MATLAB file."""
+
 
 def plan(source: Source) -> Plan:
-    """Look for the .mat file, else for the CSV files, and draw the patches."""
+    """Read the .mat file, else the CSV files, and draw the patches."""
     layout, patches = _patches(source)
-    counts = {half: patches.counts.get(half, 0) for half in HALVES}
+    counts = {half: patches[half].shape[3] if half in patches else 0 for half in HALVES}
     total = sum(counts.values())
     if total < 4:
         raise AgmError(f"{source.path}: {total} patches, an image takes four")
     drawn = np.random.default_rng(0).permutation(total)[:DRAWN]
-    grids = drawn[: len(drawn) // 4 * 4].reshape(-1, 4)
-
-    def source_of(patch: int) -> str:
-        return f"train_x[{patch}]" if patch < counts["train"] else f"test_x[{patch - counts['train']}]"
-
-    rows = (Row(name, name) for name in ("+".join(map(source_of, grid)) for grid in grids.tolist()))
+    grids = drawn[: len(drawn) // 4 * 4].reshape(-1, 4).tolist()
+    places = [[("train", n) if n < counts["train"] else ("test", n - counts["train"]) for n in grid] for grid in grids]
+    names = ("+".join(f"{half}_x[{row}]" for half, row in grid) for grid in places)
     warnings = [f"the {half} half is missing" for half in HALVES if not counts[half]]
     if total != OFFICIAL:
         warnings.append(f"{total:,} patches at hand, the official set has {OFFICIAL:,}")
@@ -58,49 +65,80 @@ def plan(source: Source) -> Plan:
     return Plan(
         ABOUT,
         layout,
-        tuple(rows),
+        tuple(Row(name, name) for name in names),
         {f"{half} patches": count for half, count in counts.items()},
-        lambda numbers: _images(patches, grids, numbers),
+        (_cut(*(patches[half][:, :, :3, row] for half, row in grid)) for grid in places),
         tuple(warnings),
     )
 
 
-def _patches(source: Source) -> tuple[str, Patches]:
-    mats = _find(source, MAT)
-    if mats:
-        return MAT, Mat(source, mats)
-    files = {half: found for half in HALVES if (found := _find(source, CSV[half]))}
-    if not files:
-        raise AgmError(f"{source.path}: no SAT-4; looked for {MAT}, {' and '.join(CSV.values())} in it and below it")
-    return " and ".join(CSV[half] for half in files), Csv(files)
-
-
-def _find(source: Source, name: str) -> Member | None:
-    names = (name.lower(), f"{name.lower()}.gz")
-    found = (member for member in source.members if member.file.lower() in names[: 2 if name in CSV.values() else 1])
-    return distinct(found, lambda member: name).get(name)
-
-
-def _images(patches: Patches, grids: Rows, numbers: Sequence[int]) -> Iterator[tuple[int, Cut]]:
-    """The images with these numbers. Their patches are gathered in the order of the file, as that is fastest."""
-    wanted = np.sort(grids[numbers].ravel())
-    drawn = np.empty((len(wanted), SIDE, SIDE, 3), dtype=np.uint8)
-    offset = done = 0
-    with tqdm(total=len(wanted), desc="reading patches", unit="patch", disable=None, leave=False) as bar:
-        for half in HALVES:
-            count = patches.counts.get(half, 0)
-            rows = wanted[(wanted >= offset) & (wanted < offset + count)] - offset
-            for patch in patches.read(half, rows) if len(rows) else ():
-                drawn[done] = patch
-                done += 1
-                bar.update()
-            offset += count
-    for number in numbers:
-        top_left, top_right, bottom_left, bottom_right = drawn[np.searchsorted(wanted, grids[number])]
-        yield number, _cut(top_left, top_right, bottom_left, bottom_right)
-
-
 def _cut(top_left: Pixels, top_right: Pixels, bottom_left: Pixels, bottom_right: Pixels) -> Cut:
-    top, bottom = np.hstack([top_left, top_right]), np.hstack([bottom_left, bottom_right])
-    grid = np.ascontiguousarray(np.vstack([top, bottom]))
-    return Cut(resize(grid, SIZE), 2 * SIDE, 2 * SIDE)
+    grid = np.vstack([np.hstack([top_left, top_right]), np.hstack([bottom_left, bottom_right])])
+    return Cut(resize(np.ascontiguousarray(grid), SIZE), 2 * SIDE, 2 * SIDE)
+
+
+def _patches(source: Source) -> tuple[str, Patches]:
+    """The layout, and the patches of each half that is there, left on the disk."""
+    if mat := _find(source, MAT):
+        return MAT, _read_mat(source, mat)
+    found = {half: member for half in HALVES if (member := _find(source, CSV[half], f"{CSV[half]}.gz"))}
+    if not found:
+        raise AgmError(f"{source.path}: no SAT-4; looked for {MAT}, {' and '.join(CSV.values())} in it and below it")
+    patches = {half: _read_csv(member, source.scratch.path / half) for half, member in found.items()}
+    return " and ".join(CSV[half] for half in found), patches
+
+
+def _find(source: Source, *names: str) -> Member | None:
+    found = (member for member in source.members if member.file.lower() in map(str.lower, names))
+    return distinct(found, lambda member: names[0]).get(names[0])
+
+
+def _read_mat(source: Source, member: Member) -> Patches:
+    arrays = matlab.read_arrays(member.path, [f"{half}_x" for half in HALVES], source.scratch.path, str(member))
+    if not arrays:
+        raise AgmError(f"{member}: no patches; SAT-4 has them in the variables train_x and test_x")
+    for name, array in arrays.items():
+        if array.ndim != 4 or array.shape[:3] != (SIDE, SIDE, CHANNELS) or array.dtype != np.uint8:
+            kind = f"{array.dtype} {' x '.join(map(str, array.shape))}"
+            raise AgmError(
+                f"{member}: {name} is {kind}, expected uint8 {SIDE} x {SIDE} x {CHANNELS} x N; this is not SAT-4"
+            )
+    return {name.removesuffix("_x"): array for name, array in arrays.items()}
+
+
+def _read_csv(member: Member, scratch: Path) -> Pixels:
+    """No header, and 3,136 values a line in the order rows, columns, channels; one blank line may end the file."""
+    with scratch.open("wb") as file:
+        for patch in tqdm(_lines(member), desc=f"reading {member.file}", unit="patch", disable=None, leave=False):
+            file.write(patch.tobytes())
+    if not scratch.stat().st_size:
+        raise AgmError(f"{member}: has no patches")
+    patches: Pixels = np.memmap(scratch, np.uint8, "r").reshape(-1, SIDE, SIDE, CHANNELS)
+    return patches.transpose(1, 2, 3, 0)  # (N, 28, 28, 4) -> (28, 28, 4, N)
+
+
+def _lines(member: Member) -> Iterator[Pixels]:
+    packed = member.file.lower().endswith(".gz")
+    try:
+        with gzip.open(member.path) if packed else member.path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip() and not next(file, None):
+                    return
+                yield parse_line(line.removeprefix(codecs.BOM_UTF8), f"{member}, line {number}")
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise AgmError(f"{member}: damaged or cut short ({error})") from None
+
+
+def parse_line(line: bytes, where: str) -> Pixels:
+    """One line of a CSV file -> (28, 28, 4). Raises AgmError saying what is wrong with the line `where`."""
+    text = line.rstrip(b"\r\n")
+    columns = text.count(b",") + 1 if text else 0
+    if columns != COLUMNS:
+        raise AgmError(
+            f"{where}: {columns:,} columns, expected {COLUMNS:,} ({SIDE} x {SIDE} pixels, {CHANNELS} channels)"
+        )
+    digits = not text.translate(None, b"0123456789,") and b",," not in text and text[:1] != b"," and text[-1:] != b","
+    values: NDArray[np.int64] = np.fromstring(text, dtype=np.int64, sep=",") if digits else np.array([-1])
+    if values.min() < 0 or values.max() > 255:
+        raise AgmError(f"{where}: a value that is no whole number from 0 to 255; this is another file, or damaged")
+    return values.astype(np.uint8).reshape(SIDE, SIDE, CHANNELS)

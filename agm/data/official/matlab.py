@@ -43,8 +43,8 @@ def _read(path: Path, names: list[str], scratch: Path, where: str) -> Path:
     command = [sys.executable, "-P", str(Path(__file__).with_name("read_mat.py")), str(path), folder, *names]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-        said = done.stderr.strip().splitlines()
-        reason = "" if not done.returncode else said[-1] if said and done.returncode > 0 else "its reader crashed"
+        errors = done.stderr.strip().splitlines()
+        reason = "" if not done.returncode else errors[-1] if errors and done.returncode > 0 else "its reader crashed"
     except subprocess.TimeoutExpired:
         reason = f"reading it takes more than {SECONDS} s"
     if reason:

@@ -18,8 +18,7 @@ PEOPLE = {"Ann_Bee": 3, "Cy_Dee": 1, "Cy_Dee_Junior": 2}
 
 def read(path: Path) -> tuple[Plan, list[Cut]]:
     plan = faces.plan(Source(path))
-    cuts = dict(plan.images(range(len(plan.rows))))
-    return plan, [cuts[i] for i in range(len(plan.rows))]
+    return plan, list(plan.images)
 
 
 def frame(path: Path, number: int, width: int = 600, height: int = 600) -> Path:
