@@ -1,6 +1,6 @@
 """Which code made a result: hashes of Python sources as syntax trees. Nothing is run, and torch is not imported.
 
-A hash ignores comments, docstrings, formatting and where a module lies. `study.golden` notes in
+A hash ignores comments, docstrings, formatting and where a module lies. `tests/golden.py` notes in
 results/code.json which codes count as one.
 """
 

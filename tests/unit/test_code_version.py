@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import golden
 import pytest
 
 from agm import code_version, files
 from agm.code_version import changed, code_hash, representative
 from agm.errors import AgmError
-from study import golden
 from study.status import INPUTS, lines, note, states
 
 SOURCE = 'from agm.networks import cell\n\n\ndef f(x: int) -> int:\n    """What it gives."""\n    return cell(x) + 1\n'
@@ -67,7 +67,7 @@ def test_todays_training_code_was_compared_with_that_of_the_recorded_runs() -> N
             for group in files.read_json(code_version.ROOT / "results" / "code.json")[base]
             for known in group["codes"]
         ]
-        assert code_hash() in noted, "training code changed: run `python -m study.golden`, and commit results/code.json"
+        assert code_hash() in noted, "training code changed: run `python tests/golden.py`, and commit results/code.json"
 
 
 def test_the_golden_run_gives_the_same_bytes_in_a_second_process() -> None:

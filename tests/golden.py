@@ -1,6 +1,6 @@
 """A golden run: a tiny training whose bytes are equal, on one machine, wherever the code does the same.
 
-`python -m study.golden` trains with the present code and with an older commit's, and writes into
+`python tests/golden.py` trains with the present code and with an older commit's, and writes into
 results/code.json whether they count as one: the warnings of figures and `agm status` ask there. Small as it is, it has
 r and n layers, AEL, the critic, averages and crops; it has no GPU, no 16 bits and no layers that are wide.
 """
@@ -101,7 +101,7 @@ def enter(noted: dict[str, Any], found: Sequence[tuple[str, str, dict[str, str]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m study.golden", description="Does today's code train as older did?")
+    parser = argparse.ArgumentParser(prog="python tests/golden.py", description="Does today's code train as older did?")
     parser.add_argument(
         "commits", nargs="*", help="older ones, oldest first [default: the newest in results/code.json]"
     )
@@ -143,4 +143,4 @@ if __name__ == "__main__":
     try:
         main()
     except AgmError as error:
-        sys.exit(f"study.golden: {error}")
+        sys.exit(f"golden: {error}")
