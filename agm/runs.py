@@ -22,12 +22,8 @@ if TYPE_CHECKING:
     from agm.training.step import Execution
 
 
-RECORD = np.dtype(
-    [("epoch", int), ("statistics", "U16"), ("iteration", int)]
-    + [(name, float) for name in ("mse", "psnr", "ssim", "visual_loss", "critic_loss")]
-)
-"""A row of metrics.csv. The losses are not in every one."""
-NEEDED = ("epoch", "statistics", "iteration", "mse", "psnr", "ssim")
+COLUMNS = ("epoch", "statistics", "iteration", "mse", "psnr", "ssim", "visual_loss", "critic_loss")
+"""Of metrics.csv. The losses are not in every one."""
 
 RESTORE = "restore it, or delete the folder to train the run again"
 
@@ -81,11 +77,11 @@ class Run:
         return path
 
     @cached_property
-    def metrics(self) -> np.recarray[Any, Any]:
-        """Validation: a `RECORD` per epoch, kind of statistics and iteration; none if the first epoch diverged."""
+    def metrics(self) -> pd.DataFrame:
+        """Validation: a row per epoch, kind of statistics and iteration; none if the first epoch diverged."""
         path = self._intact("metrics.csv")
         try:
-            return _records(path.read_text(encoding="utf-8")).view(np.recarray)
+            return _metrics(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, OverflowError) as error:
             raise AgmError(f"{path}: damaged, or cannot be read ({error}); {RESTORE}") from None
 
@@ -94,11 +90,9 @@ class Run:
 
         Empty for a kind of statistics with which the run was not validated.
         """
-        statistics = self.kind(statistics)
-        records = self.metrics[self.metrics["statistics"] == statistics]
-        epochs, which = np.unique(records["epoch"], return_inverse=True)
-        means = np.bincount(which, records[metric], len(epochs)) / np.bincount(which, minlength=len(epochs))
-        return pd.Series(np.where(np.isfinite(means), means, np.nan), index=pd.Index(epochs, name="epoch"))
+        rows = self.metrics[self.metrics.statistics == self.kind(statistics)]
+        means = rows.pivot(index="epoch", columns="iteration", values=metric).mean(axis=1, skipna=False)
+        return means.where(np.isfinite(means))
 
     def test(self, metric: str = "mse", statistics: Statistics | None = None) -> np.ndarray:
         """A test metric of each iteration: (T,). NaN where it was not finite, or there is no such reading."""
@@ -165,18 +159,13 @@ def _configuration(folder: Path) -> RunConfig:
         raise AgmError(f"{path}: {error}") from None
 
 
-def _records(text: str) -> np.ndarray:
-    """The text of metrics.csv -> (rows,) of RECORD. Raises ValueError."""
-    if not text.strip():
-        return np.empty(0, RECORD)
-    frame = pd.read_csv(io.StringIO(text))
-    if missing := [name for name in NEEDED if name not in frame]:
+def _metrics(text: str) -> pd.DataFrame:
+    """The text of metrics.csv as a table of COLUMNS; what is missing of the losses is NaN. Raises ValueError."""
+    frame = pd.read_csv(io.StringIO(text)) if text.strip() else pd.DataFrame(columns=COLUMNS)
+    if missing := [name for name in COLUMNS[:-2] if name not in frame]:
         raise ValueError(f"it has no column {missing[0]}")
-    frame = frame.reindex(columns=list(RECORD.names or ())).astype({"epoch": int, "iteration": int})
-    records = np.empty(len(frame), RECORD)
-    for name in RECORD.names or ():
-        records[name] = frame[name].to_numpy()
-    return records
+    types = dict.fromkeys(COLUMNS, float) | {"epoch": int, "statistics": str, "iteration": int}
+    return frame.reindex(columns=list(COLUMNS)).astype(types)
 
 
 def load(path: str | Path) -> Generator:

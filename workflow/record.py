@@ -4,8 +4,7 @@ Needs neither network nor jupyter. Run it again to go on where it stopped; finis
 times to train several runs side by side: on a CPU, one per core with OMP_NUM_THREADS=1 is fastest for narrow networks.
     python workflow/record.py --profile reduced --experiment table1 --experiment fig8 --time-budget 9m --pack packed
 `--pack DIR` writes one tar per run: configuration, metrics, summary, and for few the weights, in half precision.
-`--unpack DIR` takes such tars into `results/PROFILE`. `--precise DIR` tests the runs of a folder that have their
-weights, with those kinds of batch statistics for which they keep no error of each image yet; it needs their data sets.
+`--unpack DIR` takes such tars into `results/PROFILE`.
 """
 
 from __future__ import annotations
@@ -17,25 +16,12 @@ import tarfile
 import time
 from pathlib import Path
 
-import pandas as pd
-import torch
-
-from agm import data, files
+from agm import files
 from agm.config import RunConfig
 from agm.errors import AgmError
 from agm.paths import results_folder, runs_folder
-from agm.runs import Run, all_runs
-from agm.training.loop import (
-    CHECKED,
-    CONFIG,
-    METRICS_FILE,
-    SUMMARY,
-    TEST_FILE,
-    WEIGHTS,
-    readings,
-    save_weights,
-    train,
-)
+from agm.runs import Run
+from agm.training.loop import CONFIG, METRICS_FILE, SUMMARY, TEST_FILE, WEIGHTS, train
 from agm.training.step import Execution
 from study import experiments, profiles
 from study.cli.train import UNFINISHED, parse_duration
@@ -53,12 +39,7 @@ def main() -> int:
         "--weights", nargs="*", default=["nnnr"], help="ORL configurations, or run ids, whose weights are packed too"
     )
     parser.add_argument("--unpack", type=Path, help="only take packed runs from this folder into results/PROFILE")
-    parser.add_argument("--precise", type=Path, help="only test the runs in this folder anew, as results/cpu")
     arguments = parser.parse_args()
-    if arguments.precise:
-        for run in all_runs(arguments.precise):
-            test_anew(run)
-        return 0
     if arguments.unpack:
         return unpack(arguments.unpack, results_folder() / arguments.profile)
     profile = profiles.load(arguments.profile)
@@ -100,7 +81,7 @@ def pack(config: RunConfig, out: Path, with_weights: bool) -> None:
     contents = {name: (folder / name).read_bytes() for name in KEPT if name != WEIGHTS}
     run = Run.read(folder)
     if len(run.metrics):  # there are none if it diverged in its first epoch
-        contents[METRICS_FILE] = pd.DataFrame(run.metrics).to_csv(index=False, float_format="%.7g").encode()
+        contents[METRICS_FILE] = run.metrics.to_csv(index=False, float_format="%.7g").encode()
     if with_weights:
         contents[WEIGHTS] = (folder / WEIGHTS).read_bytes()
     checksums = {name: files.sha256(content) for name, content in contents.items() if name != SUMMARY}
@@ -112,27 +93,6 @@ def pack(config: RunConfig, out: Path, with_weights: bool) -> None:
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
     files.write_bytes(out / f"{config.id}.tar", buffer.getvalue())
-
-
-def test_anew(run: Run) -> None:
-    """Add the readings that a run lacks, and the precise statistics to its weights. What it has stays as it is."""
-    kept, config = run.test_images, run.config
-    if not run.has_weights or set(kept) >= set(config.generator.readings):
-        return
-    if data.load(config.data.dataset, config.data.image_size).fingerprint != run.fingerprint:
-        raise AgmError(f"{run.folder}: was made on other images of the name {config.data.dataset!r}")
-    parts = data.splits(config.data)
-    plain = config.replace(precision="32")  # 16-bit numbers are slow on many a processor
-    generator, tests = readings(run.generator(), parts.test, plain, parts.train.low, kept)
-    errors: dict[str, torch.Tensor] = {kind: torch.from_numpy(own).float() for kind, own in kept.items()}
-    errors |= {kind: quality.mse for kind, quality in tests.items()}
-    files.write_tensors(run.folder / TEST_FILE, errors, {"id": config.id})
-    save_weights(run.folder / WEIGHTS, generator, config)
-    means = {kind: quality.per_iteration() for kind, quality in tests.items()} | run.summary["test"]
-    checksums = {name: files.sha256((run.folder / name).read_bytes()) for name in CHECKED}
-    summary = run.summary | {"test": means, "files": checksums}
-    files.write_json(run.folder / SUMMARY, files.seal(files.finite(summary)))
-    print(f"{run.folder}: {', '.join(tests)}", flush=True)
 
 
 def unpack(source: Path, results: Path) -> int:

@@ -35,8 +35,8 @@ class Planner:
                 stored = run.summary["schedules"][run.kind(statistics)]
                 scores = {Schedule.parse(text): [_number(score) for score in row] for text, row in stored.items()}
             else:
-                rows = run.metrics[run.metrics["statistics"] == run.kind(statistics)]
-                last = np.sort(rows[rows["epoch"] == rows["epoch"].max()], order="iteration")["psnr"]
+                rows = run.metrics[run.metrics.statistics == run.kind(statistics)]
+                last = rows[rows.epoch == rows.epoch.max()].sort_values("iteration").psnr
                 scores = {
                     Schedule.parse(run.config.training.schedule): np.where(np.isnan(last), -np.inf, last).tolist()
                 }

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -214,14 +214,14 @@ def _mix(seed: int, epoch: int, step: int, size: int) -> Tensor:
 
 
 def readings(
-    generator: Generator, part: Part, config: RunConfig, training: Pixels, kept: Container[Statistics] = ()
+    generator: Generator, part: Part, config: RunConfig, training: Pixels
 ) -> tuple[Generator, dict[Statistics, Quality]]:
     """A copy of the network with precise statistics of the `training` images (inputs), and its quality on a part's
-    images under every kind of statistics that it has, without those that are `kept` already."""
+    images under every kind of statistics that it has."""
     schedule, precision = Schedule.parse(config.training.schedule), config.training.precision
     generator = precise(generator, training, schedule, precision)
-    kinds = [kind for kind in config.generator.readings if kind not in kept]
-    return generator, {kind: evaluate(generator, part, schedule, kind, precision) for kind in kinds}
+    tests = {kind: evaluate(generator, part, schedule, kind, precision) for kind in config.generator.readings}
+    return generator, tests
 
 
 def _validate(

@@ -1,4 +1,4 @@
-"""The recorded runs beside the paper and this machine: quality by iteration, with two kinds of batch statistics."""
+"""Recorded runs beside the paper and this machine's runs: quality by iteration, with two kinds of statistics."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def last_psnr(group: Sequence[Run], statistics: Statistics) -> float:
 
 
 def critic_losses(run: Run) -> np.ndarray:
-    """The critic's loss at the end of each epoch; positive where it scores made pictures above real ones."""
-    epochs, losses = run.metrics["epoch"], run.metrics["critic_loss"]
-    return np.array([losses[epochs == epoch][0] for epoch in np.unique(epochs)])
+    """The critic's mean loss of each epoch; it is positive where generated images score above real ones."""
+    losses: np.ndarray = run.metrics.groupby("epoch").critic_loss.first().to_numpy()
+    return losses
 
 
 def table(runs: Sequence[Run], here: Sequence[Run], profile: str) -> pd.DataFrame:

@@ -89,7 +89,7 @@ def _read_run(folder: Path) -> bytes:
     run = Run.read(folder)
     images, generator = run.errors("precise"), run.generator()
     assert images is not None
-    read = [json.dumps(run.config.to_dict()), json.dumps(run.summary, sort_keys=True), str(run.metrics.tolist())]
+    read = [json.dumps(run.config.to_dict()), json.dumps(run.summary, sort_keys=True), run.metrics.to_csv()]
     return "".join(read).encode() + images.tobytes() + _bytes(generator.state_dict())
 
 

@@ -32,7 +32,6 @@ from agm.training.loop import batches, halve, save_weights, to_device, train
 from agm.training.step import Execution, build
 from study import aggregate, profiles
 from study.figures import statistics
-from workflow import record
 
 QUIET = Execution(device="cpu", progress=False)
 
@@ -60,13 +59,13 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> runs.Run:
 
 
 def test_two_smoke_epochs_improve_the_visual_loss(smoke: runs.Run) -> None:
-    losses = pd.DataFrame(smoke.metrics).groupby("epoch").visual_loss.first()
+    losses = smoke.metrics.groupby("epoch").visual_loss.first()
     assert losses[2] < losses[1]
 
 
 def test_training_learns_something(tmp_path: Path) -> None:
     run = trained(tiny(epochs=6, train_images=64), tmp_path / "run")
-    losses = pd.DataFrame(run.metrics).groupby("epoch").visual_loss.first()
+    losses = run.metrics.groupby("epoch").visual_loss.first()
     assert losses[6] < 0.7 * losses[1]
 
 
@@ -130,7 +129,7 @@ def test_precise_readings_are_of_all_training_images(smoke: runs.Run) -> None:
 
 
 def test_a_run_of_before_there_were_precise_statistics(smoke: runs.Run, tmp_path: Path) -> None:
-    """It is read without them; tests, weights and checksums that are added later are those of a new run."""
+    """It is read without them."""
     folder = shutil.copytree(smoke.folder, tmp_path / "run")
     generator, summary = smoke.generator(), files.read_json(folder / "summary.json")
     for module in generator.modules():
@@ -151,16 +150,6 @@ def test_a_run_of_before_there_were_precise_statistics(smoke: runs.Run, tmp_path
     assert len(old.curve(statistics="precise")) == 0
     assert np.isnan(aggregate.last([old], "precise"))
     assert "precise" not in statistics.ranking_table([old])["test MSE"]
-    record.test_anew(old)
-    new = runs.Run.read(folder)
-    assert new.readings == STATISTICS
-    assert new.summary["test"]["shared"] == summary["test"]["shared"]
-    for kind in STATISTICS:
-        np.testing.assert_allclose(new.test_images[kind], smoke.test_images[kind], rtol=1e-5)
-        np.testing.assert_allclose(new.test("ssim", kind), smoke.test("ssim", kind), rtol=1e-5)
-    assert aggregate.validated([new]) == ("shared", "iteration", "batch")
-    for name, tensor in smoke.generator().state_dict().items():
-        torch.testing.assert_close(new.generator().state_dict()[name], tensor, rtol=1e-4, atol=1e-6)
 
 
 def test_without_batch_norm_there_is_one_reading_and_it_is_taken_once(
@@ -223,7 +212,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_every_option_trains_and_makes_a_difference(tmp_path: Path, plain: runs.Run, name: str) -> None:
     run = trained(tiny(**CHANGES[name]), tmp_path / "run")
-    assert np.isfinite(pd.DataFrame(run.metrics).select_dtypes("number").to_numpy()).all()
+    assert np.isfinite(run.metrics.select_dtypes("number").to_numpy()).all()
     own, other = weights(run), weights(plain)
     assert own.shape != other.shape or not torch.allclose(own, other, rtol=0, atol=1e-6)
 
