@@ -20,13 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from skimage import data as photographs
 from tqdm import tqdm
 
-from agm import files, machine
 from agm.anytime import weights_files
 from agm.anytime.upscaler import AnytimeUpscaler
+from benchmarks.measure import write
 from study.figures import anytime
 
 
@@ -41,17 +40,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write all calls as JSON here")
     arguments = parser.parse_args()
     upscaler = AnytimeUpscaler.load(arguments.model, schedule=arguments.schedule)
-    result: dict[str, Any] = {"settings": {k: v for k, v in vars(arguments).items() if k != "out"}}
-    result["settings"]["model"] = weights_files.weights(arguments.model).parent.name
-    result["machine"] = machine.describe(torch.device("cpu"), "benchmarks.deadlines")
+    arguments.model = weights_files.weights(arguments.model).parent.name
+    result: dict[str, Any] = {}
     for condition, burners in (("idle", 0), ("busy", os.cpu_count() or 1)):
         with busy(burners):
             result[condition] = measure(upscaler, arguments, condition)
         found = result[condition]
         print(f"{condition}: {found['misses']:.2%} late, by at most {found['overrun']:.2f} of an iteration")
     print(anytime.deadlines_table(result).to_string())
-    if arguments.out:
-        files.write_json(arguments.out, result)
+    write(arguments, "benchmarks.deadlines", result)
 
 
 @contextlib.contextmanager

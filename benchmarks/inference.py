@@ -22,7 +22,6 @@ from typing import Any
 
 import torch
 
-from agm import files, machine
 from agm.anytime.engine.engine import Engine
 from agm.anytime.stepper import Plain, iterate
 from agm.config import GeneratorConfig
@@ -30,7 +29,7 @@ from agm.metrics import psnr
 from agm.networks.generator import Generator
 from agm.schedule import Schedule
 from agm.training.evaluate import Iterate
-from benchmarks.measure import take_turns
+from benchmarks.measure import take_turns, write
 from benchmarks.straightforward import images, straightforward
 from study.experiments import TABLE_1
 
@@ -53,10 +52,7 @@ def main() -> None:
         generator = Generator(GeneratorConfig(layers=layers, width=arguments.width)).eval()
         for name in arguments.schedules:
             rows += compare(generator, name, arguments.size, arguments.rounds)
-    if arguments.out:
-        settings = {key: value for key, value in vars(arguments).items() if key != "out"}
-        about = {"settings": settings, "machine": machine.describe(torch.device("cpu"), "benchmarks.inference")}
-        files.write_json(arguments.out, {**about, "rows": rows})
+    write(arguments, "benchmarks.inference", {"rows": rows})
 
 
 def implementations(generator: Generator, schedule: Schedule) -> dict[str, Iterate]:

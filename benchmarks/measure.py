@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
+from agm import files, machine
 from agm.data import Part
 from agm.training import evaluate
 from agm.training.evaluate import Iterate
@@ -37,6 +40,14 @@ def macs_per_pixel(iterate: Iterate, size: int) -> list[float]:
         for _ in iterate(torch.rand(1, 3, size, size)):
             found.append(counter.get_total_flops() / 2 / size**2)
     return found
+
+
+def write(arguments: argparse.Namespace, module: str, found: dict[str, Any], device: str = "cpu") -> None:
+    """Write what a script measured as JSON to its `--out`, if given, with its other arguments and the machine."""
+    if arguments.out:
+        settings = {name: value for name, value in vars(arguments).items() if name != "out"}
+        about = {"settings": settings, "machine": machine.describe(torch.device(device), module)}
+        files.write_json(arguments.out, files.finite(about | found))
 
 
 def parameters(network: torch.nn.Module) -> int:

@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agm import files, machine, metrics, runs
+from agm import metrics, runs
 from agm.anytime import weights_files as models
 from agm.anytime.engine.engine import Engine
 from agm.anytime.onnx.export import OnnxStepper, export
@@ -32,7 +32,7 @@ from agm.config import ORL_CONFIGURATIONS, GeneratorConfig
 from agm.errors import AgmError
 from agm.networks.generator import Generator
 from agm.schedule import Schedule
-from benchmarks.measure import take_turns
+from benchmarks.measure import take_turns, write
 
 
 class ChannelsLast(Plain):
@@ -112,14 +112,7 @@ def main() -> int:
     except AgmError as error:
         print(error, file=sys.stderr)
         return 1
-    settings = {key: value for key, value in vars(arguments).items() if key != "out"}
-    result = {
-        "settings": settings,
-        "machine": machine.describe(torch.device("cpu"), "benchmarks.runtimes"),
-        "rows": rows,
-    }
-    if arguments.out:
-        files.write_json(arguments.out, files.finite(result))
+    write(arguments, "benchmarks.runtimes", {"rows": rows})
     return 0
 
 
@@ -171,10 +164,8 @@ def _generator(name: str, width: int) -> Generator:
 def _deviation(images: Tensor, wanted: Tensor) -> dict[str, float]:
     """(T, N, 3, 2H, 2W) each -> the smallest PSNR of an image in dB, and the largest difference of a value."""
     images, wanted = images.clamp(0, 1), wanted.clamp(0, 1)
-    return {
-        "psnr": float(metrics.psnr(images, wanted).min()),
-        "largest": float((images - wanted).abs().max()),
-    }
+    difference = float((images - wanted).abs().max())
+    return {"psnr": float(metrics.psnr(images, wanted).min()), "largest": difference}
 
 
 if __name__ == "__main__":

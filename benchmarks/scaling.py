@@ -26,9 +26,9 @@ import pandas as pd
 import torch
 import yaml
 
-from agm import files, machine
 from agm.config import ORL_CONFIGURATIONS, STATISTICS, RunConfig
 from agm.training.step import Execution, build, stepper
+from benchmarks import measure
 from study import profiles
 from study.profiles import FOLDER, ROLES
 
@@ -65,14 +65,7 @@ def main() -> int:
     torch.set_num_threads(1)
     started = time.monotonic()
     rows = [*training(arguments.rounds), *planning(arguments.planned), *listing(arguments.listed)]
-    settings = {name: getattr(arguments, name) for name in ("rounds", "planned", "listed")}
-    written: dict[str, Any] = {
-        "settings": settings,
-        "machine": machine.describe(torch.device("cpu"), "benchmarks.scaling"),
-        "rows": rows,
-    }
-    written["seconds"] = time.monotonic() - started
-    files.write_json(arguments.out, written)
+    measure.write(arguments, "benchmarks.scaling", {"rows": rows, "seconds": time.monotonic() - started})
     return 0
 
 

@@ -3,7 +3,7 @@
 At profile cpu's settings, each trained network is run under every candidate schedule on the test images, with the
 batch-norm statistics that training left behind (mixed) and with those of the schedule (calibrated). Training goes on
 where it was stopped; runs lie in build/runs.
-    python benchmarks/schedules.py --layers nnnr rrnr --out schedules.json
+    python -m benchmarks.schedules --layers nnnr rrnr --out schedules.json
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from agm import data, files, machine
+from agm import data
 from agm.config import RunConfig, Statistics
 from agm.networks.generator import Generator
 from agm.paths import runs_folder
@@ -27,6 +27,7 @@ from agm.training.calibrate import precise
 from agm.training.evaluate import METRICS, evaluate
 from agm.training.loop import trained
 from agm.training.step import Execution, build, train_step
+from benchmarks.measure import write
 from study import profiles
 
 TRAININGS: tuple[dict[str, Any], ...] = (
@@ -43,9 +44,7 @@ def main() -> None:
     parser.add_argument("--layers", nargs="+", default=["nnnr", "rrnr"], help="ORL configurations")
     parser.add_argument("--out", type=Path, default=Path("schedules.json"))
     arguments = parser.parse_args()
-    settings = {"profile": arguments.profile, "layers": arguments.layers}
-    described = machine.describe(torch.device("cpu"))
-    result: dict[str, Any] = {"settings": settings, "machine": described, "runs": [], "rows": []}
+    result: dict[str, list[dict[str, Any]]] = {"runs": [], "rows": []}
     profile = profiles.load(arguments.profile)
     for layers, residual, training in itertools.product(arguments.layers, (False, True), TRAININGS):
         run = with_weights(profile.run("cars", layers=layers, residual=residual, **training))
@@ -53,7 +52,7 @@ def main() -> None:
         seconds = {"seconds": run.summary["seconds"], "seconds_per_step": step_seconds(run.config)}
         result["runs"].append(about | {"id": run.config.id} | seconds)
         result["rows"] += [about | row for row in rows(run)]
-        files.write_json(arguments.out, files.finite(result))
+        write(arguments, "", result)
         show(result["rows"], about)
 
 
@@ -80,11 +79,8 @@ def step_seconds(config: RunConfig, steps: int = 5) -> float:
 def describe(config: RunConfig) -> dict[str, Any]:
     trained = config.training.schedule if config.training.sampling == "fixed" else "any"
     names = {"layers": config.generator.layers, "residual": config.generator.residual}
-    return names | {
-        "sampling": config.training.sampling,
-        "trained_schedule": trained,
-        "epochs": config.training.epochs,
-    }
+    sampling = {"sampling": config.training.sampling, "trained_schedule": trained}
+    return names | sampling | {"epochs": config.training.epochs}
 
 
 def rows(run: Run) -> list[dict[str, Any]]:

@@ -12,15 +12,15 @@ import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from agm import files, machine
+from agm import machine
 from agm.config import DataConfig, GeneratorConfig, RunConfig, TrainingConfig
 from agm.networks.complexity import macs_per_iteration
 from agm.schedule import Schedule
 from agm.training.step import Execution, GraphedStep, Networks, Update, build, stepper, train_step
+from benchmarks.measure import write
 from benchmarks.straightforward import Straightforward
 from study.experiments import TABLE_1
 
@@ -44,14 +44,8 @@ def main() -> None:
     arguments = parser.parse_args()
 
     device = torch.device(machine.choose(arguments.device))
-    settings = {key: value for key, value in vars(arguments).items() if key != "out"}
     ceiling = matmul_ceiling(device, arguments.precision)
-    result: dict[str, Any] = {
-        "settings": settings,
-        "ceiling_flops": ceiling,
-        "machine": machine.describe(device, "benchmarks.training"),
-        "rows": [],
-    }
+    rows = []
     print(f"{'layers':8}{'variant':28}{'images/s':>10}{'TFLOP/s':>10}{'share':>8}{'peak GiB':>10}{'warm-up s':>14}")
     for layers in arguments.layers:
         config = _config(layers, arguments)
@@ -64,11 +58,10 @@ def main() -> None:
             rate = statistics.median(each.rates)
             row = {"layers": layers, "variant": variant, "schedule": arguments.schedule, "images_per_second": rate}
             row |= {"flops": rate * flop, "share_of_ceiling": rate * flop / ceiling, "peak_bytes": each.peak}
-            result["rows"].append(row | {"warm_up_seconds": each.first})
+            rows.append(row | {"warm_up_seconds": each.first})
             speed = f"{rate:>10.2f}{rate * flop / 1e12:>10.3f}{rate * flop / ceiling:>8.1%}"
             print(f"{layers:8}{variant:28}{speed}{each.peak / 2**30:>10.2f}{each.first:>14.1f}", flush=True)
-    if arguments.out:
-        files.write_json(arguments.out, result)
+    write(arguments, "benchmarks.training", {"ceiling_flops": ceiling, "rows": rows}, device.type)
 
 
 class Timed:
@@ -79,9 +72,10 @@ class Timed:
         before = _allocated()
         self.networks, self.update = prepared(config, variant, device)
         start = time.perf_counter()
-        _steps(self.networks, self.update, config, GraphedStep.WARM_UP + 2 if _cuda(self.networks) else 1)
+        on_gpu = self.networks.device.type == "cuda"
+        _steps(self.networks, self.update, config, GraphedStep.WARM_UP + 2 if on_gpu else 1)
         self.first = time.perf_counter() - start
-        if _cuda(self.networks):
+        if on_gpu:
             self.peak = torch.cuda.max_memory_allocated(self.networks.device) - before
         else:  # of a process of its own, where nothing else has been
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
@@ -131,14 +125,10 @@ def _config(layers: str, arguments: argparse.Namespace) -> RunConfig:
 def _steps(networks: Networks, update: Update, config: RunConfig, count: int) -> None:
     size, batch, device = config.data.image_size, config.training.batch_size, networks.device
     networks.generator.train()
-    low, target = (
-        torch.rand(batch, 3, size // 2, size // 2, device=device),
-        torch.rand(batch, 3, size, size, device=device),
-    )
+    low, target = (torch.rand(batch, 3, side, side, device=device) for side in (size // 2, size))
     for _ in range(count):
         update(low, target, torch.zeros(batch, device=device))
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    machine.synchronize(device)
 
 
 def training_flop(config: RunConfig) -> float:
@@ -156,8 +146,7 @@ def matmul_ceiling(device: torch.device, precision: str) -> float:
     for _ in range(13):
         start = time.perf_counter()
         a @ b
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        machine.synchronize(device)
         rates.append(2.0 * size**3 / (time.perf_counter() - start))
     return statistics.median(rates[3:])
 
@@ -168,10 +157,6 @@ def _allocated() -> int:
         return 0
     torch.cuda.reset_peak_memory_stats()
     return torch.cuda.memory_allocated()
-
-
-def _cuda(networks: Networks) -> bool:
-    return bool(networks.device.type == "cuda")
 
 
 if __name__ == "__main__":

@@ -18,13 +18,13 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from agm import files, machine
 from agm.anytime.engine.engine import Engine
 from agm.anytime.stepper import iterate
 from agm.config import GeneratorConfig
 from agm.networks.generator import Generator
 from agm.schedule import NAMED, Schedule
 from agm.training.evaluate import Iterate, durations
+from benchmarks.measure import write
 from benchmarks.straightforward import images, straightforward
 from study.experiments import TABLE_1
 
@@ -42,11 +42,8 @@ def main() -> None:
     with torch.inference_mode():
         x = torch.rand(1, 3, arguments.size, arguments.size)
         found = durations(models(arguments.width), x, rounds, arguments.limit, clock=time.process_time)
-    if arguments.out:
-        settings = {key: value for key, value in vars(arguments).items() if key != "out"}
-        about = {"settings": settings, "machine": machine.describe(torch.device("cpu"), "benchmarks.turns")}
-        rows = [dict(zip(NAMES, name.split(), strict=True)) | {"seconds": found[name]} for name in found]
-        files.write_json(arguments.out, {**about, "rows": rows})
+    rows = [dict(zip(NAMES, name.split(), strict=True)) | {"seconds": found[name]} for name in found]
+    write(arguments, "benchmarks.turns", {"rows": rows})
 
 
 NAMES = ("layers", "schedule", "implementation")

@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 from skimage import data as photographs
 
-from agm import files, machine
+from benchmarks.measure import write
 
 SIDES = {1: (1000, 1000), 12: (4000, 3000), 100: (11600, 8700)}
 
@@ -34,15 +33,13 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, help="[default: all of the schedule]")
     parser.add_argument("--out", type=Path, help="write the measurements as JSON here")
     arguments = parser.parse_args()
-    result: dict[str, Any] = {"settings": {k: v for k, v in vars(arguments).items() if k != "out"}}
-    result |= {"machine": machine.describe(torch.device("cpu"), "agm.anytime.upscaler"), "rows": []}
+    rows = []
     for megapixels in arguments.megapixels:
         row = measure(megapixels, arguments.iterations)
-        result["rows"].append(row)
+        rows.append(row)
         print(f"{megapixels:>4} megapixels: {row['seconds']:.1f} s, {row['gigabytes']:.2f} GB")
-    result["seconds"] = sum(row["seconds"] for row in result["rows"])
-    if arguments.out:
-        files.write_json(arguments.out, result)
+    result = {"rows": rows, "seconds": sum(row["seconds"] for row in rows)}
+    write(arguments, "agm.anytime.upscaler", result)
 
 
 def measure(megapixels: int, iterations: int | None) -> dict[str, Any]:
