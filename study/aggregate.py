@@ -1,4 +1,4 @@
-"""Aggregation over runs: found, grouped, averaged over seeds, compared. `study.figures` draws the numbers."""
+"""Find runs, group them, and average over seeds. `study.figures` draws the numbers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Numbers = dict[str, Any]
 
 
 def recorded(experiment: str) -> dict[str, list[Run]]:
-    """The recorded runs of an experiment, by the profile under which they were recorded."""
+    """Profile name -> its recorded runs of an experiment."""
     found = {}
     for name in profiles.names():
         planned = experiments.plan(experiment, profiles.load(name))
@@ -47,7 +47,7 @@ def recorded_runs(experiment: str, profile: Profile) -> list[Run]:
 
 
 def all_finished(profile: Profile) -> list[Run]:
-    """The runs that are there of all that a profile plans."""
+    """The finished runs among all that a profile plans."""
     planned = experiments.plan_all(experiments.EXPERIMENTS, profile)
     return [run for config in planned if (run := store.find(config)) is not None]
 
@@ -73,7 +73,7 @@ def select(runs: Iterable[Run], **fields: Any) -> list[Run]:
 
 
 def by(runs: Iterable[Run], name: str) -> dict[Any, list[Run]]:
-    """Runs grouped by a configuration field, in the order in which its values first occur."""
+    """Runs grouped by a configuration field; the values keep their order of first occurrence."""
     groups: dict[Any, list[Run]] = {}
     for run in runs:
         groups.setdefault(value(run, name), []).append(run)
@@ -81,7 +81,7 @@ def by(runs: Iterable[Run], name: str) -> dict[Any, list[Run]]:
 
 
 def by_role(runs: Iterable[Run], profile: Profile) -> dict[str, list[Run]]:
-    """Runs grouped by the part their data set plays."""
+    """Runs grouped by the role of their data set."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(role_of(run.config, profile), []).append(run)
@@ -94,7 +94,7 @@ def schedule_name(text: str) -> str:
 
 
 def diverged(run: Run) -> bool:
-    """Whether training stopped being finite; what is left of such a run is its last finite state."""
+    """True if the training loss stopped being finite. The run then holds its last finite state."""
     return bool(run.summary["status"] == "diverged")
 
 
@@ -105,29 +105,29 @@ def readings(runs: Iterable[Run]) -> tuple[Statistics, ...]:
 
 
 def validated(runs: Iterable[Run]) -> tuple[Statistics, ...]:
-    """The kinds with which all runs that have a curve were validated: precise tests may have been added later."""
+    """The kinds with which all runs that have a curve were validated. Older runs lack precise validation."""
     curves = [run for run in runs if len(run.metrics)]
     return tuple(kind for kind in STATISTICS if all(len(run.curve("mse", kind)) for run in curves))
 
 
 def both(runs: Sequence[Run], curves: bool = False) -> tuple[Statistics, Statistics]:
-    """The two readings that stand side by side: what the networks can do, and what an ordinary implementation shows.
+    """The two kinds of statistics shown side by side: the one that counts, and shared.
 
-    The first is the one that counts: precise or, where some of the runs lack it, iteration. The second is shared.
-    `curves`: those of learning curves.
+    The first shows what the networks can do: precise or, where some run lacks it, iteration. Shared is what an
+    ordinary implementation shows. `curves`: choose for learning curves instead of tests.
     """
     precise = [kind for kind in (validated if curves else readings)(runs) if kind in ("iteration", "precise")]
     return precise[-1] if precise else "iteration", "shared"
 
 
 def shown(runs: Sequence[Run], curves: bool = False) -> tuple[Statistics, ...]:
-    """`both`, or the first alone where no network has batch norm: the two would be the same."""
+    """`both`, or the first alone if no network has batch norm, since the two would be the same."""
     kinds = both(runs, curves)
     return kinds if any(len(run.config.generator.readings) > 1 for run in runs) else kinds[:1]
 
 
 def over_seeds(runs: Sequence[Run], measure: Callable[[Run], float]) -> float:
-    """A number averaged over runs that differ in their seed; NaN if one of them diverged, or there is none."""
+    """The mean of a number over runs that differ only in their seed; NaN if one diverged or there is none."""
     return float(np.mean([np.nan if diverged(run) else measure(run) for run in runs] or [np.nan]))
 
 
@@ -137,7 +137,7 @@ def score(runs: Sequence[Run], metric: str = "mse", statistics: Statistics | Non
 
 
 def last(runs: Sequence[Run], statistics: Statistics | None = None) -> float:
-    """Validation MSE after the last epoch, averaged over the iterations and the seeds; NaN without such a reading."""
+    """Validation MSE after the last epoch, averaged over iterations and seeds; NaN without that kind of statistics."""
 
     def measure(run: Run) -> float:
         curve = run.curve("mse", statistics)
@@ -152,7 +152,7 @@ def bicubic(runs: Sequence[Run], metric: str = "mse", part: str = "test") -> flo
 
 
 def spikiness(curve: Iterable[float]) -> float:
-    """How jagged a validation curve is: the mean absolute second difference of its logarithm.
+    """The mean absolute second difference of a curve's logarithm: how jagged the curve is.
 
     0 for a straight line on a logarithmic axis, however steep. NaN for fewer than three epochs or values not finite.
     """
@@ -180,7 +180,7 @@ def extremes(scores: Mapping[str, float]) -> tuple[str, str]:
 
 
 def describe(runs: Sequence[Run], profile: Profile) -> Numbers:
-    """What runs were made with, for a figure's stamp and the text around it."""
+    """The settings, data and hardware of runs, for a figure's stamp and the text around it."""
     if not runs:
         raise AgmError("no runs to describe: nothing is left of the experiment")
     listed = {name: _listed(runs, name) for name in ("width", "image_size", "epochs", "learning_rate", "batch_size")}
@@ -201,7 +201,7 @@ def describe(runs: Sequence[Run], profile: Profile) -> Numbers:
 
 
 def data_text(runs: Sequence[Run], profile: Profile) -> str:
-    """The data sets of runs, and the paper's for which they stand in.
+    """The names of the runs' data sets, and of the paper's sets that they stand in for.
 
     "photographs standing in for CARDATA, closeups for FACEDATA"
     """
@@ -230,7 +230,7 @@ Reading = Callable[[Sequence[Run], Statistics], Numbers]
 
 
 def twice(finished: Sequence[Run], *measures: Reading, curves: bool = False) -> Numbers:
-    """Numbers under both readings, `precise_best` and `shared_best`; `reading`: which kind stands for precise."""
+    """Numbers under `both` kinds, such as `precise_best` and `shared_best`; `reading` names the first kind."""
     precise, shared = both(finished, curves)
     numbers: Numbers = {"reading": precise}
     for measure in measures:

@@ -1,4 +1,4 @@
-"""The minutes that runs will take on this machine: a few training steps, scaled by `study.cost`. For `agm plan`."""
+"""Estimate how long runs will take on this machine: time a few training steps and scale them by `study.cost`."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ TRAINED = 3
 """Passes through the generator of an image: forward and backward."""
 
 SECONDS = 0.5
-"""How long training steps are timed."""
+"""How long training steps are timed, in seconds."""
 
 AFFORDABLE = {"cpu": 1e11, "cuda": 1e13}
-"""Floating-point operations of a timed step; where a step has more, fewer images or iterations are timed."""
+"""Most floating-point operations of a timed step; if a step has more, fewer images or iterations are timed."""
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Images:
-    """How many a run trains on, and is validated and tested with."""
+    """Number of images that a run trains on, and is validated and tested with."""
 
     train: int
     validation: int
@@ -44,7 +44,7 @@ class Images:
 
 @cache
 def images_of(wanted: DataConfig) -> Images:
-    """Of the paper's sets by their size alone, which needs no images; of others by splitting them."""
+    """Image counts of a run. A set of the paper is counted by its size, without its images; others are split."""
     if wanted.dataset not in SETS:
         parts = data.splits(wanted)
         return Images(parts.train.per_epoch, len(parts.validation), len(parts.test))
@@ -61,7 +61,7 @@ def _size(dataset: str) -> int:
 
 
 def share_out(total: int, wanted: DataConfig) -> Images:
-    """How `agm.data.splits` deals so many images out, if no two are equal and no group is in the way."""
+    """Image counts as `agm.data.splits` deals them out if no two images are equal and groups do not interfere."""
     test = min(TEST_IMAGES, round(SHARE * total))
     validation = round((total - test) / 10)
     train = min(total - test - validation, wanted.train_images or total)
@@ -73,14 +73,14 @@ def share_out(total: int, wanted: DataConfig) -> Images:
 
 
 def seconds(run: RunConfig, images: Images, unit: float) -> float:
-    """How long a run trains, is validated and is tested. `unit`: seconds per pass of an image and `cost.per_image`."""
+    """Duration of a run with validation and test. `unit`: seconds per pass of one image, per `cost.per_image`."""
     evaluated = len(run.generator.readings)
     passes = run.training.epochs * (TRAINED * images.train + evaluated * images.validation) + evaluated * images.test
     return unit * cost.per_image(run) * passes
 
 
 def measured_unit(run: RunConfig, device: str) -> float:
-    """`unit` of `seconds`, from training steps of one run; on a CPU on one core."""
+    """Measure the `unit` of `seconds` with training steps of one run; a CPU uses one core."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -91,7 +91,7 @@ def measured_unit(run: RunConfig, device: str) -> float:
 
 
 def affordable(run: RunConfig, device: str) -> tuple[int, RunConfig]:
-    """How many images and which run to time: that run without AEL, cut where a step has too many operations."""
+    """The batch size and the run to time: without AEL, with fewer images or iterations if a step is too costly."""
     operations = 2.0 * TRAINED * macs_per_iteration(run.generator, run.data.image_size)
     most = AFFORDABLE[device] / operations  # images times iterations
     count = min(run.training.batch_size, max(1, int(most / run.generator.iterations)))
@@ -111,7 +111,7 @@ def _step_seconds(run: RunConfig, images: int, device: str) -> float:
 
 
 def _seconds(call: Callable[[], object], device: torch.device) -> float:
-    """The mean duration, pauses that others cause included."""
+    """Mean duration of a call, including pauses caused by other programs."""
     machine.synchronize(device)
     started, calls = time.perf_counter(), 0
     while not calls or time.perf_counter() - started < SECONDS:
@@ -122,7 +122,7 @@ def _seconds(call: Callable[[], object], device: torch.device) -> float:
 
 
 def side_by_side(seconds: Iterable[float], cores: int) -> float:
-    """How long so many runs take, a core for each, the longest first."""
+    """Total duration of runs that share some cores, one run a core, the longest first."""
     ends = [0.0] * cores
     for one in sorted(seconds, reverse=True):
         heapq.heapreplace(ends, ends[0] + one)

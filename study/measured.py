@@ -1,4 +1,4 @@
-"""Measurements by the scripts in `benchmarks/`: the recorded ones, and this machine's own from `make bench`."""
+"""Read the measurements of the scripts in `benchmarks/`: recorded ones, and this machine's from `make bench`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from agm.errors import AgmError
 from agm.paths import home, results_folder
 
 Measured = Mapping[str, Any]
-"""What a script in `benchmarks/` writes; its docstring says what is in it."""
+"""The JSON of a script in `benchmarks/`; the script's docstring describes it."""
 
 
 def read(name: str, own: bool = False) -> Measured:
@@ -35,7 +35,7 @@ def _path(name: str, own: bool) -> Path:
 
 
 def stamp(measured: Measured) -> str:
-    """On what it was measured."""
+    """The hardware, torch version and code of a measurement."""
     machine = measured["machine"]
     versions = machine["versions"]
     threads = f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}"

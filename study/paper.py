@@ -1,7 +1,7 @@
-"""What the paper itself prints."""
+"""Names and numbers printed in the paper."""
 
 PAPER_NAMES = {"cars": "CARDATA", "faces": "FACEDATA", "geo": "GEODATA"}
-"""Its names of its data sets, by the role that each plays in a profile."""
+"""Role of a data set in profiles -> the paper's name for it."""
 
 PAPER_TABLE_1 = {
     "nnnr": (1335683, 0.0068),

@@ -1,4 +1,4 @@
-"""A board of sliders for JupyterLab: model, schedule, picture and deadline, and curves that grow as images arrive."""
+"""Interactive widgets for JupyterLab: choose model, schedule, picture and deadline, and see the images arrive."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from study.figures.image_grid import psnr, strip, versions
 from study.profiles import Profile
 
 SIDE, OWN_SIDE = 64, 128
-"""Pixels of the sides of bundled photographs and of one's own pictures; the network sees half as many."""
+"""Sides in pixels of bundled photographs and of uploaded pictures. The network sees them halved."""
 
 SCHEDULES = {**{name: name for name in NAMED}, "layer 4 alone": "---x (10)", "layers 1, 4": "x--x (10)"}
-"""What the slider for AEL offers; one's own notation goes into the field beside it."""
+"""The choices of the AEL slider. Any other notation goes into the field beside it."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One iteration: when its image, (3, H, W), is there, in seconds since the start, and how good it is, in dB."""
+    """One iteration: seconds from the start until its image is ready, PSNR in dB, and the image, (3, H, W)."""
 
     iteration: int
     seconds: float
@@ -43,10 +43,10 @@ class Step:
 
 
 def network(layers: str, schedule: str, profile: Profile) -> Run:
-    """The run to try a model with: of those with weights, the widest that was trained with this schedule.
+    """The run that is used for a model: of runs with weights, the widest that was trained with this schedule.
 
-    Else the widest that was trained without AEL, or with another schedule; where there is none, one is trained under
-    the profile. A model that no profile compares is refused with an AgmError.
+    If there is none: the widest trained without AEL, then with another schedule. Without any weights a run is trained
+    under the profile. Raises AgmError for an unknown model.
     """
     wanted, whole = str(Schedule.parse(schedule)), str(Schedule.parse("NOAEL"))
     found = [run for run in runs.all_runs() if run.has_weights and run.config.generator.layers == layers]
@@ -67,7 +67,7 @@ def photographs(count: int = 12) -> list[Pixels]:
 
 
 def photograph(content: bytes, name: str, side: int = OWN_SIDE) -> Pixels:
-    """One's own picture: its centred square, (side, side, 3). Raises AgmError if it cannot be read."""
+    """The centred square of an uploaded picture, (side, side, 3). Raises AgmError if it cannot be read."""
     return square(read_image(io.BytesIO(content), name), side).copy()  # PIL lends its own memory, to be read only
 
 
@@ -75,7 +75,7 @@ def photograph(content: bytes, name: str, side: int = OWN_SIDE) -> Pixels:
 def steps(
     generator: Generator, pixels: Pixels, schedule: Schedule, statistics: Statistics = "iteration"
 ) -> Iterator[Step]:
-    """Every iteration as soon as it is computed; only computing counts, not what is done with the image."""
+    """Yield each iteration as soon as it is computed. The seconds count computing only."""
     low, _, high = versions(pixels)
     images = generator.eval().iterate(low[None], schedule, statistics)
     seconds = 0.0
@@ -87,7 +87,7 @@ def steps(
 
 
 def in_time(found: Sequence[Step], deadline: float) -> Step | None:
-    """The last image that is there after so many seconds, if any is."""
+    """The last step that is finished after `deadline` seconds, or None."""
     return next((step for step in reversed(found) if step.seconds <= deadline), None)
 
 
@@ -99,13 +99,13 @@ def parse(text: str, layers: str) -> Schedule:
 
 
 def sides(pixels: Pixels) -> str:
-    """The sizes in words."""
+    """The input and output sizes in words."""
     side = len(pixels)
     return f"{side // SCALE} x {side // SCALE} to {side} x {side} pixels"
 
 
 def curve(found: Sequence[Step], bicubic: float, deadline: float) -> Figure:
-    """PSNR over milliseconds, a mark per iteration: filled in time, hollow too late. `deadline` in seconds."""
+    """PSNR over milliseconds, a mark per iteration: filled if in time, else hollow. `deadline` in seconds."""
     with style.context():
         fig = style.figure(3.2)
         ax = fig.subplots()
@@ -122,7 +122,7 @@ def curve(found: Sequence[Step], bicubic: float, deadline: float) -> Figure:
 
 
 class Playground:
-    """The board; `show` it in a notebook. Whatever changes takes effect at once."""
+    """The widgets; `show` returns them for a notebook. Every change takes effect at once."""
 
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
@@ -159,7 +159,7 @@ class Playground:
         return self.photographs[int(self.number.value)]
 
     def _run(self, _: Any = None) -> None:
-        """Begin anew: another network, schedule or picture. Draws after every iteration."""
+        """Start again with the chosen network, schedule and picture, and draw after every iteration."""
         try:
             schedule = parse(self.own.value.strip() or self.schedule.value, self.layers.value)
             self.pixels = self.picture()
@@ -175,7 +175,7 @@ class Playground:
             self._say(str(error))
 
     def _draw(self, _: Any = None) -> None:
-        """Show what is there by the deadline, of what has arrived so far."""
+        """Show the last image that was finished by the deadline."""
         if not self.found:
             return
         seconds = self.deadline.value / 1000

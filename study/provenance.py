@@ -1,4 +1,4 @@
-"""What a figure or a table was made with, and the commands that make it again; notebooks show it below each."""
+"""What a figure or table was made with, and the commands that make it again. Notebooks show it below each."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ UNKNOWN = "not recorded"
 ANEW = "the runs as well, from nothing"
 
 FRESH = 'AGM_HOME="$PWD/fresh"'
-"""A project folder without runs: whatever is needed is trained there, and nothing that is here is touched."""
+"""Shell setting of a project folder without runs. Runs are trained there, and nothing else is touched."""
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """`facts`: what was used. `commands`: what each makes -> a line for the shell. `stale`: why it may be, or nothing.
+    """`facts`: name -> value. `commands`: what is made -> shell command. `stale`: what changed since, or nothing.
 
     A notebook shows both folded.
     """
@@ -60,9 +60,10 @@ def _row(name: str, value: str) -> str:
 def of_runs(
     notebook: str, runs: Sequence[Run], profile: Profile, given: Mapping[str, Any], anew: str | None = None
 ) -> Provenance:
-    """Of what a notebook shows of runs.
+    """The provenance of a notebook that shows runs.
 
-    `given`: its parameters that are not None, besides the profile. `anew`: a command of its own that makes the runs.
+    `given`: its parameters that are not None, without the profile. `anew`: the command that makes the runs, if it is
+    a special one.
     """
     seconds = sum(float(run.summary.get("seconds") or 0) for run in runs)
     facts = {
@@ -82,7 +83,7 @@ def of_runs(
 def of_measurements(
     notebook: str, measurements: Mapping[str, Mapping[str, Any]], given: Mapping[str, Any]
 ) -> Provenance:
-    """Of what scripts in `benchmarks/` have measured, by their names."""
+    """The provenance of a notebook that shows measurements; these by script name."""
     facts = {f"settings of {name}": _settings(found["settings"]) for name, found in measurements.items()}
     facts |= made_on(found.get("machine") for found in measurements.values())
     seconds = [found.get("seconds") for found in measurements.values()]
@@ -96,13 +97,13 @@ def of_measurements(
 
 
 def of_code(notebook: str, given: Mapping[str, Any]) -> Provenance:
-    """Of what follows from the code that runs now and from nothing else."""
+    """The provenance of a notebook that needs only today's code."""
     facts = {"made from": "the code itself, nothing was trained", "code": code_hash(), **_here()}
     return Provenance(facts, {"the same again": _papermill(notebook, given)})
 
 
 def stale(runs: Sequence[Run]) -> str:
-    """What changed in the training code since some of the runs were made; nothing if nothing did."""
+    """What changed in the training code since some of the runs were made; empty if nothing did."""
     reasons = [reason for run in runs if (reason := stale_run(run.summary, run.config.generator.base))]
     made = "Made" if len(reasons) == len(runs) else f"{len(reasons)} of {len(runs)} runs were made"
     return f"{made} with other training code: {'; '.join(dict.fromkeys(reasons))}." if reasons else ""
@@ -114,7 +115,7 @@ def code_of(run: Run) -> str:
 
 
 def made_on(machines: Iterable[Mapping[str, Any] | None]) -> dict[str, str]:
-    """Device, code, commit and packages of what `agm.machine.describe` noted, every different one once."""
+    """The distinct devices, codes, commits and package versions among notes of `agm.machine.describe`."""
     found = [entry or {} for entry in machines]
     versions = [{"python": entry.get("python"), **(entry.get("versions") or {})} for entry in found]
     return {
@@ -126,7 +127,7 @@ def made_on(machines: Iterable[Mapping[str, Any] | None]) -> dict[str, str]:
 
 
 def device(entry: Mapping[str, Any]) -> str:
-    """The device of what `agm.machine.describe` noted, and its threads."""
+    """Device and threads of a note of `agm.machine.describe`."""
     threads = entry.get("threads")
     plural = "" if threads == 1 else "s"
     return f"{entry.get('device') or UNKNOWN}" + (f", {threads} thread{plural}" if threads else "")
@@ -161,7 +162,7 @@ def _listed(values: Iterable[Any], between: str = ", ") -> str:
 
 
 def text(value: Any) -> str:
-    """A parameter's value as papermill takes it."""
+    """A parameter's value as text for papermill."""
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
@@ -172,9 +173,9 @@ def _papermill(notebook: str, given: Mapping[str, Any]) -> str:
 
 
 def remake(notebook: str, given: Mapping[str, Any], official: bool) -> dict[str, str]:
-    """The commands that make a notebook's results again, from the finished runs and from nothing.
+    """The commands that make a notebook's results again: from the finished runs, and from scratch.
 
-    `official`: the data lie in the folder `data`, which the fresh project folder needs, too.
+    `official`: the runs need the folder `data`, which is then linked into the fresh project folder.
     """
     command = _papermill(notebook, given)
     linked = 'mkdir -p fresh && ln -sfn "$PWD/data" fresh/data && ' if official else ""
@@ -182,13 +183,13 @@ def remake(notebook: str, given: Mapping[str, Any], official: bool) -> dict[str,
 
 
 def recording(experiment: str, profile: str) -> str:
-    """The command line that records the runs of an experiment anew."""
+    """The command that records the runs of an experiment again."""
     script = f"python workflow/record.py --profile {profile}"
     return f"{script} --experiment {experiment} --time-budget 24h --pack packed && {script} --unpack packed"
 
 
 def measuring(name: str, settings: Mapping[str, Any]) -> str:
-    """The command line of a script in `benchmarks/` with the settings that it noted."""
+    """The command of a script in `benchmarks/` with its recorded settings."""
     parts = ["python", "-m", f"benchmarks.{name}"]
     for key, value in settings.items():
         if value is not None:

@@ -1,6 +1,6 @@
-"""What of runs, measurements, notebooks and the book is up to date, and why not.
+"""Which runs, measurements and notebooks are up to date, whether the book is, and why not.
 
-Nothing is run and torch is not imported: results carry hashes of what they were made from, and those are compared.
+Results carry hashes of what they were made from; these are compared. Nothing is run, and torch is not imported.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from agm.code_version import changed, changed_modules, file_hash
 from agm.paths import home, results_folder, runs_folder
 
 INPUTS = "agm_inputs"
-"""Where an executed notebook keeps, in its metadata, the hashes of what it was made from."""
+"""Metadata field of an executed notebook with the hashes of its inputs."""
 
 
 @dataclass(frozen=True)
 class State:
-    """Of one thing. `kind`: runs, benchmarks, notebooks or book. `reason`: why it is not up to date, or nothing."""
+    """The state of one result. `kind`: runs, benchmarks, notebooks or book. `reason`: why it is stale, or empty."""
 
     kind: str
     name: str
@@ -27,7 +27,7 @@ class State:
 
 
 def states() -> Iterator[State]:
-    """The state of all that is here. Raises AgmError if a file cannot be read."""
+    """The states of all results. Raises AgmError if a file cannot be read."""
     for path in [*sorted(results_folder().glob("*/*/summary.json")), *sorted(runs_folder().glob("*/summary.json"))]:
         base = files.read_json(path.with_name("config.json"))["generator"].get("base", "paper")
         yield State("runs", path.parent.name, stale_run(files.read_json(path), base))
@@ -45,13 +45,13 @@ def states() -> Iterator[State]:
 
 
 def stale_run(summary: Mapping[str, Any], base: str) -> str:
-    """What changed in the training code since a run was made, in one sentence; nothing if nothing did."""
+    """What changed in the training code since a run was made, in one sentence; empty if nothing did."""
     code = (summary.get("machine") or {}).get("code")
     return changed(str(code), base) if code else "its code was not recorded"
 
 
 def stale_measurement(found: Mapping[str, Any]) -> str:
-    """What changed since something was measured. Where no times were, that is up to the training code."""
+    """What changed since a measurement. One without times is stale only if the training code changed."""
     modules = (found.get("machine") or {}).get("modules")
     if modules is None:
         return stale_run(found, "paper")
@@ -60,7 +60,7 @@ def stale_measurement(found: Mapping[str, Any]) -> str:
 
 
 def note(paths: Iterable[str]) -> dict[str, str]:
-    """The hashes of files, by their paths below the project folder: what something is made from."""
+    """Path below the project folder -> hash, for the files that a result is made from."""
     return {path: file_hash(home() / path) for path in paths}
 
 
@@ -74,20 +74,20 @@ def _stale_inputs(noted: Mapping[str, str] | None) -> str:
 
 
 def _few(names: Sequence[str]) -> str:
-    """The first three names, and how many more there are."""
+    """The first three names, and the number of others."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"{', '.join(names[:3])}{more}"
 
 
 def lines(found: Iterable[State]) -> list[str]:
-    """A line per kind, with how many are up to date, and below it one per reason."""
+    """A line per kind with the number that is up to date; below it a line per reason."""
     kinds: dict[str, list[State]] = {}
     for state in found:
         kinds.setdefault(state.kind, []).append(state)
-    told = []
+    listed = []
     for kind, group in kinds.items():
-        told.append(f"{kind}: {sum(not state.reason for state in group)} of {len(group)} up to date")
+        listed.append(f"{kind}: {sum(not state.reason for state in group)} of {len(group)} up to date")
         for reason in dict.fromkeys(state.reason for state in group if state.reason):
             names = [state.name for state in group if state.reason == reason]
-            told.append(f"  {_few(names)}: {reason}")
-    return told
+            listed.append(f"  {_few(names)}: {reason}")
+    return listed

@@ -1,5 +1,5 @@
-"""The paper's checkable claims as data, and their verdicts: *supported*, *contradicted* or *inconclusive*.
+"""The paper's checkable claims as data, and their verdicts.
 
-`ledger` holds the claims, `verdicts` the rule by which they are judged, `comparison` sets one set of runs against
-another.
+`ledger` lists the claims, `verdicts` judges them, `comparisons` has the tests, `evidence` the measured numbers.
+`compare` sets one set of runs against another.
 """

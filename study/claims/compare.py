@@ -1,4 +1,4 @@
-"""One set of runs against another, such as one's own against the recorded ones: run by run and claim by claim."""
+"""Compare two sets of runs, such as one's own and the recorded ones: run by run and claim by claim."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` found; `findings`: each claim's in A and in B."""
+    """The result of `compare`. `findings`: of each claim, in A and in B."""
 
     profile: str
     pairs: tuple[Pair, ...]
@@ -65,14 +65,14 @@ class Comparison:
 
 
 def agree(a: Finding, b: Finding) -> bool | None:
-    """Whether two verdicts are the same; None if one of them decides nothing, so that nothing is contested."""
+    """True for equal verdicts, False for opposite ones, None if at least one of them decides nothing."""
     if a.verdict == b.verdict:
         return True
     return False if {a.verdict, b.verdict} == {"supported", "contradicted"} else None
 
 
 def compare(a: Path, b: Path, profile: str | None = None) -> Comparison:
-    """Compare two folders of run folders. The claims are judged as those of a profile; by default the one that fits.
+    """Compare two folders of run folders. `profile`: whose runs judge the claims; by default the best match.
 
     Raises AgmError if a folder holds no runs or damaged ones, or if no run is in both.
     """
@@ -118,7 +118,7 @@ def _note(a: Run, b: Run) -> str:
 
 
 def _interval(a: Run, b: Run) -> Interval | None:
-    """Of the ratio of mean errors over paired test images: bootstrapped."""
+    """Bootstrap interval (95 %) of the ratio of mean errors over paired test images."""
     images = [found.mean(axis=0) for run in (a, b) if (found := run.errors()) is not None]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # where all ratios are equal, so are the ends
@@ -163,7 +163,7 @@ def _check(run: Run) -> None:
 
 
 def _fitting(runs: Sequence[Run]) -> Profile:
-    """The profile that plans most of some runs."""
+    """The profile that plans most of these runs."""
     loaded = [profiles.load(name) for name in profiles.names()]
     wanted = {recipe(run.config) for run in runs}
     return max(loaded, key=lambda profile: len(wanted & planned(profile)))

@@ -1,7 +1,7 @@
-"""The kinds of predicate: what is compared with what, and how strongly the outcome speaks for and against.
+"""The comparisons that claims are judged by, and their statistical tests.
 
-Every test works on one number per seed, since all models of a seed share its images and their order. Tests are
-scipy's; logarithms make ratios of them.
+A test takes one number per seed, since all models of a seed share its images and their order. Ratios are tested as
+differences of logarithms.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class Range:
     high: float = math.inf
 
     def slack(self, value: float) -> float:
-        """How far inside a number lies, negative outside."""
+        """Distance of a number from the nearer end; negative outside the range."""
         return min(value - self.low, self.high - value)
 
 
 @dataclass(frozen=True)
 class Tested:
-    """A number, its 95 % interval where there is one, and two p-values: that it holds, and that it does not, by chance.
+    """The outcome of a test: a number, its 95 % interval if there is one, and two p-values.
 
     `holds` is small where the claim is shown to hold, `fails` where it is shown not to.
     """
@@ -48,7 +48,7 @@ class Tested:
 
 
 def t_test(x: Array) -> Callable[[float], tuple[float, float]]:
-    """Margin -> the p-values of "the mean is not above" and "the mean is not below": Student's t, (S,) numbers.
+    """Student's t test of (S,) numbers. Returns margin -> p-values of "the mean is not above" and "is not below" it.
 
     Not `scipy.stats.ttest_1samp`, which warns of numbers that are all the same.
     """
@@ -70,7 +70,7 @@ def t_interval(x: Array, confidence: float = 0.95) -> Interval:
 
 @dataclass(frozen=True)
 class Part:
-    """One comparison of some quantities. Subclasses say what of."""
+    """One comparison of several quantities; subclasses say how they are compared."""
 
     label: str
     quantities: tuple[Quantity, ...]
@@ -80,15 +80,15 @@ class Part:
         raise NotImplementedError
 
     def test(self, values: Array, holds: Range) -> Tested:
-        """Of at least two seeds."""
+        """Test at least two seeds; values: (K, S)."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Contrast(Part):
-    """A weighted sum of logarithms, over a number: `weights` (1, -1) make the ratio of two quantities.
+    """A weighted sum of logarithms, divided by `over`. `weights` of (1, -1) give the ratio of two quantities.
 
-    Margins on both sides are tested as equivalence is, by two one-sided tests.
+    If the range has two ends, equivalence is tested by two one-sided tests.
     """
 
     weights: tuple[float, ...]
@@ -113,7 +113,7 @@ class Contrast(Part):
 
 @dataclass(frozen=True)
 class Agreement(Part):
-    """Two contrasts of the same sign. The number is the smaller of the two ratios, below 1 if they disagree."""
+    """Tests that two contrasts have the same sign. The number is the smaller ratio; it is below 1 if they disagree."""
 
     first: tuple[float, ...]
     second: tuple[float, ...]
@@ -134,10 +134,10 @@ class Agreement(Part):
 
 @dataclass(frozen=True)
 class Spread(Part):
-    """The worst of several over the best, against its null: which is which does not matter, seed by seed.
+    """The worst of several quantities over the best, compared with what chance alone would give.
 
-    The largest of several is above the smallest by chance alone, so that networks change places at random within each
-    seed (a permutation test). That all are within the margin of each other is tested pair by pair.
+    The largest always exceeds the smallest. So a permutation test exchanges the networks at random within each seed.
+    A t test for each pair shows whether all lie within the margin of each other.
     """
 
     def value(self, values: Array) -> float:
@@ -165,10 +165,10 @@ class Spread(Part):
 
 @dataclass(frozen=True)
 class Sooner(Part):
-    """Epochs of the first `count` quantities against those of the others; a ratio of medians.
+    """Median epochs of the first `count` quantities over those of the others.
 
-    Whoever never got there counts as last, which is all that is known of a censored time: a rank test (Mann and
-    Whitney's, with all permutations), where such times are ties.
+    A run that never got there has a censored time and ranks last. The test uses ranks (Mann and Whitney, all
+    permutations); censored times are ties.
     """
 
     count: int
@@ -191,14 +191,14 @@ class Sooner(Part):
 
 @dataclass(frozen=True)
 class Counted:
-    """A number that follows from the model alone: no runs, no interval."""
+    """A number that follows from the model alone, without runs or an interval."""
 
     count: Callable[[], float]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Comparisons that are tested one by one; the claim holds if all do, or if any does."""
+    """Comparisons that are tested one by one. The claim holds if all of them hold or, with `any`, if one does."""
 
     parts: tuple[Part, ...]
     any: bool = False
@@ -218,7 +218,7 @@ def versus(
     any: bool = False,  # as in the dataclass
     **where: object,
 ) -> Measured:
-    """Each of some models over each of others, in a measure. `where`: data set role, schedule, fraction."""
+    """The ratio of each of `models` to each of `others` in a measure. `where`: data set role, schedule, fraction."""
 
     def quantity(layers: str) -> Quantity:
         return Quantity(replace(Group(layers), **where), measure)  # type: ignore[arg-type]
@@ -228,7 +228,7 @@ def versus(
 
 
 def sooner(models: Sequence[str], others: Sequence[str], fraction: float = 1.0) -> Measured:
-    """Epochs that each model needs to get to where rrrr ended, over those of all others."""
+    """Epochs that each model needs to reach rrrr's final error, over the epochs of all others."""
     rrrr = Group("rrrr", fraction=fraction)
     epochs = {m: Quantity(Group(m, fraction=fraction), "epochs to reference", rrrr) for m in (*models, *others)}
     rest = tuple(epochs[other] for other in others)
@@ -236,13 +236,13 @@ def sooner(models: Sequence[str], others: Sequence[str], fraction: float = 1.0) 
 
 
 def over_noael(models: Iterable[str], schedule: str, measure: str = "mse") -> Measured:
-    """Each model under a schedule over itself without AEL."""
+    """The ratio of each model under a schedule to itself without AEL."""
     groups = [(Group(layers, schedule=schedule), Group(layers)) for layers in models]
     return Measured(tuple(ratio(f"{a} / NOAEL", Quantity(a, measure), Quantity(b, measure)) for a, b in groups))
 
 
 def saving(models: Iterable[str], others: Iterable[str], schedule: str) -> Measured:
-    """A schedule's share of the time to the first image: of each model over that of each other."""
+    """How much a schedule shortens the time to the first image: the ratio for each model over that for each other."""
 
     def quantities(layers: str) -> tuple[Quantity, ...]:
         return tuple(Quantity(group, "first image") for group in (Group(layers, schedule=schedule), Group(layers)))
@@ -252,32 +252,32 @@ def saving(models: Iterable[str], others: Iterable[str], schedule: str) -> Measu
 
 
 def less_data(models: Iterable[str]) -> Measured:
-    """Each model trained on a quarter of the data over itself trained on all."""
+    """The ratio of each model trained on a quarter of the data to itself trained on all."""
     groups = [(Group(layers, fraction=0.25), Group(layers)) for layers in models]
     return Measured(tuple(ratio(f"{a} / all", Quantity(a), Quantity(b)) for a, b in groups))
 
 
 def levels_sooner(models: Iterable[str]) -> Measured:
-    """Epochs until a model is within a tenth of where it ended: with a quarter of the data over with all."""
+    """Epochs until a model is within a tenth of its final error: with a quarter of the data over with all of it."""
     groups = [(Group(layers, fraction=0.25), Group(layers)) for layers in models]
     parts = [(f"{a} / all", tuple(Quantity(group, "epochs to own") for group in (a, b))) for a, b in groups]
     return Measured(tuple(Sooner(label, quantities, 1) for label, quantities in parts))
 
 
 def within(models: Iterable[str], schedules: Iterable[str], first: str, second: str) -> Measured:
-    """One measure over another of the same runs."""
+    """The ratio of two measures of the same runs."""
     groups = [Group(layers, schedule=name) for name in schedules for layers in models]
     return Measured(tuple(ratio(str(g), Quantity(g, first), Quantity(g, second)) for g in groups))
 
 
 def last_layers(role: str) -> Measured:
-    """Spikiness of the eight models with a plain last layer over that of their twins: geometric means."""
+    """Geometric mean spikiness of the eight models with a plain last layer over that of their recurrent twins."""
     quantities = tuple(Quantity(Group(layers, role), "spikiness") for layers in (*LAST_PLAIN, *LAST_RECURRENT))
     return Measured((Contrast("last n / last r", quantities, (1 / 8,) * 8 + (-1 / 8,) * 8),))
 
 
 def more_n_spikier() -> Measured:
-    """Of the models with a plain last layer: by which factor the spikiness grows with each plain layer."""
+    """The factor by which spikiness grows per plain layer, among models with a plain last layer."""
     counts = np.array([layers.count("n") for layers in LAST_PLAIN], dtype=float)
     slope = (counts - counts.mean()) / ((counts - counts.mean()) ** 2).sum()
     quantities = tuple(Quantity(Group(layers), "spikiness") for layers in LAST_PLAIN)
@@ -285,7 +285,7 @@ def more_n_spikier() -> Measured:
 
 
 def impact_of_last(role: str) -> Measured:
-    """How much layer 4's kind changes the spikiness, against how much that of layers 1, 2 and 3 does.
+    """The effect of layer 4's kind on spikiness, compared with the effects of layers 1, 2 and 3.
 
     |a| > |b| exactly if a + b and a - b have the same sign.
     """
@@ -302,13 +302,13 @@ def impact_of_last(role: str) -> Measured:
 
 
 def placements() -> Measured:
-    """Of all models with one, two and three recurrent layers: the worst over the best."""
+    """The worst model over the best, among models with one, two and three recurrent layers."""
     models = {count: tuple(Quantity(Group(layers)) for layers in with_recurrent(count)) for count in (1, 2, 3)}
     return Measured(tuple(Spread(f"worst {count}r / best {count}r", found) for count, found in models.items()))
 
 
 def same_order(models: Sequence[str], schedule: str) -> Measured:
-    """Every two models differ in the same sense without AEL and under a schedule."""
+    """Tests that any two models differ in the same direction without AEL and under a schedule."""
     parts = []
     for a, b in itertools.combinations(models, 2):
         groups = [Group(layers, schedule=name) for name in ("NOAEL", schedule) for layers in (a, b)]
@@ -317,7 +317,7 @@ def same_order(models: Sequence[str], schedule: str) -> Measured:
 
 
 def printed_errors(colours: int) -> Measured:
-    """Each model's test MSE over the one that Table I prints; summed over the colours, or averaged (1)."""
+    """Each model's test MSE over the one in Table I. `colours`: 3 if that is a sum over colours, 1 if a mean."""
     printed = {layers: mse / colours for layers, (_, mse) in PAPER_TABLE_1.items()}
     parts = [Contrast(f"{m} / {mse}", (Quantity(Group(m)),), (1,), printed[m]) for m, (_, mse) in PAPER_TABLE_1.items()]
     return Measured(tuple(parts))

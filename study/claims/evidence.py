@@ -1,4 +1,4 @@
-"""What is measured in runs and timings: from finished runs to one number per quantity and seed."""
+"""Measure finished runs and timings: one number per quantity and seed."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from study.profiles import Profile
 Array = np.ndarray
 
 NEAR = 1.1
-"""Within a tenth. Table I's largest error is 1.1 times its smallest: what the paper itself counts as a difference."""
+"""Ratio of two errors that count as close: Table I's largest error is 1.1 times its smallest."""
 
 SEVERAL = 3
 """The fewest seeds that a verdict needs: two leave Student's t a single degree of freedom."""
 
 
 class UndecidableError(Exception):
-    """Why something cannot be measured."""
+    """Raised with the reason why something cannot be measured."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A measure (a name in MEASURES or TIMES) of a group; some compare with a reference's run of the same seed."""
+    """A measure (a name in MEASURES or TIMES) of a group. Some measures need a `reference` run of the same seed."""
 
     group: Group
     measure: str = "mse"
@@ -55,7 +55,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Stack:
-    """values: (K quantities, S seeds), or rounds where `runs` is empty: times are replicated by timing."""
+    """Measured numbers. `values`: (K quantities, S seeds); for times the columns are rounds, and `runs` is empty."""
 
     values: Array
     seeds: tuple[int, ...]
@@ -63,7 +63,7 @@ class Stack:
 
     @property
     def short(self) -> str:
-        """Why so few seeds decide nothing; empty if they may."""
+        """Why the seeds are too few for a verdict; empty if they suffice."""
         count = len(self.seeds)
         if count == 1:
             return "one seed: these networks only"
@@ -81,10 +81,10 @@ def turns() -> Turns:
 
 
 class Evidence:
-    """Finished runs of one profile, found by what they are, and a timing.
+    """Finished runs of one profile by group, and a timing.
 
-    `statistics` None: the reading that counts (`aggregate.both`); learning curves fall back to iteration
-    where it is not among those of the validation. `timing` None: the recorded one.
+    `statistics`: of the tests; by default the kind that counts (`aggregate.both`). Learning curves use iteration if
+    the runs were not validated with that kind. `timing`: by default the recorded one.
     """
 
     def __init__(
@@ -115,10 +115,9 @@ class Evidence:
         return found
 
     def chosen(self, group: Group) -> dict[int, Run]:
-        """For "best 2r": of all models with two recurrent layers the one with the lowest last validation MSE.
+        """The runs of "best 2r": of all models with two r, the one with the lowest last validation MSE.
 
-        For each seed it is chosen by the other seeds, where there are any: the best of several draws would look better
-        than it is.
+        For each seed the model is chosen by the other seeds, if there are any. Else chance would favour the choice.
         """
         models = [layers for layers in ORL_CONFIGURATIONS if layers.count("r") == int(group.layers[-2])]
         runs = {layers: self.find(replace(group, layers=layers)) for layers in models}
@@ -172,7 +171,7 @@ class Evidence:
         return Stack(np.array(rows), tuple(range(len(rows[0]))))
 
     def below_the_paper(self) -> str:
-        """In which of width, picture size and epochs the runs fall short of the paper's; empty if in none."""
+        """The settings (width, image size, epochs) in which the runs fall short of the paper's; empty if none."""
         paper = RunConfig()
         wanted = {
             "width": paper.generator.width,
@@ -201,20 +200,20 @@ def error(iteration: int | None = None) -> Measure:
 
 
 def spikes(run: Run, _: Run, statistics: Statistics) -> float:
-    """Spikiness of the validation curve; a curve with no spike at all counts as 1e-9."""
+    """Spikiness of the validation curve; at least 1e-9, since logarithms are taken."""
     return float(np.maximum(aggregate.spikiness(run.curve("mse", statistics)), 1e-9))
 
 
 def epochs_until(curve: Iterable[float], level: float) -> int:
-    """The first epoch, from 1, at whose end a curve is at most at a level; one more than there are if none is."""
+    """The first epoch, from 1, after which a curve is at or below a level; if none, the number of epochs plus 1."""
     values = list(curve)
     return next((epoch for epoch, mse in enumerate(values, 1) if mse <= level), len(values) + 1)
 
 
 def epochs(run: Run, reference: Run, statistics: Statistics, within: float = 1) -> float:
-    """Epochs until the validation MSE is where the reference ended, times `within`.
+    """Epochs until the validation MSE is at most `within` times the reference's last one.
 
-    Censored: one epoch more than there are means "never so far".
+    A censored time is the number of epochs plus 1.
     """
     own, ended = run.curve("mse", statistics), reference.curve("mse", statistics)
     return epochs_until(own, within * float(ended.iloc[-1])) if len(own) and len(ended) else float("nan")
@@ -230,7 +229,7 @@ MEASURES: dict[str, Measure] = {
     "epochs to reference": epochs,
     "epochs to own": partial(epochs, within=NEAR),
 }
-"""Test MSE, averaged over the iterations unless said otherwise; what bicubic upsampling has; learning curves."""
+"""Measures of a run: test MSE (averaged over the iterations unless one is named), bicubic's MSE, learning curves."""
 
 TIMES: dict[str, Callable[[Array], Array]] = {
     "first image": lambda seconds: seconds[:, 0],

@@ -1,4 +1,4 @@
-"""The paper's claims, in its order: a row each. See `verdicts` for the rule.
+"""The paper's claims in its order, a row each. `verdicts` states how they are judged.
 
 Not in it, because these experiments cannot tell: that more data do not help a model that is too simple (two sizes of
 data set do not show it), and that they take longer to train on (four times the steps by construction); that AEL needs
@@ -52,13 +52,13 @@ LOWER, HIGHER, MUCH, SIMILAR = Range(high=1), Range(low=1), Range(low=NEAR), Ran
 
 
 def cancelled_recurrent(layers: str, schedule: str) -> int:
-    """How many recurrent layers a schedule ever leaves out."""
+    """Number of recurrent layers that a schedule skips at some iteration."""
     always = [all(active) for active in zip(*Schedule.parse(schedule).masks, strict=True)]
     return sum(letter == "r" and not active for letter, active in zip(layers, always, strict=True))
 
 
 def first_active(schedule: str) -> int:
-    """How many layers are active in the first iteration."""
+    """Number of layers that are active in the first iteration."""
     return sum(Schedule.parse(schedule).masks[0])
 
 
@@ -68,7 +68,7 @@ def counted(layers: str) -> Counted:
 
 
 def exactly(number: float, digit: float = 1) -> Range:
-    """A number to the last digit printed."""
+    """The range of numbers that round to the printed one."""
     return Range(number - digit / 2, number + digit / 2)
 
 

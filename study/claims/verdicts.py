@@ -4,7 +4,7 @@
   *Inconclusive*: tested, and neither. *Untested*: there is nothing to test, because a run that matters is missing or
   diverged, is made on stand-ins, or has too few seeds: with one seed a number is about these networks only.
 - A number is one per seed. Ratios are tested as logarithms, by Student's t; margins on both sides by two one-sided
-  tests; epochs by ranks, those that were never reached last; placement against its null. See `predicates`.
+  tests; epochs by ranks, those that were never reached last; placement against its null. See `comparisons`.
 - A claim may consist of several comparisons. If all must hold, each must be shown to, and one that is shown not to
   decides, its p-value times their number; if one suffices, the other way round.
 - Of all claims that were tested with the same runs, and of all tested with the same timing, chance decides any with a
@@ -41,15 +41,15 @@ Verdict = Literal["supported", "contradicted", "inconclusive", "untested"]
 VERDICTS: tuple[Verdict, ...] = ("supported", "contradicted", "inconclusive", "untested")
 
 LEVEL = 0.05
-"""The probability with which chance may decide any of the claims."""
+"""The highest accepted probability that chance decides any of the claims."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A checkable statement of the paper. It has no room for a verdict: that is always computed.
+    """A checkable statement of the paper. Its verdict is not stored but computed.
 
-    `where`: the notebook of the figure or table that it belongs to. `full_size`: only runs of the paper's width,
-    picture size and epochs can tell.
+    `where`: the notebook of its figure or table. `holds`: the range of numbers that support it. `full_size`: only runs
+    with the paper's width, image size and epochs can decide it.
     """
 
     key: str
@@ -63,7 +63,7 @@ class Claim:
 
     @property
     def basis(self) -> Literal["count", "times", "runs"]:
-        """What it is judged by."""
+        """The kind of evidence it is judged by."""
         if isinstance(self.predicate, Counted):
             return "count"
         return "times" if self.predicate.parts[0].quantities[0].measure in TIMES else "runs"
@@ -71,7 +71,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One comparison: its number, its interval, its p-values (see `Tested`), and what they rest on."""
+    """The outcome of one comparison: number, interval, p-values (see `Tested`), and the seeds and runs behind them."""
 
     label: str
     value: float | None = None
@@ -89,7 +89,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim's verdict; `outcome` is the comparison that decides, or comes closest to it.
+    """A claim's verdict. `outcome`: the comparison that decides it or, if none does, the closest one.
 
     `p`: after Holm's correction; NaN if nothing was tested. `beside`: the same comparison in this library's engine,
     for claims about time.
@@ -104,7 +104,7 @@ class Finding:
 
     @property
     def reason(self) -> str:
-        """What it rests on, or why there is no verdict."""
+        """The evidence in words, or why there is no verdict."""
         if self.claim.basis == "count":
             return ""
         if self.verdict == "untested":
@@ -113,7 +113,7 @@ class Finding:
 
     @property
     def runs(self) -> tuple[str, ...]:
-        """The ids of all runs that were looked at."""
+        """The ids of all runs that were compared."""
         return tuple(dict.fromkeys(run for outcome in self.outcomes for run in outcome.runs))
 
     def to_dict(self) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def _listed(outcome: Outcome) -> list[float] | None:
 
 
 def evaluate(claims: Sequence[Claim], evidence: Evidence) -> list[Finding]:
-    """The verdict on each claim, from finished runs and a timing; corrected for how many there are."""
+    """Judge each claim by finished runs and a timing, with Holm's correction for the number of claims."""
     examined = [(claim, examine(claim, evidence)) for claim in claims]
     sides = [combine(claim.predicate, outcomes) for claim, outcomes in examined]
     p = np.array([2 * min(side) for side in sides])
@@ -152,7 +152,7 @@ def evaluate(claims: Sequence[Claim], evidence: Evidence) -> list[Finding]:
 
 
 def holm(p: Array) -> Array:
-    """Holm's correction (1979); NaN is no test, and does not count as one."""
+    """Holm's correction (1979). NaN stands for no test and is not counted."""
     order = np.argsort(p)[: np.isfinite(p).sum()]
     adjusted = np.full(len(p), np.nan)
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)), 1)
@@ -160,7 +160,7 @@ def holm(p: Array) -> Array:
 
 
 def examine(claim: Claim, evidence: Evidence) -> tuple[Outcome, ...]:
-    """The comparisons of a claim; none for one that is counted."""
+    """The outcomes of a claim's comparisons; empty for a counted number."""
     if isinstance(claim.predicate, Counted):
         return ()
     short = evidence.below_the_paper() if claim.full_size else ""
@@ -168,7 +168,7 @@ def examine(claim: Claim, evidence: Evidence) -> tuple[Outcome, ...]:
 
 
 def compare(part: Part, claim: Claim, evidence: Evidence, implementation: str = "plain", short: str = "") -> Outcome:
-    """One comparison. `short`: why the runs cannot tell, whatever they show."""
+    """Make one comparison. `short`: a reason why the runs cannot decide it, whatever they show."""
     try:
         stack = evidence.stack(part.quantities, implementation)
     except UndecidableError as problem:
@@ -186,8 +186,8 @@ def compare(part: Part, claim: Claim, evidence: Evidence, implementation: str = 
 def combine(predicate: Predicate, outcomes: Sequence[Outcome]) -> tuple[float, float]:
     """The p-values of "it does not hold" and "it holds"; NaN if nothing was tested.
 
-    What needs all comparisons takes the largest, and there is none if one was not tested; what needs one takes the
-    smallest times their number.
+    Where all comparisons are needed, the largest p-value counts, or 1 if one was not tested. Where one suffices, the
+    smallest counts, times their number.
     """
     tested = [outcome for outcome in outcomes if outcome.tested]
     if not tested or isinstance(predicate, Counted):
@@ -203,7 +203,7 @@ def combine(predicate: Predicate, outcomes: Sequence[Outcome]) -> tuple[float, f
 def conclude(
     claim: Claim, outcomes: tuple[Outcome, ...], sides: tuple[float, float], p: float, evidence: Evidence
 ) -> Finding:
-    """The verdict, and the comparison that shows it."""
+    """Derive the verdict, and choose the comparison that shows it."""
     predicate = claim.predicate
     if isinstance(predicate, Counted):
         number = predicate.count()
@@ -220,7 +220,7 @@ def conclude(
 
 
 def _decisive(outcomes: Sequence[Outcome], verdict: Verdict, holds: Range, predicate: Measured) -> Outcome:
-    """The comparison that decides where one does; else the weakest if all must hold, or the best if one must."""
+    """The comparison that decides. If none does: the weakest where all must hold, the best where one suffices."""
     tested = [outcome for outcome in outcomes if outcome.tested]
     if verdict == ("supported" if predicate.any else "contradicted"):
         return min(tested, key=lambda outcome: outcome.holds if predicate.any else outcome.fails)
@@ -241,12 +241,12 @@ def recipe(config: RunConfig) -> Recipe:
 
 
 def planned(profile: Profile) -> set[Recipe]:
-    """What a profile plans for the claims."""
+    """The configurations that a profile plans for the claims."""
     return {recipe(config) for config in plan("claims", profile)}
 
 
 def gather(profile: Profile, statistics: Statistics | None = None, root: Path | None = None) -> Evidence:
-    """The finished runs that a profile plans, with whatever seed; by default those made here and recorded ones."""
+    """The finished runs that a profile plans, with any seed; by default runs made here and recorded ones."""
     return Evidence(_gathered(profile, root), profile, statistics)
 
 
@@ -259,7 +259,7 @@ def _gathered(profile: Profile, root: Path | None) -> Iterable[Run]:
 
 
 def recorded() -> dict[tuple[str, Statistics], Evidence]:
-    """The evidence that travels with the project, by the profile under which it was recorded and the reading."""
+    """(profile, kind of statistics) -> the recorded evidence."""
     found = {}
     for name in profiles.names():
         profile = profiles.load(name)

@@ -18,7 +18,7 @@ from agm.errors import AgmError, unknown
 from study import experiments, profiles
 
 UNFINISHED = 75
-"""Exit code of a run that was stopped and can go on (EX_TEMPFAIL): run the same command again."""
+"""Exit code of a run that was stopped and can be resumed by the same command (EX_TEMPFAIL)."""
 
 
 class Device(StrEnum):

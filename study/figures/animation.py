@@ -1,4 +1,4 @@
-"""A film beside bicubic upsampling as time passes: an animated picture of what there is at every moment."""
+"""An animated picture: the network's latest image beside bicubic upsampling, as time passes."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ SIZE, DOTS = (8.0, 6.6), 100
 
 
 def frames(row: Row, count: int) -> list[Image.Image]:
-    """So many pictures at equal distances of time, from 0 to a little after the film's last image."""
+    """`count` frames at equal time steps, from 0 to a little after the last image."""
     end = 1.05 * row[1][-1]
     return [frame(row, moment, end) for moment in np.linspace(0, end, count)]
 
 
 def frame(row: Row, moment: float, end: float) -> Image.Image:
-    """What there is at a moment: bicubic upsampling, the latest image, and how good all were until then.
+    """One frame: bicubic upsampling, the latest image, and the curve of PSNR so far.
 
-    What changes from frame to frame is close together, which keeps the file small.
+    All that changes between frames lies close together, which keeps the file small.
     """
     film, milliseconds = row
     t = latest(milliseconds, moment)
-    told = f"picture {t} of {len(milliseconds)}, {film.psnr(t):.2f} dB" if t else "nothing yet"
+    caption = f"picture {t} of {len(milliseconds)}, {film.psnr(t):.2f} dB" if t else "nothing yet"
     with style.context():
         fig = Figure(figsize=SIZE, dpi=DOTS)
         fig.text(0.97, 0.245, f"{moment:.0f} ms", ha="right", fontsize=22)
         fig.text(0.02, 0.25, "PSNR, dB", fontsize=15)
         places = [fig.add_axes((left, 0.365, 0.47, 0.47 * SIZE[0] / SIZE[1])) for left in (0.02, 0.51)]
         _picture(places[0], film.bicubic, "bicubic upsampling", f"{film.psnr(0):.2f} dB", style.FAINT)
-        _picture(places[1], film.shown(t), "the network", told, style.BLUE, pale=not t)
+        _picture(places[1], film.shown(t), "the network", caption, style.BLUE, pale=not t)
         _curve(fig.add_axes((0.07, 0.1, 0.88, 0.13)), row, moment, end)
         buffer = io.BytesIO()
         fig.savefig(buffer, format="png", dpi=DOTS)
@@ -46,7 +46,7 @@ def frame(row: Row, moment: float, end: float) -> Image.Image:
 
 
 def encode(pictures: Sequence[Image.Image], seconds: float, rest: float, quality: int = 75) -> bytes:
-    """An animated WebP that lasts so many seconds, rests on its last picture, and begins again."""
+    """An animated WebP of `seconds`, which shows its last frame for `rest` seconds and repeats."""
     each = round(1000 * seconds / len(pictures))
     lengths = [each] * (len(pictures) - 1) + [round(1000 * rest)]
     buffer = io.BytesIO()
@@ -56,16 +56,16 @@ def encode(pictures: Sequence[Image.Image], seconds: float, rest: float, quality
     return buffer.getvalue()
 
 
-def _picture(ax: Axes, image: Tensor, name: str, told: str, colour: str, pale: bool = False) -> None:
+def _picture(ax: Axes, image: Tensor, name: str, caption: str, colour: str, pale: bool = False) -> None:
     ax.set_axis_off()
     pixels = image.permute(1, 2, 0).numpy()  # (3, H, W) -> (H, W, 3)
     ax.imshow(pixels, interpolation="nearest", alpha=0.3 if pale else 1.0)
     ax.set_title(name, loc="left", fontsize=17, color=colour)
-    ax.text(0, -0.03, told, transform=ax.transAxes, va="top", fontsize=17)
+    ax.text(0, -0.03, caption, transform=ax.transAxes, va="top", fontsize=17)
 
 
 def _curve(ax: Axes, row: Row, moment: float, end: float) -> None:
-    """The qualities until a moment, on axes that stay the same from the first picture to the last."""
+    """PSNR of the images so far. The axes are the same in all frames."""
     film, milliseconds = row
     values = [film.psnr(t) for t in range(len(milliseconds) + 1)]
     margin = 0.12 * (max(values) - min(values))

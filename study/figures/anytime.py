@@ -1,4 +1,4 @@
-"""Speed and deadlines: what the engine saves, what other runtimes take, and whether pictures come in time."""
+"""Speed of the engine and of other runtimes, and how well deadlines are kept."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 """Colour and marker of an implementation."""
 
 EDGES = (5, 10, 20, 50, 100, 200, 500, 1000)
-"""Between these, in milliseconds, deadlines are counted together."""
+"""Edges of the ranges in which deadlines are counted, in milliseconds."""
 
 
 def numbers(inference: Measured, calls: Measured, runtimes: Measured) -> Numbers:
@@ -37,9 +37,10 @@ def numbers(inference: Measured, calls: Measured, runtimes: Measured) -> Numbers
 
 
 def speed_numbers(measured: Measured) -> Numbers:
-    """`LAYERS_SCHEDULE_first_ratio` and `_total_ratio`, by how much the engine is faster; the extremes; the loss.
+    """`LAYERS_SCHEDULE_first_ratio` and `_total_ratio`: how many times faster the engine is. Also the extremes.
 
-    `a_least_first_ratio` and the like: under Config. A alone. `torch_`: without a compiler.
+    `least_` and `most_` are over all models and schedules, with `a_` under Config. A alone, with `torch_` without a
+    compiler. `least_db`: the lowest PSNR against the straightforward implementation.
     """
     rows = [row for row in measured["rows"] if row["implementation"] == "engine"]
     under_a = [row for row in rows if row["schedule"] == "A"]
@@ -108,7 +109,7 @@ def _times(ax: Axes, found: Measured, part: str) -> None:
 
 
 def runtimes_numbers(measured: Measured) -> Numbers:
-    """By model, what is fastest to the first image and to all of them: `rrrr_first`, `rrrr_total`."""
+    """The fastest runtime of each model, to the first image and to all: `rrrr_first`, `rrrr_total`."""
     table = runtimes_table(measured)
     numbers: Numbers = {"stamp": stamp(measured)}
     for model, group in table.groupby(level="model"):
@@ -133,7 +134,7 @@ def runtimes_table(measured: Measured) -> pd.DataFrame:
 
 
 def deadline_numbers(measured: Measured) -> Numbers:
-    """For `idle` and `busy`: calls, share of late ones in percent, the largest overrun in iterations."""
+    """For `idle` and `busy`: number of calls, late calls in percent, and the largest overrun in iterations."""
     numbers: Numbers = {"stamp": stamp(measured), "model": measured["settings"]["model"]}
     for condition in ("idle", "busy"):
         found = measured[condition]
@@ -163,10 +164,9 @@ def _calls_of(measured: Measured, condition: str) -> pd.DataFrame:
 
 
 def near(measured: Measured, condition: str, milliseconds: float) -> pd.Series[Any]:
-    """The calls under a condition, `idle` or `busy`, whose deadline was within a quarter of so many milliseconds.
+    """Statistics of the calls, `idle` or `busy`, whose deadline was within 25 % of `milliseconds`.
 
-    How many there were and how many came late; by how many milliseconds the latest; the least, median and greatest
-    iteration they got.
+    Number of calls and of late ones, the largest delay, and the least, median and greatest iteration reached.
     """
     if condition not in ("idle", "busy"):
         raise unknown("condition", condition, ("idle", "busy"))
@@ -179,7 +179,7 @@ def near(measured: Measured, condition: str, milliseconds: float) -> pd.Series[A
 
 
 def deadlines(found: Measured) -> Figure:
-    """For every call the time it took over its deadline, by iterations reached: (a) idle, (b) all cores busy."""
+    """Time of every call against its deadline, marked by the iterations reached: (a) idle, (b) all cores busy."""
     with style.context():
         fig = style.figure(3.4)
         axes = fig.subplots(1, 2, sharex=True, sharey=True)

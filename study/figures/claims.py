@@ -1,4 +1,4 @@
-"""The paper's claims and their verdicts: the ledger as a table, a mark per verdict, intervals against their margins."""
+"""The paper's claims and their verdicts, as a table and as two figures."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from study.claims.verdicts import VERDICTS, Finding, Outcome, Verdict, evaluate,
 from study.figures import style
 
 HERE = "here"
-"""The columns of this machine's runs; the others bear the name of the profile under which runs were recorded."""
+"""Name of the columns of this machine's runs; other columns bear the name of a recorded profile."""
 
 PLACES = {"table1": "Table I", **{f"fig{number}": f"Fig. {number}" for number in range(4, 10)}, "order": "the order"}
-"""What a claim belongs to, by its notebook, in the order in which it is shown."""
+"""Notebook of a claim -> its figure or table, in the order shown."""
 
 MARKS: dict[Verdict, str] = {"supported": "\N{CHECK MARK}", "contradicted": "\N{BALLOT X}", "inconclusive": "?"}
 MARKS |= {"untested": "\N{EN DASH}"}
@@ -37,7 +37,7 @@ LOOKS: dict[Verdict, dict[str, Any]] = {
     "inconclusive": {"marker": "D", "color": style.FAINT, "markersize": 5.5, "markerfacecolor": "white"},
     "untested": {"marker": "_", "color": style.FAINT, "markersize": 8},
 }
-"""How a verdict is drawn: they differ in shape as well as in colour."""
+"""Look of each verdict: they differ in shape and in colour."""
 
 SERIES: tuple[dict[str, Any], ...] = (
     {"marker": "o", "color": style.BLUE},
@@ -46,7 +46,7 @@ SERIES: tuple[dict[str, Any], ...] = (
     {"marker": "^", "color": style.GREEN},
     {"marker": "v", "color": style.PURPLE},
 )
-"""How a column of the ledger is drawn."""
+"""Look of each column of the ledger."""
 
 LETTERS, LINE = 36, 0.165
 """A claim's letters on one line beside the figure, and the inches of such a line."""
@@ -54,13 +54,13 @@ LETTERS, LINE = 36, 0.165
 SHADE = "#DCEBF5"
 
 Columns = Mapping[tuple[str, str], Sequence[Finding]]
-"""The findings by whose runs they are, and by reading."""
+"""(profile or HERE, kind of statistics) -> findings."""
 
 
 def columns(here: Evidence) -> Columns:
-    """The findings from all recorded runs under both readings, and from this machine's under the one that counts.
+    """Findings of all recorded runs under both kinds of statistics, and of this machine's runs under the first.
 
-    Those of this machine are left out where a stand-in took the part of a data set of the paper and others are there.
+    This machine's runs are left out if they were made on stand-in data, unless there are no others.
     """
     found: dict[tuple[str, str], Evidence] = {(name, kind): each for (name, kind), each in recorded().items()}
     stand_ins = any(run.summary["data"].get("stand_in") for run in here.runs)
@@ -70,7 +70,7 @@ def columns(here: Evidence) -> Columns:
 
 
 def stamp(found: Columns, profile: str) -> str:
-    """Whose runs, for a figure's face."""
+    """Names the runs, for a figure's stamp."""
     recordings = ", ".join(dict.fromkeys(name for name, _ in found if name != HERE)) or "none"
     own = f" · this machine: profile {profile}" if any(name == HERE for name, _ in found) else ""
     return f"recorded runs: {recordings}{own} · {len(CLAIMS)} claims"
@@ -84,7 +84,7 @@ def title(column: tuple[str, str]) -> str:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The claims of some notebooks. `links`: where the notebooks' pages are, seen from the page that shows this."""
+    """A table of the claims of some notebooks. `links`: path from the page that shows it to the notebooks' pages."""
 
     columns: Columns
     places: Sequence[str] = tuple(PLACES)
@@ -126,7 +126,7 @@ class Summary:
     verdicts: Sequence[Verdict]
 
     def findings(self) -> list[Finding]:
-        """Of each claim the finding that decides or, if none does, the first."""
+        """For each claim the first finding that decides it or, if none does, the first of all."""
         counting = [listed for (_, reading), listed in self.columns.items() if reading != "shared"]
         rows = zip(*counting, strict=True)
         return [min(row, key=lambda f: f.verdict not in ("supported", "contradicted")) for row in rows]
@@ -159,7 +159,7 @@ def _cell(finding: Finding) -> str:
 
 
 def number(outcome: Outcome) -> str:
-    """A number and its interval: "0.92 [0.90, 0.95]"; a count without."""
+    """A number with its interval, such as "0.92 [0.90, 0.95]"; a count has none."""
     value = outcome.value or 0.0
     if outcome.label == "counted":
         return f"{value:,.0f}" if value == round(value) else f"{value:.2f}"
@@ -167,10 +167,10 @@ def number(outcome: Outcome) -> str:
 
 
 def numbers(found: Columns) -> Numbers:
-    """Counts of verdicts by what they rest on: `count_supported`, `times_supported`, `cpu_precise_supported`.
+    """Counts of verdicts by kind of evidence: `count_supported`, `times_supported`, `cpu_precise_supported`.
 
-    `precise` stands for the reading that counts, `cpu_reading` says which it is. `cpu_precise_best_nnnr`: a verdict,
-    for sentences that state it.
+    `precise` stands for the kind of statistics that counts; `cpu_reading` names it. `cpu_precise_best_nnnr` is the
+    verdict on a claim.
     """
     named: Numbers = {"entries": len(CLAIMS)}
     for (profile, reading), findings in found.items():
@@ -207,7 +207,7 @@ def verdicts(columns: Columns, stamp: str) -> Figure:
 
 
 def intervals(columns: Columns, stamp: str) -> Figure:
-    """The ratio that decides each claim with its interval, and the range, shaded, in which the claim holds."""
+    """The deciding ratio of each claim with its interval; the range in which the claim holds is shaded."""
     rows = [row for row in Ledger(columns).rows() if row[0].claim.basis != "count" and any(map(_measured, row))]
     with style.context():
         places, height = _places(rows)

@@ -1,4 +1,4 @@
-"""What the book was made with: notebooks, runs, packages, and what tests of faults and odd inputs counted."""
+"""What the book was made with: notebooks, runs and packages; and the counts of fault and fuzz tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from study.measured import Measured
 
 
 def table(runs: Iterable[Run]) -> pd.DataFrame:
-    """A row per run: what it is, how long it took, on what, with which code."""
+    """A row per run: its configuration, duration, device and code."""
     planned = _planned()
     rows = []
     for run in runs:
@@ -47,7 +47,7 @@ def _planned() -> dict[str, str]:
 
 
 def words(config: RunConfig) -> str:
-    """A configuration as one says it: "nnnr, width 16, 32 px, cars, NOAEL, 8 epochs"."""
+    """A configuration in words: "nnnr, width 16, 32 px, cars, NOAEL, 8 epochs"."""
     generator, data, training = config.generator, config.data, config.training
     share = "" if data.fraction == 1 else f" ({data.fraction:g} of the training images)"
     parts = [generator.layers, f"width {generator.width}", f"{data.image_size} px", f"{data.dataset}{share}"]
@@ -55,7 +55,7 @@ def words(config: RunConfig) -> str:
 
 
 def notebooks(folder: Path) -> pd.DataFrame:
-    """A row per notebook that papermill executed in a folder or one below: seconds and parameters."""
+    """A row per executed notebook in a folder and its subfolders: seconds and parameters."""
     rows = []
     for path in [*sorted(folder.glob("*.ipynb")), *sorted(folder.glob("*/*.ipynb"))]:
         noted = files.read_json(path)["metadata"].get("papermill") or {}
@@ -66,7 +66,7 @@ def notebooks(folder: Path) -> pd.DataFrame:
 
 
 def packages() -> pd.DataFrame:
-    """Every package that is installed here, and its version."""
+    """The installed packages and their versions."""
     found = {(entry.metadata["Name"] or "").lower(): entry.version for entry in distributions()}
     return pd.DataFrame(sorted(found.items()), columns=["package", "version"])
 
@@ -87,7 +87,7 @@ def fault_numbers(counted: Measured) -> Numbers:
 
 
 def fuzz_numbers(counted: Measured) -> Numbers:
-    """What `tests/fuzz.py` counted, over all targets, and the minutes that each of them had."""
+    """Totals of `tests/fuzz.py` over all targets, and the minutes spent on each."""
     rows = counted["targets"].values()
     numbers: Numbers = {name: sum(row[name] for row in rows) for name in ("taken", "refused", "found")}
     numbers["tried"] = sum(row["taken"] + row["refused"] for row in rows)

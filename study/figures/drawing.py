@@ -52,13 +52,13 @@ def arrow(ax: Axes, start: Point, end: Point, colour: str = style.BLACK, bend: s
 
 
 def loop(ax: Axes, x: float, y: float, reach: float = 0.24, rise: float = 0.13) -> None:
-    """The way of a state from one iteration to the next: out of a box's right side and back into it."""
+    """A state that is kept between iterations: a line out of a box's right side and back into it."""
     ax.plot([x, x + reach, x + reach], [y + rise, y + rise, y - rise], color=style.BLUE, linewidth=1.3, zorder=2)
     arrow(ax, (x + reach, y - rise), (x, y - rise), style.BLUE)
 
 
 def brace(ax: Axes, x: float, low: float, high: float, text: str) -> None:
-    """A bracket open to the left, with a name to its right."""
+    """A bracket that opens to the left, with a name on its right."""
     ax.plot([x, x + 0.08, x + 0.08, x], [low, low, high, high], color=style.FAINT, linewidth=1.1)
     ax.text(x + 0.17, (low + high) / 2, text, ha="left", va="center", fontsize=style.RC["font.size"], weight="bold")
 
@@ -71,8 +71,7 @@ def note(ax: Axes, x: float, y: float, text: str, ha: str = "left", **look: Any)
 def layer_box(
     ax: Axes, layer: nn.Module | None, centre: tuple[float, float], size: tuple[float, float], text: str
 ) -> None:
-    """An inner layer: a recurrent one is filled and keeps a state, drawn as a loop; a plain one is white. Other parts
-    are grey."""
+    """A box for a part: a recurrent layer is filled, with a loop for its state; a plain one is white, others grey."""
     found = kind(layer)
     box(ax, centre, size, text, STATIC if found is None else RECURRENT if found.recurrent else PLAIN)
     if found and found.recurrent:
@@ -80,6 +79,6 @@ def layer_box(
 
 
 def kind(layer: nn.Module | None) -> Kind | None:
-    """What an inner layer is; None for other parts."""
+    """The kind of an inner layer; None for other parts."""
     module = type(layer).__module__
     return next((found for found in KINDS.values() if module == f"{layers.__name__}.{found.module}"), None)

@@ -1,4 +1,4 @@
-"""Fig. 1: the network, drawn from the module itself: its parts, their shapes and their numbers of parameters."""
+"""Fig. 1: the network with its parts, shapes and parameter counts, drawn from the module itself."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JOIN, LOWEST, HIGHEST, OUTPUT = 1.74, 2.34, 5.84, 6.72
 
 
 class Level(NamedTuple):
-    """A box in the middle: the part it stands for, if it has parameters, and its shape afterwards."""
+    """A box in the middle column: its part (None without parameters), and the shape of its output."""
 
     group: str  # as the brace beside it says
     text: str
@@ -33,7 +33,7 @@ class Level(NamedTuple):
 
 
 def shapes(generator: Generator, image_size: int = 64) -> dict[str, tuple[Shape, Shape]]:
-    """What goes into and comes out of each part for one image, channels first, seen by hooks over two iterations.
+    """Input and output shape of each part for one image, channels first, recorded by hooks over two iterations.
 
     Keys: a, b, layers.0 to layers.3, d.
     """
@@ -60,7 +60,7 @@ def _recorder(seen: dict[str, tuple[Shape, Shape]], name: str) -> Any:
 
 
 def levels(generator: Generator, seen: dict[str, tuple[Shape, Shape]]) -> list[Level]:
-    """What stands above the concatenation, from the bottom: the layers, C.2 if the base has it, D, bicubic."""
+    """The boxes above the concatenation, from the bottom: the layers, C.2 if the base has it, D, bicubic upsampling."""
     config, paper = generator.config, generator.config.base == "paper"
     groups = ("C.1", "C.1", "C.3", "C.3") if paper else ("C",) * LAYERS
     found = [
@@ -74,7 +74,7 @@ def levels(generator: Generator, seen: dict[str, tuple[Shape, Shape]]) -> list[L
 
 
 def draw(generator: Generator, image_size: int = 64) -> Figure:
-    """The parts A, B, C and D from the bottom, their shapes, and the way from the output to B."""
+    """Draw the parts A, B, C and D from the bottom, their shapes, and the feedback to B."""
     seen = shapes(generator, image_size)
     stack = levels(generator, seen)
     heights = [LOWEST + i * (HIGHEST - LOWEST) / (len(stack) - 1) for i in range(len(stack))]
@@ -92,7 +92,7 @@ def draw(generator: Generator, image_size: int = 64) -> Figure:
 
 
 def _entrance(ax: Axes, x: float, part: nn.Module, name: str, source: str, seen: tuple[Shape, Shape]) -> None:
-    """A or B above what it reads, and the way of its result to the concatenation."""
+    """Draw A or B above its input, and the line from it to the concatenation."""
     box(ax, (x, 0.26), (1.5, TALL - 0.06), source, IMAGE)
     box(ax, (x, 0.98), (1.5, TALL), f"{name}: convolution")
     arrow(ax, (x, 0.26 + TALL / 2), (x, 0.98 - TALL / 2))
@@ -104,7 +104,7 @@ def _entrance(ax: Axes, x: float, part: nn.Module, name: str, source: str, seen:
 
 
 def _stack(ax: Axes, stack: list[Level], heights: list[float]) -> None:
-    """The inner layers, C.2, D and the output, and the shapes between them."""
+    """Draw the inner layers, C.2, D and the output, with the shapes between them."""
     for level, y in zip(stack, heights, strict=True):
         layer_box(ax, level.part, (MIDDLE, y), (BOX, TALL), level.text)
         note(ax, MIDDLE + BOX / 2 + 0.33, y, _count(level.part) if level.part else "0")
@@ -123,12 +123,12 @@ def _braces(ax: Axes, stack: list[Level], heights: list[float]) -> None:
 
 
 def _fed_back(generator: Generator) -> str:
-    """What B sees of the iteration before."""
+    """What B reads from the previous iteration."""
     return "features" if generator.config.feedback == "features" else "output"
 
 
 def _feedback(ax: Axes, generator: Generator, heights: list[float]) -> None:
-    """From the output, or from the features below D, back to B, which reads it in the next iteration."""
+    """Draw the line from the output, or from the features below D, back to B."""
     left, from_x, from_y = 0.48, MIDDLE - BOX / 2, OUTPUT
     first = "zeros" if generator.config.feedback == "features" else generator.config.feedback
     if _fed_back(generator) == "features":

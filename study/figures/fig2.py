@@ -24,9 +24,9 @@ def milestones(schedule: Schedule) -> tuple[int | None, int | None]:
 
 
 def draw(schedule: Schedule, config: GeneratorConfig | None = None) -> Figure:
-    """Iterations across, layers from the bottom; above them what each iteration costs, as a share of the whole.
+    """Draw iterations from left to right and layers from the bottom; above them the cost of each iteration in percent.
 
-    The costs are multiply-accumulate operations of the network of `config`.
+    100 % are the multiply-accumulate operations of all layers of the network of `config`.
     """
     config = config or GeneratorConfig()
     with style.context():
@@ -60,7 +60,7 @@ def _costs(ax: Axes, schedule: Schedule, config: GeneratorConfig) -> None:
 
 
 def _cell(ax: Axes, t: int, layer: int, letter: str) -> None:
-    """An active layer is a box with its letter; an inactive one is a line that passes through unchanged."""
+    """Draw an active layer as a box with its letter, an inactive one as a line that passes through."""
     look: dict[str, Any] = {
         "facecolor": RECURRENT if letter and KINDS[letter].recurrent else PLAIN,
         "edgecolor": style.BLACK,
@@ -73,7 +73,7 @@ def _cell(ax: Axes, t: int, layer: int, letter: str) -> None:
 
 
 def _iterations(ax: Axes, schedule: Schedule) -> None:
-    """The numbers of the iterations, and below them k and k + h, with lines where the network grows."""
+    """Label the iterations, and mark k and k + h, where the network grows."""
     k, whole = milestones(schedule)
     names = {t: name for t, name in ((k, "k"), (whole, "k + h")) if t is not None}
     step = 1 if len(schedule) <= 16 else 5

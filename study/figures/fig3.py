@@ -17,7 +17,7 @@ from study.figures.drawing import arrow, box, canvas, layer_box, note
 
 
 def draw(generators: Sequence[Generator]) -> Figure:
-    """ORL configurations side by side; the letters are read from the bottom."""
+    """Draw ORL configurations side by side; their letters count layers from the bottom."""
     with style.context():
         fig, ax = canvas(style.WIDTH, 4.75)
         step = style.WIDTH / len(generators)

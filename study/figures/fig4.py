@@ -26,7 +26,7 @@ def numbers(runs: Sequence[Run]) -> Numbers:
 
 
 def of_reading(runs: Sequence[Run], statistics: Statistics | None = None) -> Numbers:
-    """What Section III-B1 says of Fig. 4: one n against none, the best single r, the spikiest with at most one n."""
+    """The numbers behind Section III-B1: models with one n against rrrr, the best single r, the spikiest of panel a."""
     groups = by(runs, "layers")
     scores = {layers: score(group, "mse", statistics) for layers, group in groups.items()}
     single_n = {layers: mse for layers, mse in scores.items() if layers.count("n") == 1}
@@ -41,7 +41,7 @@ def of_reading(runs: Sequence[Run], statistics: Statistics | None = None) -> Num
 
 
 def table(runs: Sequence[Run]) -> pd.DataFrame:
-    """A row per model and reading: test MSE, how far its seeds lie apart, the last validation MSE, spikiness."""
+    """A row per model and kind of statistics: test MSE, its range over seeds, last validation MSE, spikiness."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for layers, group in by(runs, "layers").items():
         for kind in aggregate.shown(runs, curves=True):
@@ -58,7 +58,7 @@ def table(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def draw(runs: Sequence[Run], profile: Profile) -> Figure:
-    """Left the models with three recurrent layers, and rrrr, right those with one, and nnnn; a row per reading."""
+    """Left: rrrr and the models with three r. Right: nnnn and those with one r. A row per kind of statistics."""
     columns = {"three r": (*with_recurrent(3), "rrrr"), "one r": (*with_recurrent(1), "nnnn")}
     panels = [
         [(style.titled(name, runs, kind), curves.of_models(runs, models), kind) for name, models in columns.items()]

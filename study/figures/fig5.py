@@ -30,7 +30,7 @@ def of_reading(runs: Sequence[Run], statistics: Statistics | None = None) -> Num
 
 
 def table(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
-    """A row per data set and reading: the median spikiness by last layer, the best and the worst model."""
+    """A row per data set and kind of statistics: median spikiness by last layer, the best and the worst model."""
     rows = {}
     for role, group in aggregate.by_role(runs, profile).items():
         for kind in aggregate.shown(runs, curves=True):
@@ -47,7 +47,7 @@ def table(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
 
 
 def draw(runs: Sequence[Run], profile: Profile) -> Figure:
-    """Left the eight models whose last layer is r, right those whose last layer is n; rows: readings of data sets."""
+    """Left: the eight models with a last r. Right: those with a last n. A row per data set and kind of statistics."""
     panels = [
         [
             (style.titled(f"{PAPER_NAMES.get(role, role)}, {end}", runs, kind), curves.of_models(group, models), kind)

@@ -23,7 +23,7 @@ def numbers(runs: Sequence[Run]) -> Numbers:
 
 
 def of_reading(runs: Sequence[Run], statistics: Statistics | None = None) -> Numbers:
-    """The numbers of both panels, and what less data costs."""
+    """The numbers of both panels, and each model's error with less data over that with all."""
     found: Numbers = {}
     for share, name in ((1.0, "full"), (0.25, "quarter")):
         if group := select(runs, fraction=share):
@@ -55,7 +55,7 @@ def table(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def draw(runs: Sequence[Run], profile: Profile) -> Figure:
-    """The models of Table I, trained on all of CARDATA and on a quarter of it; a row per reading."""
+    """The models of Table I, trained on all of CARDATA and on a quarter of it; a row per kind of statistics."""
     panels = [
         [
             (style.titled(FRACTION_NAMES.get(fraction, f"{fraction:g} of them"), runs, kind), group, kind)

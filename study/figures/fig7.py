@@ -22,7 +22,7 @@ def numbers(runs: Sequence[Run], profile: Profile) -> Numbers:
 
 
 def of_reading(runs: Sequence[Run], statistics: Statistics | None = None) -> Numbers:
-    """The models compared on one data set, and the place of rrrr among them, 1 is best."""
+    """The models compared on one data set, and the rank of rrrr among them (1 is best)."""
     best = best_by_recurrent(runs, statistics)
     found: Numbers = {f"best_{count}": layers for count, layers in best.items()}
     compared = (*best.values(), "rrrr")
@@ -57,7 +57,7 @@ def table(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
 
 
 def draw(runs: Sequence[Run], profile: Profile) -> Figure:
-    """The best model with one, two and three recurrent layers, and rrrr: a row per data set, a column per reading."""
+    """rrrr and the best models with one, two and three r: a row per data set, a column per kind of statistics."""
     panels = [
         [
             (style.titled(PAPER_NAMES.get(role, role), runs, kind), _compared(group, kind), kind)

@@ -1,4 +1,4 @@
-"""Iteration sequences, *films*: what a network makes of a photograph, and what of it is there after how long."""
+"""Iteration sequences, called films: the images that a network makes of a photograph, one per iteration."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ class Film:
     images: Tensor
 
     def shown(self, iteration: int) -> Tensor:
-        """The image of an iteration, counted from 1; 0 is bicubic upsampling, which is there before any."""
+        """The image of an iteration, counted from 1; 0 is bicubic upsampling."""
         return self.images[iteration - 1] if iteration else self.bicubic
 
     def psnr(self, iteration: int) -> float:
-        """Of `shown`, in dB; at most 100."""
+        """PSNR of `shown` in dB, at most 100."""
         return psnr(self.shown(iteration), self.original)
 
     def tint(self, iteration: int) -> float:
-        """The part of the squared error, 0 to 1, that a constant added to each colour channel would take away."""
+        """The share (0 to 1) of the squared error that one constant per colour channel would remove."""
         error = self.shown(iteration) - self.original
         return float(error.mean(dim=(1, 2)).square().mean() / error.square().mean())  # over H, W; over colours
 
@@ -75,7 +75,7 @@ def photograph(name: str, size: int) -> Pixels:
 def film(
     generator: Generator, schedule: Schedule, name: str, size: int = 192, statistics: Statistics = "iteration"
 ) -> Film:
-    """What a generator makes of one of PHOTOGRAPHS at half its size. Raises AgmError for an odd size."""
+    """The film that a generator makes of one of PHOTOGRAPHS, halved first. Raises AgmError for an odd size."""
     if size % 2:
         raise AgmError(f"a photograph of {size} x {size} pixels cannot be halved; give an even size")
     low, bicubic, original = versions(photograph(name, size))
@@ -90,12 +90,12 @@ def of_run(run: Run, name: str, size: int = 192) -> Film:
 
 
 def latest(milliseconds: Sequence[float], moment: float) -> int:
-    """The last iteration whose image is there at a moment, given when each was; 0 if none is."""
+    """The last iteration that is finished at a moment, from when each one finishes; 0 if none is."""
     return bisect_right(milliseconds, moment)
 
 
 def filmstrip(film: Film, shown: Sequence[int] = (1, 2, 5, 10)) -> Figure:
-    """What some iterations made of the input; below them the input, bicubic upsampling and the original."""
+    """The images of some iterations; below them the input, bicubic upsampling and the original."""
     images = {f"iteration {t}\n{film.psnr(t):.1f} dB": film.shown(t) for t in shown}
     images |= {"input": film.low, f"bicubic\n{film.psnr(0):.1f} dB": film.bicubic, "original": film.original}
     return strip([*images.values()], [*images], columns=len(shown))

@@ -1,4 +1,4 @@
-"""Quality against time, ours and what a user would pick instead: what `benchmarks/frontier.py` measured."""
+"""Quality against time of our network and of alternatives, as measured by `benchmarks/frontier.py`."""
 
 from __future__ import annotations
 
@@ -35,29 +35,29 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 
 Timeline = tuple[list[float], list[float]]
-"""When each image of a picture is there, in ms, ascending; and its PSNR in dB."""
+"""Milliseconds until each image of a picture is ready, ascending; and its PSNR in dB."""
 
 
 def anytime(ms: Sequence[float], quality: Sequence[float], nothing: float) -> float:
     """Quality averaged over deadlines that are log-uniform in [SHORTEST, LONGEST]; exact, nothing is sampled.
 
-    ms: when each image is there, ascending; quality: of each; nothing: the quality where none is ready yet. As in
-    AnytimeYOLO (arXiv 2503.17497), for a density of deadlines that is 1/t.
+    ms: when each image is ready, ascending; quality: of each; nothing: the quality before the first. As in
+    AnytimeYOLO (arXiv 2503.17497), with a density of deadlines of 1/t.
     """
     edges = np.log(np.clip([SHORTEST, *ms, LONGEST], SHORTEST, LONGEST))
     return float(np.diff(edges) @ [nothing, *quality] / (edges[-1] - edges[0]))
 
 
 def scores(measured: Measured) -> pd.Series[float]:
-    """`anytime` by network, the mean over Set5, bicubic where nothing is ready; and of the cascade. The best first."""
+    """Mean of `anytime` over Set5, by network and for the cascade; the best first. Bicubic counts before any image."""
     alone = {network["name"]: _score([network], measured) for network in measured["networks"]}
     return pd.Series(alone | {CASCADE: cascade(measured)[1]}, name="anytime").sort_values(ascending=False)
 
 
 def cascade(measured: Measured) -> tuple[list[str], float]:
-    """Rivals that run one after the other, the quickest first: of all selections the best one, and its score.
+    """The best cascade and its score: a selection of rivals that run one after the other, the quickest first.
 
-    It is the best in hindsight, on the pictures that it is judged by: nobody who has these networks can do better.
+    The selection is made on the pictures that it is judged by, so no cascade of these networks can score higher.
     """
     rivals = [network for network in measured["networks"] if not network["ours"] and network["name"] != "bicubic"]
     rivals.sort(key=lambda network: _mean(network["ms"])[-1])
@@ -67,7 +67,7 @@ def cascade(measured: Measured) -> tuple[list[str], float]:
 
 
 def _score(networks: Sequence[Mapping[str, Any]], measured: Measured) -> float:
-    """Of networks that run one after the other."""
+    """Score of networks that run one after the other."""
     bicubic = _network(measured, "bicubic")["psnr"]["Set5"]
     return float(np.mean([anytime(*_timeline(networks, name), quality[0]) for name, quality in bicubic.items()]))
 
@@ -85,7 +85,7 @@ def _timeline(networks: Sequence[Mapping[str, Any]], picture: str) -> Timeline:
 def points(measured: Measured) -> pd.DataFrame:
     """A row per network and image: dB on both sets and ms on Set5, means over the pictures.
 
-    `unbeaten` says whether every other image with as high a PSNR on Set5 comes later.
+    `unbeaten`: True if every other image with at least this PSNR on Set5 is ready later.
     """
     rows = []
     for network in measured["networks"]:
@@ -112,7 +112,7 @@ def table(measured: Measured) -> pd.DataFrame:
 
 
 def numbers(measured: Measured) -> Numbers:
-    """Scores of ours, of the best single rival and of the cascade; who has unbeaten images; where ours loses."""
+    """Scores of our networks, the best single rival and the cascade; which have unbeaten images; where ours loses."""
     found, by_score = points(measured), scores(measured)
     rivals = by_score[list(found[~found.ours].name.unique())]
     result: Numbers = {"stamp": stamp(measured), "minutes": float(measured["settings"]["minutes"])}
@@ -124,7 +124,7 @@ def numbers(measured: Measured) -> Numbers:
 
 
 def verdict(measured: Measured) -> str:
-    """In words: how both of ours score beside the rivals, and where they lose."""
+    """A sentence that compares the scores of our two networks with those of the rivals."""
     return " ".join(_verdict(name, points(measured), scores(measured)) for name in (OURS, SAME_TIME))
 
 
@@ -150,13 +150,13 @@ def _network(measured: Measured, name: str) -> Mapping[str, Any]:
 
 
 def _mean(by_picture: Mapping[str, Sequence[float]]) -> list[float]:
-    """Over the pictures: a number per image."""
+    """The mean over the pictures: a number per image."""
     means: list[float] = np.mean(list(by_picture.values()), axis=0).tolist()
     return means
 
 
 def draw(found: Measured | None) -> Figure:
-    """Two panels: the images' PSNR over the milliseconds until each is there; and quality averaged over deadlines."""
+    """Two panels: PSNR of each image over the milliseconds until it is ready; and quality averaged over deadlines."""
     with style.context():
         fig = style.figure(6.4)
         axes = fig.subplots(2, 1, height_ratios=(3, 2))

@@ -1,4 +1,4 @@
-"""Images side by side, and how good they are."""
+"""Images side by side, and their PSNR."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from study.figures import style
 
 
 def versions(pixels: Pixels) -> tuple[Tensor, Tensor, Tensor]:
-    """A photograph as a network sees it, at half its size, bicubic upsampling of that, and itself: (3, H, W) each."""
+    """A photograph at half its size, as a network sees it; bicubic upsampling of that; the original. (3, H, W) each."""
     part = data.Part(np.zeros(1, dtype=int), pixels[None])
     low, enlarged, high = (data.to_tensor(images.copy())[0] for images in (part.low, part.bicubic, part.high))
     return low, enlarged, high
 
 
 def psnr(image: Tensor, original: Tensor) -> float:
-    """In dB; at most 100, so that it can be drawn."""
+    """PSNR in dB; at most 100, so that it can be drawn."""
     return min(100.0, float(metrics.psnr(image, original)))
 
 

@@ -21,7 +21,7 @@ def numbers(runs: Sequence[Run]) -> Numbers:
 
 
 def of_reading(runs: Sequence[Run], statistics: Statistics | None = None) -> Numbers:
-    """Each schedule's order, MSE and rank by model, and the agreement of every two orders."""
+    """The order of the models under each schedule, their MSE and rank, and how well any two orders agree."""
     errors = mse(runs, statistics)
     found: Numbers = {"bicubic_mse": bicubic(runs)}
     for name in errors.columns:
@@ -48,5 +48,5 @@ def table(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def draw(runs: Sequence[Run], profile: Profile) -> Figure:
-    """Test MSE and rank of each model under each schedule; a row per reading."""
+    """Test MSE and rank of each model under each schedule; a row per kind of statistics."""
     return ranks.draw({kind: mse(runs, kind) for kind in aggregate.shown(runs)}, runs, profile)

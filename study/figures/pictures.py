@@ -1,4 +1,4 @@
-"""What networks make of photographs: all iterations, crops with maps of their errors, and models at equal time."""
+"""Images that networks make of photographs: all iterations, crops with error maps, and models at equal times."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from study.figures.film import Box, Film, Row, latest
 from study.measured import Measured
 
 WORST = 0.15
-"""Top of the scale of errors; larger ones get its last colour. It is one scale for all maps, of all photographs."""
+"""Top of the error scale, which all maps share; larger errors get its last colour."""
 
 COLOURS = "magma"
-"""Perceptually uniform, and still in order in grey print."""
+"""A colour map that is perceptually uniform and keeps its order in grey print."""
 
 GAP, LINE, STAMP_LINE = 0.07, 0.17, 0.16
 """Inches: between cells; a line of a caption; a line of the stamp."""
@@ -46,12 +46,12 @@ def recorded(profile: str, layers: str, schedule: str) -> Run:
 
 
 def moments(milliseconds: Sequence[float], until: float, multiples: Sequence[float] = (1, 2, 4, 12)) -> list[float]:
-    """Multiples of the moment at which the first image is there, as far as they come before `until`; and that."""
+    """Multiples of the time to the first image that lie before `until`; then `until`."""
     return [*(m for k in multiples if (m := k * milliseconds[0]) < until), until]
 
 
 def times(measured: Measured, layers: str, schedule: str) -> list[float]:
-    """Milliseconds until each image of the engine, from what `benchmarks/inference.py` wrote.
+    """Milliseconds until each image of the engine, as measured by `benchmarks/inference.py`.
 
     Raises AgmError if that was not measured.
     """
@@ -62,7 +62,7 @@ def times(measured: Measured, layers: str, schedule: str) -> list[float]:
 
 
 def numbers(films: Mapping[str, Film]) -> Numbers:
-    """By film, for every iteration N: `KEY_N_psnr`, and `KEY_N_tint` in percent; `KEY_bicubic_psnr`.
+    """For each film and iteration N: `KEY_N_psnr`, and `KEY_N_tint` in percent; `KEY_bicubic_psnr`.
 
     `KEY_best`, `KEY_best_psnr`: the best iteration; `KEY_above_bicubic`: how many have a higher PSNR than bicubic.
     """
@@ -77,8 +77,8 @@ def numbers(films: Mapping[str, Film]) -> Numbers:
 
 
 def race_numbers(pairs: Mapping[str, tuple[Row, Row]]) -> Numbers:
-    """Of NOAEL's and AEL's row by model: `LAYERS_S_first_ms`, `LAYERS_S_total_ms`; `LAYERS_first_ratio`, AEL's over
-    NOAEL's; `LAYERS_overtaken_ms`: from when on NOAEL's image is the better one to the end, `nan` if it never is."""
+    """For each model's pair of NOAEL and AEL: `LAYERS_S_first_ms`, `LAYERS_S_total_ms`; `LAYERS_first_ratio`, AEL over
+    NOAEL; `LAYERS_overtaken_ms`: the time after which NOAEL's image stays the better one, or NaN."""
     found: Numbers = {}
     for layers, (noael, ael) in pairs.items():
         for name, (_, milliseconds) in (("noael", noael), ("ael", ael)):
@@ -98,7 +98,7 @@ def _overtaken(noael: Row, ael: Row) -> float:
 
 
 def _at(row: Row, moment: float) -> float:
-    """PSNR of the latest image at a moment; none is worse than any."""
+    """PSNR of the latest image at a moment; minus infinity before the first."""
     t = latest(row[1], moment)
     return row[0].psnr(t) if t else -math.inf
 
@@ -106,7 +106,7 @@ def _at(row: Row, moment: float) -> float:
 def sheet(films: Mapping[str, Film], schedule: Schedule, box: Box, stamp: str) -> Figure:
     """A column per film of one photograph, a row per iteration; above them input, bicubic upsampling and original.
 
-    `box`: what is shown of the photograph, in its pixels; even, since the input is cropped as well.
+    `box`: the part of the photograph that is shown, in pixels; even, since the input is cropped too.
     """
     first = next(iter(films.values()))
     with style.context():
@@ -125,9 +125,9 @@ def sheet(films: Mapping[str, Film], schedule: Schedule, box: Box, stamp: str) -
 
 
 def zoom(film: Film, box: Box, stamp: str, shown: Sequence[int] = (1, 3, 10)) -> Figure:
-    """The photograph and a crop of it, what bicubic upsampling and iterations make of the crop, and their errors.
+    """The photograph with a crop; the crop by bicubic upsampling and by some iterations, and their error maps.
 
-    `box`: of the crop, in pixels of the photograph; even, since the input is cropped as well.
+    `box`: the crop, in pixels of the photograph; even, since the input is cropped too.
     """
     with style.context():
         fig, axes = _grid([1, 2, 1], max(4, 1 + len(shown)), stamp)
@@ -143,10 +143,10 @@ def zoom(film: Film, box: Box, stamp: str, shown: Sequence[int] = (1, 3, 10)) ->
 
 
 def race(rows: Mapping[str, Row], moments: Sequence[float], box: Box, stamp: str) -> Figure:
-    """A row per model, a column per moment: the latest image that is there. Bicubic upsampling where none is.
+    """A row per model, a column per moment: the latest finished image, or bicubic upsampling before the first.
 
-    `rows`: name -> its film and the milliseconds until each of its images; `moments`: milliseconds; `box`: what is
-    shown of the photograph, in its pixels.
+    `rows`: name -> film and milliseconds until each of its images; `moments`: milliseconds; `box`: the part of the
+    photograph that is shown, in pixels.
     """
     with style.context():
         fig, axes = _grid([2] * len(rows), len(moments), stamp, left=0.38, head=0.25, box=box)
@@ -171,10 +171,10 @@ def _grid(
     box: Box = (0, 0, 1, 1),
     between: float = 0.0,
 ) -> tuple[Figure, list[list[Axes]]]:
-    """Cells with the shape of `box`, and a figure just as large as they need.
+    """A figure with cells in the proportions of `box`, as large as they need.
 
-    `lines`: of the caption below each row. In inches, `left`: for labels, `head`: for titles above the first row,
-    `between`: above the second.
+    `lines`: lines of caption below each row. Space in inches: `left` for labels, `head` for titles above the first
+    row, `between` above the second.
     """
     width = (style.WIDTH - left - GAP * (columns + 1)) / columns
     height = width * (box[3] - box[1]) / (box[2] - box[0])
@@ -194,19 +194,19 @@ def _grid(
 
 
 def _show(ax: Axes, picture: Tensor, caption: str) -> None:
-    """A picture of (3, H, W) with words below."""
+    """Show a picture of (3, H, W) with a caption."""
     ax.imshow(picture.permute(1, 2, 0).numpy(), interpolation="none", aspect="auto")  # (3, H, W) -> (H, W, 3)
     _write(ax, 0.5, 0.0, caption, ha="center", va="top")
 
 
 def _show_error(ax: Axes, error: Tensor) -> None:
-    """A map of (H, W) on the scale of all maps, and its mean."""
+    """Show an error map of (H, W) on the common scale, with its mean as caption."""
     ax.imshow(error.numpy(), cmap=COLOURS, norm=Normalize(0, WORST), interpolation="none", aspect="auto")
     _write(ax, 0.5, 0.0, f"mean {float(error.mean()):.3f}", ha="center", va="top")
 
 
 def _frame(ax: Axes, box: Box) -> None:
-    """Shows a crop on the whole photograph."""
+    """Outline the crop on the whole photograph."""
     left, top, right, bottom = box
     for colour, width in (("black", 2.6), ("white", 1.3)):  # to be seen on light and on dark
         corner = left - 0.5, top - 0.5
@@ -214,7 +214,7 @@ def _frame(ax: Axes, box: Box) -> None:
 
 
 def _mark(ax: Axes) -> None:
-    """The picture in it is not the network's: paler, in a dashed frame, and named."""
+    """Mark a picture that is not the network's: paler, labelled, in a dashed frame."""
     ax.images[0].set_alpha(0.45)
     _write(ax, 0.5, 0.5, "bicubic", ha="center", va="center")
     frame = Rectangle((0, 0), 1, 1, transform=ax.transAxes, fill=False, edgecolor=style.FAINT, linestyle="--")
@@ -223,7 +223,7 @@ def _mark(ax: Axes) -> None:
 
 
 def _colour_bar(fig: Figure, ax: Axes) -> None:
-    """Of the scale of errors, in an empty cell."""
+    """Draw the scale of errors in an empty cell."""
     bar = fig.colorbar(
         ScalarMappable(Normalize(0, WORST), COLOURS), cax=ax.inset_axes((0.2, 0.0, 0.14, 1.0)), extend="max"
     )
@@ -236,7 +236,7 @@ def _beside(ax: Axes, text: str) -> None:
 
 
 def _write(ax: Axes, x: float, y: float, text: str, **where: Any) -> None:
-    """Words at a place in the panel's own coordinates; those below it keep a little distance."""
+    """Write text at a place in the panel's coordinates; text below the panel keeps a small distance."""
     down = transforms.ScaledTranslation(0, -2.5 / 72 * (where["va"] == "top"), ax.figure.dpi_scale_trans)
     ax.text(x, y, text, transform=ax.transAxes + down, fontsize=style.SMALL, linespacing=1.1, **where)
 

@@ -1,4 +1,4 @@
-"""The models in order of their test MSE, under several conditions: ranks, agreement, and lines that cross."""
+"""Models ranked by test MSE under several conditions: ranks, agreement of the orders, and a figure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from study.profiles import Profile
 
 
 def kendall(mse: pd.DataFrame) -> pd.DataFrame:
-    """Kendall's tau and its p-value for the orders in every two columns; NaN where a column is not all finite."""
+    """Kendall's tau and its p-value for any two columns' orders; NaN if a column is not finite everywhere."""
     rows = []
     for first, second in itertools.combinations(mse.columns, 2):
         x, y = mse[first], mse[second]
@@ -32,7 +32,7 @@ def kendall(mse: pd.DataFrame) -> pd.DataFrame:
 
 
 def agreement(mse: pd.DataFrame) -> Numbers:
-    """`kendall` by name: `noael_a_tau`, `noael_a_p`."""
+    """The values of `kendall` by name: `noael_a_tau`, `noael_a_p`."""
     found: Numbers = {}
     for row in kendall(mse).to_dict("records"):
         pair = f"{row['first']}_{row['second']}".lower()
@@ -48,7 +48,7 @@ def table(mse: pd.DataFrame, runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def draw(tables: Mapping[Statistics | None, pd.DataFrame], runs: Sequence[Run], profile: Profile) -> Figure:
-    """Left test MSE, and bicubic; right the rank, 1 is best. A line per model, crossing where the order changes."""
+    """Left: test MSE, and bicubic upsampling. Right: rank (1 is best). Lines cross where the order changes."""
     few = max(map(len, tables.values())) <= 6
     with style.context():
         fig = style.figure(0.7 + (3.2 if few else 5.7) * len(tables))
@@ -85,5 +85,5 @@ def _lines(ax: Axes, table: pd.DataFrame) -> None:
 
 
 def _short(schedule: str) -> str:
-    """A schedule's name under the axis; a notation of one's own is cut to its first group."""
+    """A schedule's tick label: its name, or the first group of a long notation."""
     return schedule if len(schedule) <= 13 else schedule.split(" ", 1)[0] + " …"

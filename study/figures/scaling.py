@@ -1,5 +1,5 @@
-"""How cost grows, by what `benchmarks/scaling.py` measured: a training step by width, size, images and iterations;
-planning, listing and judging by the number of runs."""
+"""How cost grows, as measured by `benchmarks/scaling.py`: a training step with width, image size, batch size and
+iterations; planning, listing and judging with the number of runs."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ VARIED: Mapping[str, str] = {
     "batch_size": "images",
     "iterations": "iterations",
 }
-"""What a training step's cost is measured by -> the axis' label."""
+"""Varied field of a training step -> label of the axis."""
 
 MANY: Mapping[str, str] = {"planning": "snakemake --dry-run", "listing": "agm runs", "judging": "agm claims"}
-"""What is done with many runs -> the command."""
+"""Name of a measurement with many runs -> its command."""
 
 LOOKS = {"planning": (style.BLUE, "o"), "listing": (style.GREEN, "s"), "judging": (style.VERMILLION, "^")}
-"""Colour and marker by what is done with many runs."""
+"""Colour and marker of each measurement with many runs."""
 
 
 def points(measured: Measured, what: str, **fields: str) -> tuple[np.ndarray, np.ndarray]:
-    """Values, in order, and the seconds they took: (N,), (N,)."""
+    """The varied values in ascending order, and the seconds of each: (N,), (N,)."""
     wanted = {"what": what, **fields}
     rows = [row for row in measured["rows"] if wanted.items() <= row.items()]
     rows.sort(key=lambda row: row["value"])
@@ -39,19 +39,19 @@ def points(measured: Measured, what: str, **fields: str) -> tuple[np.ndarray, np
 
 
 def power_law(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """Exponent p and factor c of y = c x^p, by least squares of the logarithms."""
+    """Exponent p and factor c of y = c x^p, fitted by least squares of the logarithms."""
     exponent, logarithm = np.polyfit(np.log(x), np.log(y), 1)
     return float(exponent), float(np.exp(logarithm))
 
 
 def line(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """Slope and start of y = start + slope x, by least squares of relative errors: points lie decades apart."""
+    """Slope and start of y = start + slope x, by least squares of relative errors, since points lie decades apart."""
     slope, start = np.polyfit(x, y, 1, w=1 / np.asarray(y))
     return float(slope), float(start)
 
 
 def models(measured: Measured) -> list[str]:
-    """Whose training steps were measured, in order."""
+    """The models whose training steps were measured, in order."""
     return list(dict.fromkeys(row["layers"] for row in measured["rows"] if row["what"] == "training"))
 
 
@@ -66,7 +66,7 @@ def table(measured: Measured) -> pd.DataFrame:
 
 
 def many_table(measured: Measured) -> pd.DataFrame:
-    """A row per command and number of runs: seconds of processor time and megabytes."""
+    """A row per command and number of runs: processor time in seconds, and megabytes."""
     rows = [row for row in measured["rows"] if row["what"] in MANY]
     return pd.DataFrame(
         {
@@ -78,7 +78,7 @@ def many_table(measured: Measured) -> pd.DataFrame:
 
 
 def numbers(measured: Measured) -> Numbers:
-    """`LAYERS_FIELD_exponent`; `WHAT_seconds`, `WHAT_mb` and `WHAT_runs` of the most runs; the stamp."""
+    """`LAYERS_FIELD_exponent`; `WHAT_seconds`, `WHAT_mb` and `WHAT_runs` of the largest measurement; the stamp."""
     found: Numbers = {"stamp": stamp(measured)}
     for layers, exponents in table(measured).iterrows():
         found |= {f"{layers}_{by}_exponent": float(exponents[label]) for by, label in VARIED.items()}
@@ -93,7 +93,7 @@ def numbers(measured: Measured) -> Numbers:
 
 
 def draw(found: Measured) -> Figure:
-    """Marks are measured, lines fitted: power laws for a step, start and slope for many runs."""
+    """Measured marks and fitted lines: power laws for a training step, straight lines for many runs."""
     with style.context():
         fig = style.figure(8.2)
         grid = fig.add_gridspec(3, 2)
@@ -137,7 +137,7 @@ def _many(ax: Axes, found: Measured) -> None:
 
 
 def _legend(ax: Axes, room: float) -> None:
-    """Above the lines, where the axis is made so many times as long."""
+    """Put the legend above the lines, after multiplying the axis limit by `room`."""
     ax.set_ylim(top=room * ax.get_ylim()[1])
     ax.legend(fontsize=style.SMALL, loc="upper left")
 

@@ -1,4 +1,4 @@
-"""One network for any schedule beside networks trained for one: what `benchmarks/schedules.py` measured."""
+"""One network for any schedule beside networks trained for one, as measured by `benchmarks/schedules.py`."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ LOOKS: dict[str, dict[str, Any]] = {
     "NOAEL": {"color": style.BLUE, "marker": "o"},
     "A": {"color": style.GREEN, "marker": "s"},
 }
-"""By the schedule for which a network was trained."""
+"""Look of a network, by the schedule it was trained for."""
 
 
 def numbers(measured: Measured) -> Numbers:
-    """By model and whether it is over bicubic upsampling (`nnnr_no`): how a network for any schedule does, in dB.
+    """Results in dB of networks for any schedule, by model and by whether it corrects bicubic upsampling (`nnnr_no`).
 
-    `_NOAEL_loss` and `_A_loss`: behind a network trained for that schedule alone, after as many epochs.
+    `_NOAEL_loss` and `_A_loss`: distance to a network trained for that schedule alone for as many epochs.
     `_any_worst`, `_one_worst`: the worst last image of the network for any schedule, and of those for one.
     """
     found = table(measured)
@@ -45,8 +45,8 @@ def numbers(measured: Measured) -> Numbers:
 def table(measured: Measured, metric: str = "psnr") -> pd.DataFrame:
     """The last image's quality: a row per network, a column per schedule under which it is run.
 
-    A network for any schedule keeps the batch-norm statistics that its training left; the others, which have them of
-    one schedule alone, get them measured anew under each.
+    A network for any schedule keeps the batch-norm statistics of its training. The others know those of one schedule
+    only, so theirs are measured anew under each.
     """
     rows = pd.DataFrame(measured["rows"])
     trained_for_any = rows.trained_schedule == "any"
@@ -72,7 +72,7 @@ def shown(measured: Measured, metric: str = "psnr") -> pd.DataFrame:
 
 
 def draw(found: Measured) -> Figure:
-    """A panel per model, with and without bicubic upsampling beneath: PSNR of the last image under each schedule."""
+    """A panel per model, with and without the bicubic base: PSNR of the last image under each schedule."""
     networks = list(table(found).groupby(level=["layers", "over bicubic"]))
     with style.context():
         fig = style.figure(0.9 + 2.6 * ((len(networks) + 1) // 2))
@@ -90,7 +90,7 @@ def draw(found: Measured) -> Figure:
 
 
 def panel(ax: Axes, group: pd.DataFrame) -> None:
-    """Hollow markers: half the epochs, which takes as long as a training for one schedule with all of them."""
+    """Draw one model. Hollow markers: half the epochs, which take as long as full training for one schedule."""
     epochs = group.index.get_level_values("epochs")
     for (name, count), (_, series) in zip(group.index.to_list(), group.iterrows(), strict=True):
         half: dict[str, Any] = {"markerfacecolor": "white"} if count < epochs.max() else {}

@@ -19,7 +19,7 @@ from study.paper import PAPER_TABLE_1
 from study.profiles import Profile
 
 COLOURS = 3
-"""The paper's formula of the MSE divides by rows and columns alone: read literally, it sums over the colours."""
+"""Number of colours. The paper's formula of the MSE, read literally, sums over them."""
 
 
 def numbers(runs: Sequence[Run]) -> Numbers:
@@ -35,9 +35,9 @@ def numbers(runs: Sequence[Run]) -> Numbers:
 
 
 def of_reading(runs: Sequence[Run], statistics: Statistics) -> Numbers:
-    """`nnnr_lowest_mse` and `nnnr_highest_mse` are of single seeds, `nnnr_summed` is summed over the colours.
+    """Errors of each model. `_lowest_mse` and `_highest_mse`: of single seeds. `_summed`: summed over the colours.
 
-    `differ_p`: how probably models that do not differ would differ as much over the seeds (analysis of variance).
+    `differ_p`: p-value of an analysis of variance over the seeds that the models do not differ.
     """
     found: Numbers = {}
     groups = by(runs, "layers")
@@ -68,7 +68,7 @@ def chance_of_worst(*counts: int) -> float:
 def table(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
     """MSE of these runs and of the paper, parameters, then what else there is of these runs and recorded ones; bicubic.
 
-    *Summed*: the MSE as the paper's formula has it, read literally, summed over the colours.
+    *Summed*: the MSE by the paper's formula read literally, which sums over the colours.
     """
     models = [*by(runs, "layers"), "bicubic"]
     printed = pd.DataFrame(PAPER_TABLE_1, index=["parameters (paper)", "MSE (paper)"]).T
@@ -89,7 +89,7 @@ def table(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
 
 
 def seeds(runs: Sequence[Run]) -> pd.DataFrame:
-    """A row per reading: of each model the lowest and the highest test MSE of its seeds, and whether models differ."""
+    """A row per kind of statistics: each model's lowest and highest test MSE over its seeds, and the p-value."""
     rows = {}
     for kind in aggregate.readings(runs):
         found = of_reading(runs, kind)

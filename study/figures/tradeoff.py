@@ -21,7 +21,7 @@ from study.figures.style import NOTHING
 from study.profiles import Profile
 
 ROUNDS, LIMIT = 40, 30.0
-"""How often the times are measured at most, and for how many seconds."""
+"""Limits of the timing: rounds, and seconds."""
 
 NOAEL = str(Schedule.parse(NAMED["NOAEL"]))
 
@@ -34,13 +34,13 @@ LOOKS: dict[bool, dict[str, Any]] = {
     False: {"label": "NOAEL", "color": style.BLUE, "linestyle": "-", "marker": "o"},
     True: {"label": "AEL+ORL", "color": style.VERMILLION, "linestyle": (0, (4, 1.6)), "marker": "X"},
 }
-"""How a series is drawn, by whether layers are inactive in it; the paper marks AEL with crosses, too."""
+"""Look of a series, by whether it uses AEL; crosses mark AEL, as in the paper."""
 
 
 def seconds(runs: Sequence[Run], measure: bool = True) -> Seconds:
-    """The time of every run's iterations: measured here, all networks taking turns, or as the runs noted it.
+    """Time of each iteration by run: measured here, all networks taking turns, or as the runs recorded it.
 
-    The time does not depend on the weights, so networks are built anew where a recorded run has left its own out.
+    Time does not depend on the weights, so new networks are built; recorded runs mostly have no weights.
     """
     if not measure:
         return noted(runs)
@@ -53,10 +53,10 @@ def seconds(runs: Sequence[Run], measure: bool = True) -> Seconds:
 
 
 def noted(runs: Sequence[Run]) -> Seconds:
-    """The times that runs noted, brought to one speed: each was timed alone, when the machine had more or less to do.
+    """The times that runs recorded, scaled to one speed, since each was timed alone on a more or less busy machine.
 
-    The last iteration of a model, if all layers work in it, is the same under every schedule: it counts as what it took
-    where it was fastest.
+    With all layers active, a model's last iteration is the same under every schedule. All runs are scaled so that it
+    takes as long as in the fastest.
     """
     times = {run.config.id: np.array(run.summary["seconds_until_iteration"], dtype=float) for run in runs}
     for group in aggregate.by(runs, "layers").values():
@@ -68,9 +68,9 @@ def noted(runs: Sequence[Run]) -> Seconds:
 
 
 def draw(runs: Sequence[Run], profile: Profile, times: Seconds, metric: str = "mse") -> Figure:
-    """Test MSE, or PSNR, of each iteration's image over the time at which it is there, and bicubic.
+    """Test MSE, or PSNR, of each iteration's image over the time at which it is ready, and of bicubic upsampling.
 
-    A row per model, a column per reading. Raises AgmError for another metric.
+    A row per model, a column per kind of statistics. Raises AgmError for another metric.
     """
     if metric not in LABELS:
         raise unknown("metric", metric, LABELS)
@@ -93,7 +93,7 @@ def draw(runs: Sequence[Run], profile: Profile, times: Seconds, metric: str = "m
 
 
 def units(times: Seconds) -> tuple[float, str]:
-    """Seconds, as the paper has them, or milliseconds where everything is over within one second."""
+    """The factor and unit of the time axis: seconds, as in the paper, or milliseconds if all ends within a second."""
     longest = max((series[-1] for series in times.values()), default=1.0)
     return (1.0, "seconds") if longest >= 1 else (1000.0, "milliseconds")
 
@@ -102,7 +102,7 @@ LABELS = {"mse": "test MSE", "psnr": "test PSNR in dB"}
 
 
 def panel(ax: Axes, runs: Sequence[Run], times: Seconds, scale: float, statistics: Statistics, metric: str) -> None:
-    """The series of one model: the mean over seeds of each schedule's runs, all T iterations."""
+    """Draw one model: a series per schedule, the mean over seeds, all T iterations."""
     for text, group in aggregate.by(runs, "schedule").items():
         x = scale * np.mean([times[run.config.id] for run in group], axis=0)
         y = np.mean([run.test(metric, statistics) for run in group], axis=0)
@@ -118,7 +118,7 @@ def panel(ax: Axes, runs: Sequence[Run], times: Seconds, scale: float, statistic
 
 
 def numbers(runs: Sequence[Run], times: Seconds) -> aggregate.Numbers:
-    """The results of Fig. 8 or 9: times and their ratios, AEL+ORL over NOAEL, by model, and qualities by reading."""
+    """The results of Fig. 8 or 9: times and their ratios (AEL+ORL over NOAEL), and quality by kind of statistics."""
     kinds = dict(zip(("precise", "shared"), aggregate.both(runs), strict=True))
     found: aggregate.Numbers = {f"bicubic_{metric}": aggregate.bicubic(runs, metric) for metric in ("mse", "psnr")}
     for layers, group in aggregate.by(runs, "layers").items():
@@ -170,9 +170,9 @@ def table(numbers: aggregate.Numbers, runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def by_deadline(runs: Sequence[Run], times: Seconds, milliseconds: float) -> pd.DataFrame:
-    """What each run has to show by a deadline: the last iteration that is finished, its MSE and PSNR as it can do.
+    """The last iteration that each run has finished by a deadline, with its MSE and PSNR.
 
-    Rows are (model, schedule, seed). Where no iteration is finished, bicubic upsampling is what there is.
+    Rows are (model, schedule, seed). Statistics are those that count. Iteration 0 is bicubic upsampling.
     """
     rows, precise = {}, aggregate.both(runs)[0]
     for run in runs:

@@ -1,4 +1,4 @@
-"""Profiles: how much is spent. Each is a YAML file beside this one; what it leaves out is the paper's."""
+"""Profiles: how much computing is spent. Each is a YAML file beside this one; defaults are the paper's settings."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from study.paper import PAPER_NAMES
 FOLDER = Path(__file__).parent
 KEYS = ("datasets", "generator", "data", "training", "seeds", "runs_per_job", "layers", "experiments")
 ROLES = tuple(PAPER_NAMES)
-"""The parts that data sets play in the paper."""
+"""The roles of data sets: one for each data set of the paper."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What a profile file says.
+    """The content of a profile file.
 
     `datasets`: which data set plays each role. `base`: the run that every planned run is a variation of. `seeds`: by
     role. `layers`: the ORL configurations compared on a role's data, where comparing all would take too long.
@@ -39,7 +39,7 @@ class Profile:
     experiments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def run(self, role: str, **fields: Any) -> RunConfig:
-        """The run with the data set of that role and the given configuration fields; fields that are None count not."""
+        """The run with a role's data set and the given configuration fields; fields that are None are ignored."""
         if role not in ROLES:
             raise unknown("data set role", role, ROLES)
         given = {name: value for name, value in fields.items() if value is not None}
@@ -49,7 +49,7 @@ class Profile:
 
 
 def _one_name(dataset: str) -> str:
-    """A name as it is, a folder by its whole path: photos, ./photos and the whole path are one data set."""
+    """A data set's name unchanged; a folder as an absolute path, so that it is one data set however it is given."""
     if dataset in (*ROLES, NATURAL):
         return dataset
     with contextlib.suppress(OSError, RuntimeError, ValueError):  # no path at all
@@ -66,7 +66,7 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Profile:
-    """A profile by name. Raises AgmError for a name, a field or a value that is not known."""
+    """Load a profile by name. Raises AgmError for an unknown name, field or value."""
     if name not in names():
         raise unknown("profile", name, names())
     path = FOLDER / f"{name}.yml"
@@ -78,7 +78,7 @@ def load(name: str) -> Profile:
 
 
 def _profile(name: str, values: Any) -> Profile:
-    """Raises AgmError, without the file's name, for whatever it does not know."""
+    """Check and build a profile. Raises AgmError, without the file's name."""
     if not isinstance(values, dict):
         raise AgmError(f"not a profile; expected {', '.join(KEYS)}")
     for key in values:
@@ -108,7 +108,7 @@ def _profile(name: str, values: Any) -> Profile:
 
 
 def _by_role(values: Any, key: str) -> dict[str, tuple[Any, ...]]:
-    """Lists by role. Raises AgmError if they are not."""
+    """Check lists by role. Raises AgmError."""
     values = {} if values is None else values
     if not isinstance(values, dict) or not all(isinstance(listed, list) for listed in values.values()):
         raise AgmError(f"{key}: expected lists by role, such as {{cars: [...]}}, got {values!r}")
