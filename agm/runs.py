@@ -91,7 +91,7 @@ class Run:
         Empty for a kind of statistics with which the run was not validated.
         """
         rows = self.metrics[self.metrics.statistics == self.kind(statistics)]
-        means = rows.pivot(index="epoch", columns="iteration", values=metric).mean(axis=1, skipna=False)
+        means = rows.groupby("epoch")[metric].agg(lambda values: values.to_numpy().mean())
         return means.where(np.isfinite(means))
 
     def test(self, metric: str = "mse", statistics: Statistics | None = None) -> np.ndarray:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import Annotated, Any, cast
 
 import typer
 
 from agm.errors import AgmError, enough_memory
-
-if TYPE_CHECKING:
-    from agm.anytime.upscaler import AnytimeUpscaler
 
 SMALLER = "use a smaller --tile, or a smaller picture"
 
@@ -71,6 +68,8 @@ def upscale(
     with enough_memory(SMALLER):
         from agm.anytime import batch
         from agm.anytime.image_files import PIPE
+        from agm.anytime.upscaler import AnytimeUpscaler
+        from agm.machine import choose
 
         how = batch.How(
             deadline=seconds,
@@ -91,7 +90,10 @@ def upscale(
         folder = batch.Folder.of(source, out, how) if source.is_dir() else None
         if folder is None:
             batch.check_one(source, out, how)
-        upscaler = _loaded(model, statistics, schedule, tile, threads, device, seconds is not None)
+        _use_threads(threads)
+        upscaler = AnytimeUpscaler.load(
+            model, cast(Any, statistics), schedule, tile, choose(device), timed=seconds is not None, faithful=True
+        )
         if folder is not None:
             raise typer.Exit(int(not folder.upscale(upscaler, how)))
         made = batch.one(upscaler, source, out, how)
@@ -107,30 +109,6 @@ def _ending(format_: str | None) -> str:
     ending = f".{format_.lower().removeprefix('.')}"
     format_of(Path(f"x{ending}"))
     return ending
-
-
-def _loaded(
-    model: str | None,
-    statistics: str,
-    schedule: str | None,
-    tile: int | None,
-    threads: int | None,
-    device: str,
-    timed: bool,
-) -> AnytimeUpscaler:
-    from agm.anytime.upscaler import AnytimeUpscaler
-    from agm.machine import choose
-
-    _use_threads(threads)
-    return AnytimeUpscaler.load(
-        model,
-        cast(Any, statistics),
-        schedule,
-        tile,
-        choose(device),
-        timed=timed,
-        faithful=True,
-    )
 
 
 def profile_machine(

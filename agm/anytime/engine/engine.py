@@ -81,12 +81,12 @@ class Engine:
         for i, layer in enumerate(self.layers):
             if mask[i]:
                 up = i >= self._upsampled and not any(mask[self._upsampled : i])
-                state, share = progress.states[i], None
+                state = progress.states[i]
                 if z is None:
-                    source, share = self._lowest(progress, i, t, up)
+                    source = self._lowest(progress, i, t, up)
                 else:
                     source = self._source([z] if state is None else [z, state[0]], up)
-                z, progress.states[i] = layer.forward(source, share, state, t)
+                z, progress.states[i] = layer.forward(source, state, t)
         assert z is not None  # layer 4 is active in every schedule
         image = self.d(z)
         if self.config.residual:
@@ -102,8 +102,8 @@ class Engine:
         sizes = [self.layers[i].outputs * (4 if i >= self._upsampled else 1) for i in lowest]
         return held_bytes(self.config) + 4 * max(sizes)
 
-    def _lowest(self, progress: Progress, i: int, t: int, up: bool) -> tuple[Source, Kept]:
-        """Input and cached partial output for layer i, the lowest active one, which reads [A(x), B(previous)].
+    def _lowest(self, progress: Progress, i: int, t: int, up: bool) -> Source:
+        """Input, with cached partial output, for layer i, the lowest active one, which reads [A(x), B(previous)].
 
         `up`: its input is still to be upsampled.
         """
@@ -113,12 +113,11 @@ class Engine:
             if self.layers[i].first(None) == 0:  # the next iteration will ask for the same gates
                 kept = list[Tensor]()
                 progress.share = (i, up, 0), kept
-            return self._source([features], up, kept=kept, whole=[features, blank]), self._of_blank(
-                features, blank, i, up
-            )
+            share = self._of_blank(features, blank, i, up)
+            return self._source([features], up, share=share, kept=kept, whole=[features, blank])
         share, b = self._share(progress, i, up), self.b(progress.previous, t)
         parts = [b] if state is None else [b, state[0]]
-        return self._source(parts, up, skipped=self.config.width, whole=[features, b]), share
+        return self._source(parts, up, share=share, skipped=self.config.width, whole=[features, b])
 
     def _source(self, parts: list[Tensor], up: bool, **more: Any) -> Source:
         """The source, upsampled here where the convolution cannot do it itself."""

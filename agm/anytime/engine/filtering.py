@@ -18,14 +18,16 @@ Kept = list[Tensor]
 class Source(NamedTuple):
     """The input of a convolution: images (N, H, W, C) whose channels follow one another, from channel `skipped` on.
 
-    `up`: the first image is half as high and wide, and is upsampled (nearest). `kept`: a list that receives the
-    convolution alone, to be reused. `whole`: all inputs of the layer, where `parts` has only some of them; one of them
-    may be a single pixel that stands for a whole image.
+    `up`: the first image is half as high and wide, and is upsampled (nearest). `share`: the cached output of the same
+    convolution for its other inputs, to be added. `kept`: a list that receives the convolution alone, to be reused.
+    `whole`: all inputs of the layer, where `parts` has only some of them; one of them may be a single pixel that stands
+    for a whole image.
     """
 
     parts: list[Tensor]
     skipped: int = 0
     up: bool = False
+    share: Kept | None = None
     kept: Kept | None = None
     whole: list[Tensor] | None = None
 
@@ -37,27 +39,15 @@ class Source(NamedTuple):
 
 
 class Filtering(Protocol):
-    """A zero-padded 3x3 convolution for the gates of a layer, all of them or those from gate `first` on.
-
-    `share`: the cached output of the same convolution for its other inputs, to be added.
-    """
+    """A zero-padded 3x3 convolution for the gates of a layer, all of them or those from gate `first` on."""
 
     def raw(self, source: Source, first: int = 0) -> Kept:
         """The convolution, without the bias."""
 
-    def norm(
-        self,
-        source: Source,
-        share: Kept | None,
-        leak: float,
-        scale: Tensor | None = None,
-        shift: Tensor | None = None,
-    ) -> Tensor:
+    def norm(self, source: Source, leak: float, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
         """With the bias; leaky ReLU of slope `leak`; scale, (C,), and shift, (C,) or an image -> (N, H, W, C)."""
 
-    def gates(
-        self, source: Source, share: Kept | None, cell: Kept | None, peephole: Tensor | None, first: int
-    ) -> tuple[Tensor, Kept]:
+    def gates(self, source: Source, cell: Kept | None, peephole: Tensor | None, first: int) -> tuple[Tensor, Kept]:
         """The gate and state equations of Section II-C -> h, (N, H, W, C), and the cell, in whose place it may be put.
 
         The gates are f, i, 2 g and o; without a cell there is no f. peephole: (3, C).
@@ -75,16 +65,9 @@ class TorchFiltering:
     def raw(self, source: Source, first: int = 0) -> Kept:
         return [strip.y.clone() for strip in self._strips(source, first)]
 
-    def norm(
-        self,
-        source: Source,
-        share: Kept | None,
-        leak: float,
-        scale: Tensor | None = None,
-        shift: Tensor | None = None,
-    ) -> Tensor:
+    def norm(self, source: Source, leak: float, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
         image = None
-        for strip in self._sums(source, share, 0):
+        for strip in self._sums(source, 0):
             image = self._whole_tiles(strip.y, source.size) if image is None else image
             y = F.leaky_relu_(strip.y, leak) if leak < 1 else strip.y
             place(Strip(strip.first, y if scale is None else y.mul_(scale)), image)
@@ -92,11 +75,9 @@ class TorchFiltering:
         image = image[:, : source.size[1], : source.size[2]]
         return image if shift is None else image.add_(shift)
 
-    def gates(
-        self, source: Source, share: Kept | None, cell: Kept | None, peephole: Tensor | None, first: int
-    ) -> tuple[Tensor, Kept]:
+    def gates(self, source: Source, cell: Kept | None, peephole: Tensor | None, first: int) -> tuple[Tensor, Kept]:
         image, cells = None, []
-        for number, strip in enumerate(self._sums(source, share, first)):
+        for number, strip in enumerate(self._sums(source, first)):
             image = self._whole_tiles(strip.y, source.size) if image is None else image
             new, h = self._update(strip.y, None if cell is None else cell[number], peephole)
             place(Strip(strip.first, h), image)
@@ -108,12 +89,12 @@ class TorchFiltering:
         inputs = slice(source.skipped, source.skipped + sum(part.shape[3] for part in source.parts))
         return self.convolution(source.parts, inputs, slice(first * self.channels, None), source.up)
 
-    def _sums(self, source: Source, share: Kept | None, first: int) -> Iterator[Strip]:
+    def _sums(self, source: Source, first: int) -> Iterator[Strip]:
         for number, strip in enumerate(self._strips(source, first)):
             if source.kept is not None:
                 source.kept.append(strip.y.clone())
-            if share is not None:
-                strip.y.add_(share[number])
+            if source.share is not None:
+                strip.y.add_(source.share[number])
             if self.bias is not None:
                 strip.y.add_(self.bias[first * self.channels :])
             yield strip

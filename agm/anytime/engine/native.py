@@ -92,47 +92,31 @@ class NativeFiltering:
         self._run(source, RAW, first, out)
         return [out]
 
-    def norm(
-        self,
-        source: Source,
-        share: Kept | None,
-        leak: float,
-        scale: Tensor | None = None,
-        shift: Tensor | None = None,
-    ) -> Tensor:
+    def norm(self, source: Source, leak: float, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
         out = self._empty(source)
-        self._run(source, NORM, 0, out, share, leak=leak, bias=self.bias, scale=scale, shift=shift)
+        self._run(source, NORM, 0, out, leak, bias=self.bias, scale=scale, shift=shift)
         return out
 
-    def gates(
-        self, source: Source, share: Kept | None, cell: Kept | None, peephole: Tensor | None, first: int
-    ) -> tuple[Tensor, Kept]:
+    def gates(self, source: Source, cell: Kept | None, peephole: Tensor | None, first: int) -> tuple[Tensor, Kept]:
         out, old = self._empty(source), None if cell is None else cell[0]
         twice = self.channels % self._lanes > 0  # then some channels are done again, from the old cell
         new = self._empty(source) if old is None or twice else old
         bias = None if self.bias is None else self.bias[first * self.channels :]
-        self._run(source, GATES, first, out, share, bias=bias, peephole=peephole, old_cell=old, cell=new)
+        self._run(source, GATES, first, out, bias=bias, peephole=peephole, old_cell=old, cell=new)
         return out, [new]
 
     def _empty(self, source: Source, gates: int = 1) -> Tensor:
         return self.weight.new_empty(*source.size, gates * self.channels)
 
     def _run(
-        self,
-        source: Source,
-        kind: int,
-        first: int,
-        out: Tensor,
-        share: Kept | None = None,
-        leak: float = 1.0,
-        **more: Tensor | None,
+        self, source: Source, kind: int, first: int, out: Tensor, leak: float = 1.0, **more: Tensor | None
     ) -> None:
         parts = [part.contiguous() for part in source.parts]
         assert all(part.shape[3] >= self._lanes for part in parts)  # the kernels read whole vectors
         named = {name: tensor.contiguous() for name, tensor in more.items() if tensor is not None}
         named |= {"weights": self.weight, "out": out}
-        if share is not None:
-            named["share"] = share[0]
+        if source.share is not None:
+            named["share"] = source.share[0]
         if source.kept is not None:
             source.kept.append(self._empty(source, self.all - first))
             named["kept"] = source.kept[0]

@@ -52,8 +52,8 @@ class Layer(Protocol):
     def first(self, state: State) -> int:
         """The first of that convolution's gates that is needed."""
 
-    def forward(self, source: Source, share: Kept | None, state: State, t: int) -> tuple[Tensor, State]:
-        """The layer's output and new state. `share`: the cached output of its first convolution for other inputs."""
+    def forward(self, source: Source, state: State, t: int) -> tuple[Tensor, State]:
+        """The layer's output and new state."""
 
 
 class Tail(Protocol):
@@ -85,7 +85,7 @@ class FeatureHead:
         self.filtering = means.filtering(part.conv.weight, part.conv.bias)
 
     def __call__(self, x: Tensor, t: int) -> Tensor:
-        return self.filtering.norm(Source([x.permute(0, 2, 3, 1)]), None, LEAK)
+        return self.filtering.norm(Source([x.permute(0, 2, 3, 1)]), LEAK)
 
 
 class Recurrent:
@@ -101,9 +101,9 @@ class Recurrent:
         """Without a state there is nothing to forget."""
         return 1 if state is None else 0
 
-    def forward(self, source: Source, share: Kept | None, state: State, t: int) -> tuple[Tensor, State]:
+    def forward(self, source: Source, state: State, t: int) -> tuple[Tensor, State]:
         cell = None if state is None else state[1]
-        h, cell = self.filtering.gates(source, share, cell, self._peephole, self.first(state))
+        h, cell = self.filtering.gates(source, cell, self._peephole, self.first(state))
         return h, (h, cell)
 
 
@@ -119,9 +119,9 @@ class FeedForward:
     def first(self, state: State) -> int:
         return 0
 
-    def forward(self, source: Source, share: Kept | None, state: State, t: int) -> tuple[Tensor, State]:
-        u = self.filtering.norm(source, share, LEAK, *self._norms[0][t])
-        return self._second.norm(Source([u]), None, 1.0, *self._norms[1][t]), state
+    def forward(self, source: Source, state: State, t: int) -> tuple[Tensor, State]:
+        u = self.filtering.norm(source, LEAK, *self._norms[0][t])
+        return self._second.norm(Source([u]), 1.0, *self._norms[1][t]), state
 
 
 class ResidualForward:
@@ -140,9 +140,9 @@ class ResidualForward:
     def first(self, state: State) -> int:
         return 0
 
-    def forward(self, source: Source, share: Kept | None, state: State, t: int) -> tuple[Tensor, State]:
-        u = self.filtering.norm(source, share, LEAK)
-        return self._second.norm(Source([u]), None, 1.0, shift=self._around(source.whole or source.parts)), state
+    def forward(self, source: Source, state: State, t: int) -> tuple[Tensor, State]:
+        u = self.filtering.norm(source, LEAK)
+        return self._second.norm(Source([u]), 1.0, shift=self._around(source.whole or source.parts)), state
 
     def _around(self, parts: list[Tensor]) -> Tensor:
         """The skip connection. Each of the layer's inputs may be a single pixel that stands for a whole image."""

@@ -50,9 +50,8 @@ def _summary(config: RunConfig) -> dict[str, Any]:
 
 
 CONFIG = samples.small()
-METRICS = pd.DataFrame(
-    [[epoch, kind, t, *[0.5] * 5] for epoch in (1, 2) for kind in STATISTICS for t in (1, 2)], columns=runs.RECORD.names
-)
+ROWS = [[epoch, kind, t, *[0.5] * 5] for epoch in (1, 2) for kind in STATISTICS for t in (1, 2)]
+METRICS = pd.DataFrame(ROWS, columns=list(runs.COLUMNS))
 RUN: dict[str, bytes] = {
     "config.json": json.dumps(CONFIG.to_dict()).encode(),
     "summary.json": json.dumps(_summary(CONFIG)).encode(),
@@ -76,7 +75,7 @@ def run_folders(draw: st.DrawFn) -> dict[str, bytes]:
     if name.endswith(".json"):
         content = as_json(json.loads(RUN[name]))
     elif name.endswith(".csv"):
-        table = rows.map(lambda text: f"{','.join(runs.RECORD.names or ())}\n{text}".encode("utf-8", "replace"))
+        table = rows.map(lambda text: f"{','.join(runs.COLUMNS)}\n{text}".encode("utf-8", "replace"))
         content = table | spoilt([RUN[name]])
     else:
         content = sealed({"mse": torch.ones(2, 4)}, {"id": CONFIG.id}) | spoilt([RUN[name]])

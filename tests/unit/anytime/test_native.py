@@ -103,7 +103,7 @@ def test_any_size_on_any_number_of_threads(
     torch.set_num_threads(threads)
     try:
         (y,) = found.raw(Source([x]))
-        changed = found.norm(Source([x]), None, 0.2, shift=around)
+        changed = found.norm(Source([x]), 0.2, shift=around)
     finally:
         torch.set_num_threads(before)
     wanted = F.conv2d(x.permute(0, 3, 1, 2).double(), weight.double(), padding=1).permute(0, 2, 3, 1)
@@ -132,11 +132,10 @@ def test_all_at_once_as_torch_does_it(peephole: Tensor | None) -> None:
     parts = [torch.randn(2, 6, 4, 32), torch.randn(2, 12, 8, 16)]
     added, cell = torch.randn(2, 12, 8, 64), torch.randn(2, 12, 8, 16)
     kept: list[Tensor] = []
-    h, (new,) = found.gates(Source(parts, 16, True, kept), [added], [cell.clone()], peephole, first=0)
+    h, (new,) = found.gates(Source(parts, 16, True, [added], kept), [cell.clone()], peephole, first=0)
     strip: list[Tensor] = []
-    expected_h, (strips,) = other.gates(
-        Source(parts, 16, True, strip), [in_strips(added)], [in_strips(cell)], peephole, first=0
-    )
+    source = Source(parts, 16, True, [in_strips(added)], strip)
+    expected_h, (strips,) = other.gates(source, [in_strips(cell)], peephole, first=0)
     torch.testing.assert_close(h, expected_h, rtol=0, atol=1e-5)
     torch.testing.assert_close(in_strips(new), strips, rtol=0, atol=1e-5)
     torch.testing.assert_close(in_strips(kept[0]), strip[0], rtol=0, atol=1e-5)
@@ -155,7 +154,7 @@ def test_gates_far_from_zero() -> None:
     values = torch.tensor([-1e30, -200.0, -30.0, 0.0, 30.0, 200.0, 1e30, torch.nan])
     added = values.view(1, 1, 8, 1).expand(1, 1, 8, 64).contiguous()
     cell = torch.full((1, 1, 8, 16), 0.5)
-    h, (new,) = found.gates(Source([torch.zeros(1, 1, 8, 16)]), [added], [cell], None, first=0)
+    h, (new,) = found.gates(Source([torch.zeros(1, 1, 8, 16)], share=[added]), [cell], None, first=0)
     z = values.double()
     exact = torch.sigmoid(z) * 0.5 + torch.sigmoid(z) * torch.tanh(z / 2)  # g comes doubled
     torch.testing.assert_close(new[0, 0, :, 3].double(), exact, rtol=0, atol=1e-6, equal_nan=True)
@@ -169,7 +168,7 @@ def test_gates_far_from_zero() -> None:
 def test_numbers_too_small_to_be_fast_count_as_zero() -> None:
     """1e-39, next to 2, would take the products a hundred times as long."""
     found = NativeFiltering(torch.ones(16, 16, 3, 3), None, 1)
-    assert found.norm(Source([torch.full((1, 8, 8, 16), 1e-39)]), None, 1.0).count_nonzero() == 0
+    assert found.norm(Source([torch.full((1, 8, 8, 16), 1e-39)]), 1.0).count_nonzero() == 0
     assert torch.full((1,), 1e-39).mul(2).item() > 0  # elsewhere they stay
 
 
