@@ -30,7 +30,7 @@ NATURAL = "natural"
 """The data set of photographs of anything, on which the default network is trained."""
 
 LARGEST = 10**7
-"""Of any width, size or number: beyond, torch's 64 bits overflow before memory runs out."""
+"""Upper limit of widths, sizes and counts: beyond it torch's 64 bits overflow before memory runs out."""
 
 ORL_CONFIGURATIONS: tuple[str, ...] = tuple("".join(letters) for letters in itertools.product("rn", repeat=LAYERS))
 """All 16 ORL configurations, rrrr first; the first letter is layer 1, at the bottom (Fig. 3)."""

@@ -208,7 +208,7 @@ def seal(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_sealed(fields: Mapping[str, Any]) -> bool:
-    """Whether the checksum that `seal` adds is there and right."""
+    """True if the checksum that `seal` adds is there and right."""
     return bool(fields.get("sha256") == seal(fields)["sha256"])
 
 

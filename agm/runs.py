@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 COLUMNS = ("epoch", "statistics", "iteration", "mse", "psnr", "ssim", "visual_loss", "critic_loss")
-"""Of metrics.csv. The losses are not in every one."""
+"""Columns of metrics.csv. Some files lack the losses."""
 
 RESTORE = "restore it, or delete the folder to train the run again"
 
@@ -59,7 +59,7 @@ class Run:
         return str((self.summary.get("data") or {}).get("fingerprint") or "")
 
     def kind(self, statistics: Statistics | None) -> Statistics:
-        """Where to look for a kind of statistics: None is the configured one, and without batch norm all are."""
+        """The kind under which a reading is stored: the configured one for None, and always without batch norm."""
         generator = self.config.generator
         return statistics if statistics in generator.readings else generator.statistics
 
@@ -106,7 +106,7 @@ class Run:
         return float(self._numbers(0, "bicubic", part, metric))
 
     def _numbers(self, dimensions: int, *keys: str) -> np.ndarray:
-        """What the summary says under these keys. Raises AgmError if that is no array of numbers."""
+        """The summary's value under these keys. Raises AgmError if it is no array of numbers."""
         value: Any = self.summary
         try:
             for key in keys:
@@ -141,7 +141,7 @@ class Run:
 
     @property
     def has_weights(self) -> bool:
-        """Whether the weights are here; most recorded runs have left theirs behind."""
+        """True if the weights are here; most recorded runs have none."""
         return (self.folder / "generator.safetensors").exists()
 
     def generator(self) -> Generator:

@@ -1,4 +1,4 @@
-"""What a user would pick instead: small networks for x2 super-resolution, written from their papers.
+"""The alternatives that a user has: small networks for x2 super-resolution, written from their papers.
 
 All take RGB images x of (N, 3, H, W) in [0, 1] and give (N, 3, 2H, 2W), not clamped, one image per iteration; all but
 the feedback network have one iteration. Each corrects bicubic upsampling, as ours does and as none of the papers has
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from agm.networks.generator import SCALE, bicubic
 
 SLOPE = 0.2
-"""Where the slopes of SRFBN's PReLU start."""
+"""Initial slope of SRFBN's PReLU."""
 
 MEAN = (0.4488, 0.4371, 0.4040)
 """DIV2K's mean colour."""

@@ -1,4 +1,4 @@
-"""What is measured of any network: quality, time, operations, parameters."""
+"""Measure any network: quality, time, operations, parameters. Write the results of a script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs a trained network fastest here: ms to the first image and to each one after it, per runtime.
+"""The fastest runtime for a trained network on this machine: milliseconds until each image, per runtime.
 
     python -m benchmarks.runtimes --models rrrr nnnr --schedule A --out runtimes.json
 

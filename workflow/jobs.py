@@ -1,4 +1,4 @@
-"""What the Snakefile needs to know: how runs are cut into jobs, and which modules a notebook uses. No torch here."""
+"""Plans for the Snakefile: cuts runs into jobs, and finds the modules that a notebook uses. No torch here."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def recorded(notebook: str, profile: str, summaries: dict[str, str]) -> list[str
 
 
 def minutes(jobs: list[list[RunConfig]], limit: int) -> list[int]:
-    """How long each training job may take, if the longest may take `limit` minutes; 0 sets no limit.
+    """Time limit of each training job in minutes, if the longest job has `limit` minutes; 0 sets no limit.
 
     In proportion to `cost`, so that short jobs fit into gaps. A job that takes longer stops, and goes on in another.
     """
@@ -88,7 +88,7 @@ def _code(notebook: Path) -> str:
 
 
 def made_with(runs: list[RunConfig], manifests: list[str]) -> list[str]:
-    """What training depends on besides the configurations: codes that count as one, and data. A change trains anew."""
+    """The codes and data that training depends on besides the configurations. A change means training again."""
     codes = [representative(base) for base in sorted({run.generator.base for run in runs})]
     return codes + [file_hash(Path(path)) for path in manifests]
 
@@ -122,5 +122,5 @@ def _origin(folder: Path) -> tuple[str, str]:
 
 
 def _fingerprint(card: Path) -> str:
-    """Of the images of a prepared set, as its card says; older cards say nothing."""
+    """Fingerprint of a prepared set's images by its card; empty if an older card has none."""
     return str(files.read_yaml(card).get("fingerprint", "")) if card.exists() else ""

@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def row(upscaler: AnytimeUpscaler) -> film.Row:
-    """What the upscaler makes of the photograph at half its size, and the time until each image.
+    """The upscaler's film of the photograph, halved first, and the milliseconds until each image.
 
     That is the shortest of some rounds, since whatever else runs here only adds to it.
     """

@@ -1,4 +1,4 @@
-"""What the page "Try it" of the book loads: networks, photographs and ONNX Runtime, packed into plain scripts.
+"""Pack networks, photographs and ONNX Runtime into plain scripts, which the book's page "Try it" loads.
 
 A page that is opened from a disk may load scripts and nothing else. So every part is a script with one call,
 `agm.deliver(name, contents)`, in which bytes are gzipped and in base64. The scripts are called .mjs because Jupyter
@@ -110,12 +110,12 @@ def runtime() -> dict[str, str]:
 
 
 def index() -> dict[str, Any]:
-    """What is offered."""
+    """The networks and photographs on offer."""
     return {"models": [about(offered) for offered in models()], "pictures": pictures()}
 
 
 def about(offered: Model) -> dict[str, Any]:
-    """What the page says about a network."""
+    """The page's description of a network."""
     return {"name": offered.name, "title": offered.title, "schedule": offered.run.training.schedule}
 
 

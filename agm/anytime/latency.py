@@ -50,7 +50,7 @@ Table = Mapping[str, Mapping[int, Span]]
 
 
 def activity(mask: Mask, t: int) -> str:
-    """What is done: the active layers; the first iteration comes with part A, and with states that are still zero."""
+    """Name of an iteration's work: its active layers. The first one includes part A, and its states are still zero."""
     letters = "".join("x" if active else "-" for active in mask)
     return letters if t else f"first {letters}"
 
@@ -176,12 +176,12 @@ def read_profile(path: Path, config: GeneratorConfig, stepper: Stepper, device: 
 
 
 def _identity(machine: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides how long things take."""
+    """The facts of a machine that decide how long things take."""
     known = {name: machine.get(name) for name in ("device", "threads", "system")}
     versions = machine.get("versions")
     return known | {"torch": versions.get("torch") if isinstance(versions, dict) else None}
 
 
 def _model(config: GeneratorConfig, stepper: Stepper) -> dict[str, Any]:
-    """What decides how much there is to do; the weights' values do not."""
+    """The facts of a network that decide how much there is to compute; weights do not."""
     return {"generator": asdict(config), "engine": stepper.name}

@@ -271,7 +271,7 @@ class AnytimeUpscaler:
             raise AgmError(f"iterations={iterations}: must be from 0 to {len(self.schedule)}, the schedule's length")
 
     def _plan(self, groups: list[_Group], end: float, iterations: int | None) -> Schedule | None:
-        """What to do until `end`; None for nothing."""
+        """The schedule to run until `end`; None for no iteration."""
         if iterations == 0:
             return None
         if self.planner is None:
@@ -308,7 +308,7 @@ class AnytimeUpscaler:
 def _planner(
     weights: Path, config: RunConfig, schedule: str | Schedule | None, statistics: Statistics
 ) -> Planner | None:
-    """Where a schedule is to be planned for every call: on request, or by default where that is possible."""
+    """A planner if every call plans its own schedule: on request, or by default where that is possible."""
     default = config.training.sampling == "any" and (weights.parent / "summary.json").is_file()
     if schedule != "auto" and not (schedule is None and default):
         return None

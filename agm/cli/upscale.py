@@ -101,7 +101,7 @@ def upscale(
 
 
 def _ending(format_: str | None) -> str:
-    """Of the files of a format. Raises AgmError if it cannot be written."""
+    """The file ending of a format. Raises AgmError if the format cannot be written."""
     from agm.anytime.image_files import format_of
 
     if format_ is None:

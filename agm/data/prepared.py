@@ -33,7 +33,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Card:
-    """What is read of a card: the set's name, whether its groups leak, and what the set really is if a substitute.
+    """The fields of a card that are used: name, whether groups leak, and the real name of a substitute.
 
     `manifest`: the sha256 of manifest.csv; older cards have none.
     """

@@ -158,7 +158,7 @@ def _active(mask: Mask) -> set[int]:
 
 
 def _row(config: GeneratorConfig, statistics: str, t: int) -> int:
-    """Of the tables of statistics; past the last iteration, the last iteration's."""
+    """Row of the tables of statistics; past the last iteration, the last row."""
     return 0 if statistics == "shared" else min(t, config.iterations - 1)
 
 
@@ -260,7 +260,7 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 
 def _is_whole(chain: dict[str, Any]) -> bool:
-    """Whether steps and files are those that `export` writes for its network and schedule: no others are opened."""
+    """True if parts and files are those that `export` writes for this network and schedule; no others are opened."""
     try:
         config, schedule = from_dict(GeneratorConfig, chain["generator"]), Schedule.parse(chain["schedule"])
         check_statistics(chain["statistics"])

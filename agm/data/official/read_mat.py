@@ -14,11 +14,11 @@ import numpy as np
 import scipy.io
 
 BYTES = 12 * 2**30
-"""Of memory, at most; SAT-4 takes some 3e9."""
+"""Memory limit; SAT-4 takes some 3e9 bytes."""
 
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
-"""How version 7.3 begins, after 512 bytes of MATLAB's own or without them."""
+"""First bytes of version 7.3, with or without MATLAB's 512 bytes before them."""
 
 
 def limit_memory() -> None:
