@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,9 +12,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from agm import files, machine
+from agm.config import RunConfig
 from agm.data import Part
 from agm.training import evaluate
 from agm.training.evaluate import Iterate
+from agm.training.loop import trained
+from agm.training.step import Execution, build, stepper
 
 LIMIT = 120.0
 """Seconds for the timing of one size: no further round begins after them."""
@@ -40,6 +44,20 @@ def macs_per_pixel(iterate: Iterate, size: int) -> list[float]:
         for _ in iterate(torch.rand(1, 3, size, size)):
             found.append(counter.get_total_flops() / 2 / size**2)
     return found
+
+
+def step_seconds(config: RunConfig, rounds: int) -> list[float]:
+    """Processor time of each of so many training steps on the CPU, after one that warms up."""
+    networks = build(config, Execution(device="cpu", progress=False))
+    networks.generator.train()
+    update, size, batch = stepper(networks, config.training), config.data.image_size, config.training.batch_size
+    low, high = (torch.rand(batch, 3, side, side) for side in (size // 2, size))
+    taken = []
+    for step in range(rounds + 1):
+        begun = time.process_time()
+        update(low, high, torch.rand(batch), trained(config, 0, step))
+        taken.append(time.process_time() - begun)
+    return taken[1:]
 
 
 def write(arguments: argparse.Namespace, module: str, found: dict[str, Any], device: str = "cpu") -> None:

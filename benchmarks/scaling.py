@@ -27,7 +27,6 @@ import torch
 import yaml
 
 from agm.config import ORL_CONFIGURATIONS, STATISTICS, RunConfig
-from agm.training.step import Execution, build, stepper
 from benchmarks import measure
 from study import profiles
 from study.profiles import FOLDER, ROLES
@@ -73,7 +72,7 @@ def training(rounds: int) -> Iterator[Row]:
     """Seconds of one training step, by what is varied."""
     for layers, (field, values) in itertools.product(LAYERS, VARIED.items()):
         for value in values:
-            seconds = step_seconds(configured(layers, **{field: value}), rounds)
+            seconds = min(measure.step_seconds(configured(layers, **{field: value}), rounds))
             yield {"what": "training", "layers": layers, "by": field, "value": value, "seconds": seconds}
 
 
@@ -81,21 +80,6 @@ def configured(layers: str, **fields: int) -> RunConfig:
     sizes = BASE | fields
     schedule = f"xxxx ({sizes['iterations']})"
     return profiles.load("smoke").run("cars", layers=layers, schedule=schedule, critic_width=sizes["width"], **sizes)
-
-
-def step_seconds(config: RunConfig, rounds: int) -> float:
-    """The fastest of so many steps, after one that warms up."""
-    execution = Execution(device="cpu", progress=False)
-    networks = build(config, execution)
-    update = stepper(networks, config.training)
-    images, size = config.training.batch_size, config.data.image_size
-    low, high = (torch.rand(images, 3, side, side) for side in (size // 2, size))
-    found = []
-    for _ in range(rounds + 1):
-        started = time.process_time()
-        update(low, high, torch.zeros(images))
-        found.append(time.process_time() - started)
-    return min(found[1:])
 
 
 def planning(counts: list[int]) -> Iterator[Row]:

@@ -11,11 +11,8 @@ from __future__ import annotations
 import argparse
 import itertools
 import statistics
-import time
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from agm import data
 from agm.config import RunConfig, Statistics
@@ -25,9 +22,8 @@ from agm.runs import Run, ensure, find
 from agm.schedule import Schedule, candidates
 from agm.training.calibrate import precise
 from agm.training.evaluate import METRICS, evaluate
-from agm.training.loop import trained
-from agm.training.step import Execution, build, train_step
-from benchmarks.measure import write
+from agm.training.step import Execution
+from benchmarks.measure import step_seconds, write
 from study import profiles
 
 TRAININGS: tuple[dict[str, Any], ...] = (
@@ -49,7 +45,8 @@ def main() -> None:
     for layers, residual, training in itertools.product(arguments.layers, (False, True), TRAININGS):
         run = with_weights(profile.run("cars", layers=layers, residual=residual, **training))
         about = describe(run.config)
-        seconds = {"seconds": run.summary["seconds"], "seconds_per_step": step_seconds(run.config)}
+        step = statistics.median(step_seconds(run.config, 5))
+        seconds = {"seconds": run.summary["seconds"], "seconds_per_step": step}
         result["runs"].append(about | {"id": run.config.id} | seconds)
         result["rows"] += [about | row for row in rows(run)]
         write(arguments, "", result)
@@ -60,20 +57,6 @@ def with_weights(config: RunConfig) -> Run:
     """A finished run, recorded or made here; few recorded runs have their weights."""
     run = find(config)
     return run if run and run.has_weights else ensure([config], runs_folder(), Execution(device="cpu"))[0]
-
-
-def step_seconds(config: RunConfig, steps: int = 5) -> float:
-    """Processor time of a training step, the median, which other programs hardly change."""
-    networks = build(config, Execution(device="cpu"))
-    networks.generator.train()
-    size, batch = config.data.image_size, config.training.batch_size
-    low, high, mix = torch.rand(batch, 3, size // 2, size // 2), torch.rand(batch, 3, size, size), torch.rand(batch)
-    taken = []
-    for step in range(steps + 1):
-        begun = time.process_time()
-        train_step(networks, low, high, config.training, mix, trained(config, 0, step))
-        taken.append(time.process_time() - begun)
-    return statistics.median(taken[1:])
 
 
 def describe(config: RunConfig) -> dict[str, Any]:

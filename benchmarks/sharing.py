@@ -17,12 +17,13 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from agm import data, files, machine, runs
+from agm import data, runs
 from agm.networks.blocks import IterationNorm
 from agm.networks.generator import Generator
 from agm.schedule import Schedule
 from agm.training.calibrate import precise
 from agm.training.evaluate import evaluate
+from benchmarks.measure import write
 
 PAIRS = {
     "own": "a pair for each iteration",
@@ -35,11 +36,11 @@ PAIRS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, default=Path("results/cpu"), help="a folder of runs")
+    parser.add_argument("--runs", default="results/cpu", help="a folder of runs")
     parser.add_argument("--out", type=Path, help="write the rows as JSON here")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    found = [run for run in runs.all_runs(arguments.runs) if run.has_weights]
+    found = [run for run in runs.all_runs(Path(arguments.runs)) if run.has_weights]
     rows = [measure(run) for run in tqdm(found, unit="run", disable=None)]
     if arguments.out:
         about = {
