@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from agm import data, runs
-from agm.config import ORL_CONFIGURATIONS, DataConfig, Statistics
+from agm.config import ORL_CONFIGURATIONS, DataConfig
 from agm.data.images import Pixels, read_image, square
 from agm.errors import AgmError
 from agm.networks.generator import SCALE, Generator
@@ -66,18 +66,16 @@ def photographs(count: int = 12) -> list[Pixels]:
     return list(data.splits(wanted).test.high)
 
 
-def photograph(content: bytes, name: str, side: int = OWN_SIDE) -> Pixels:
-    """The centred square of an uploaded picture, (side, side, 3). Raises AgmError if it cannot be read."""
-    return square(read_image(io.BytesIO(content), name), side).copy()  # PIL lends its own memory, to be read only
+def photograph(content: bytes, name: str) -> Pixels:
+    """The centred square of an uploaded picture, (OWN_SIDE, OWN_SIDE, 3). Raises AgmError if it cannot be read."""
+    return square(read_image(io.BytesIO(content), name), OWN_SIDE).copy()  # PIL lends its own memory, to be read only
 
 
 @torch.no_grad()
-def steps(
-    generator: Generator, pixels: Pixels, schedule: Schedule, statistics: Statistics = "iteration"
-) -> Iterator[Step]:
+def steps(generator: Generator, pixels: Pixels, schedule: Schedule) -> Iterator[Step]:
     """Yield each iteration as soon as it is computed. The seconds count computing only."""
     low, _, high = versions(pixels)
-    images = generator.eval().iterate(low[None], schedule, statistics)
+    images = generator.eval().iterate(low[None], schedule, "iteration")
     seconds = 0.0
     for iteration in range(1, len(schedule) + 1):
         started = time.perf_counter()

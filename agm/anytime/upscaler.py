@@ -238,14 +238,13 @@ class AnytimeUpscaler:
         finished = pixels.restore(out)
         return Result(finished, reached, self._clock() - started, deadline, tuple(durations[:reached]), schedule)
 
-    def stream(self, image: AnyImage, iterations: int | None = None) -> Iterator[Streamed]:
+    def stream(self, image: AnyImage) -> Iterator[Streamed]:
         """Yield every image with its iteration and the seconds since the call: bicubic as 0, then each iteration's.
 
         An image whose tiles cannot all be held in memory comes only as bicubic and after its last iteration.
         """
         started = self._clock()
-        self.check(None, iterations)
-        masks = self.schedule.masks[:iterations]
+        masks = self.schedule.masks
         pixels = Pixels.of(image)
         out = pixels.bicubic()
 

@@ -62,9 +62,9 @@ def t_test(x: Array) -> Callable[[float], tuple[float, float]]:
     return at
 
 
-def t_interval(x: Array, confidence: float = 0.95) -> Interval:
-    """Student's t interval of the mean of (S,) numbers."""
-    half = stats.t.ppf((1 + confidence) / 2, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x))
+def t_interval(x: Array) -> Interval:
+    """Student's t interval (95 %) of the mean of (S,) numbers."""
+    half = stats.t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x))
     return float(x.mean() - half), float(x.mean() + half)
 
 

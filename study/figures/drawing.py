@@ -38,7 +38,7 @@ def box(ax: Axes, centre: Point, size: Point, text: str, face: str = STATIC, **l
     ax.text(x, y, text, ha="center", va="center", fontsize=style.SMALL, zorder=4)
 
 
-def arrow(ax: Axes, start: Point, end: Point, colour: str = style.BLACK, bend: str = "arc3,rad=0") -> None:
+def arrow(ax: Axes, start: Point, end: Point, colour: str = style.BLACK) -> None:
     """An arrow from one point to another."""
     look: dict[str, Any] = {
         "color": colour,
@@ -48,11 +48,12 @@ def arrow(ax: Axes, start: Point, end: Point, colour: str = style.BLACK, bend: s
         "shrinkB": 0,
         "zorder": 2,
     }
-    ax.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", connectionstyle=bend, **look))
+    ax.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", **look))
 
 
-def loop(ax: Axes, x: float, y: float, reach: float = 0.24, rise: float = 0.13) -> None:
+def loop(ax: Axes, x: float, y: float) -> None:
     """A state that is kept between iterations: a line out of a box's right side and back into it."""
+    reach, rise = 0.24, 0.13
     ax.plot([x, x + reach, x + reach], [y + rise, y + rise, y - rise], color=style.BLUE, linewidth=1.3, zorder=2)
     arrow(ax, (x + reach, y - rise), (x, y - rise), style.BLUE)
 

@@ -12,7 +12,6 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from agm.config import Statistics
 from agm.data.images import Pixels, read_image, square
 from agm.errors import AgmError, unknown
 from agm.networks.generator import Generator
@@ -72,15 +71,13 @@ def photograph(name: str, size: int) -> Pixels:
     return square(read_image(Path(skimage.__file__).parent / "data" / file, file).crop(box), size)
 
 
-def film(
-    generator: Generator, schedule: Schedule, name: str, size: int = 192, statistics: Statistics = "iteration"
-) -> Film:
+def film(generator: Generator, schedule: Schedule, name: str, size: int = 192) -> Film:
     """The film that a generator makes of one of PHOTOGRAPHS, halved first. Raises AgmError for an odd size."""
     if size % 2:
         raise AgmError(f"a photograph of {size} x {size} pixels cannot be halved; give an even size")
     low, bicubic, original = versions(photograph(name, size))
     with torch.no_grad():
-        images = torch.cat(list(generator.iterate(low[None], schedule, statistics))).clamp(0, 1)
+        images = torch.cat(list(generator.iterate(low[None], schedule, "iteration"))).clamp(0, 1)
     return Film(name, original, low, bicubic, images)
 
 

@@ -82,7 +82,7 @@ def test_a_picture_of_ones_own_is_cut_to_its_central_square() -> None:
     image[:, 100:200] = (255, 0, 0)
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG")
-    assert (playground.photograph(buffer.getvalue(), "a.png", 16) == (255, 0, 0)).all()
+    assert (playground.photograph(buffer.getvalue(), "a.png") == (255, 0, 0)).all()
     with pytest.raises(AgmError, match=r"a\.png: not an image"):
         playground.photograph(b"nonsense", "a.png")
 
