@@ -54,7 +54,7 @@ print(used.ru_utime + used.ru_stime, used.ru_maxrss)
 Row = dict[str, Any]
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks/scaling.json"))
     parser.add_argument("--rounds", type=int, default=5)
@@ -65,7 +65,6 @@ def main() -> int:
     started = time.monotonic()
     rows = [*training(arguments.rounds), *planning(arguments.planned), *listing(arguments.listed)]
     measure.write(arguments, "benchmarks.scaling", {"rows": rows, "seconds": time.monotonic() - started})
-    return 0
 
 
 def training(rounds: int) -> Iterator[Row]:
@@ -153,4 +152,4 @@ def measured(command: list[str], folder: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

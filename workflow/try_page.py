@@ -84,7 +84,7 @@ def inputs() -> list[str]:
     return [*map(str, (*RUNTIME, *WORKER)), *(str(offered.weights) for offered in models())]
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=OUT)
     out = parser.parse_args().out
@@ -92,7 +92,6 @@ def main() -> int:
     deliver(out, "index", index())
     for offered in models():
         deliver(out, offered.name, exported(offered))
-    return 0
 
 
 def deliver(out: Path, name: str, contents: dict[str, Any]) -> None:
@@ -155,6 +154,6 @@ def _packed(content: bytes) -> str:
 
 if __name__ == "__main__":
     try:
-        sys.exit(main())
+        main()
     except AgmError as error:
         sys.exit(f"try_page: {error}")
