@@ -86,7 +86,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Contrast(Part):
-    """A weighted sum of logarithms, divided by `over`. `weights` of (1, -1) give the ratio of two quantities.
+    """A product of powers of quantities, divided by `over`. `weights` of (1, -1) give the ratio of two quantities.
 
     If the range has two ends, equivalence is tested by two one-sided tests.
     """
