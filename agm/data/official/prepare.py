@@ -48,13 +48,13 @@ def prepare(name: str, path: Path, out: Path, force: bool = False) -> Prepared:
     """
     if name not in SETS:
         raise unknown("data set", name, SETS)
+    plan: Plan = importlib.import_module(f"agm.data.official.{name}").plan(Source(path))
+    for warning in plan.warnings:
+        logger.warning("%s: %s", path, warning)
     card: dict[str, Any] = {}
 
     def write(folder: Path) -> None:
-        plan: Plan = importlib.import_module(f"agm.data.official.{name}").plan(Source(path))
         card.update(_write(plan, folder))
-        for warning in card["warnings"]:
-            logger.warning("%s: %s", path, warning)
 
     new = files.replace_folder(out, write, "prepared set", (prepared.IMAGES, prepared.MANIFEST), force)
     return Prepared(out, card, new)
@@ -103,5 +103,6 @@ def _card(plan: Plan, odd: int) -> dict[str, Any]:
     warnings = list(plan.warnings)
     if plan.frame is not None and odd:
         warnings.append(f"{odd:,} images are not {plan.frame[0]} x {plan.frame[1]} pixels, as the official ones are")
+        logger.warning(warnings[-1])
     about = {"layout": plan.layout, "version": VERSION, "images": len(plan.rows), "counts": plan.counts}
     return vars(plan.about) | about | {"warnings": warnings}
