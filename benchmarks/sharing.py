@@ -42,12 +42,7 @@ def main() -> None:
     torch.set_num_threads(1)
     found = [run for run in runs.all_runs(Path(arguments.runs)) if run.has_weights]
     rows = [measure(run) for run in tqdm(found, unit="run", disable=None)]
-    if arguments.out:
-        about = {
-            "settings": {"runs": str(arguments.runs)},
-            "machine": machine.describe(torch.device("cpu"), "benchmarks.sharing"),
-        }
-        files.write_json(arguments.out, {**about, "rows": rows})
+    write(arguments, "benchmarks.sharing", {"rows": rows})
 
 
 def measure(run: runs.Run) -> dict[str, object]:
