@@ -66,8 +66,8 @@ def _csv(svg: str) -> str:
 
 
 def _rows(group: Any) -> Iterator[tuple[str, ...]]:
-    """A level has no x, and the same y at both of its ends."""
+    """A level has no x, and the same y at both of its ends; an upright line the other way round."""
     panel, series, x_axis, xs, y_axis, ys = (group[f"data-{name.replace(' ', '-')}"] for name in COLUMNS)
-    y = ys.split("|")
-    for own_x, own_y in zip(xs.split("|") if xs else [""] * len(y), y, strict=True):
-        yield panel, series, x_axis if own_x else "", own_x, y_axis, own_y
+    count = max(xs.count("|"), ys.count("|")) + 1
+    for x, y in zip(*(text.split("|") if text else [""] * count for text in (xs, ys)), strict=True):
+        yield panel, series, x_axis if x else "", x, y_axis if y else "", y

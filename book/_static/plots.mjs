@@ -24,6 +24,7 @@ function show(image, drawing) {
   answer(plot, svg);
 }
 
+const between = (value, low, high) => Math.min(Math.max(value, low), high);
 function place(element, left, top, width, height) {
   const values = { left, top, width, height };
   for (const side in values) if (values[side] !== undefined) element.style[side] = `${100 * values[side]}%`;
@@ -54,23 +55,22 @@ function answer(plot, svg) {
   plot.onpointermove = plot.onpointerdown = (event) => {
     const box = svg.getBoundingClientRect();
     const point = nearest(lines, (event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height, box);
-    ring.hidden = tip.hidden = !point;
-    if (!point) return;
+    if ((ring.hidden = tip.hidden = !point)) return;
     place(ring, ...point.at);
     place(tip, Math.min(0.75, point.at[0]), point.at[1]);
     const { series, xAxis, yAxis } = point.data;
-    const told = [[series], point.x ? [xAxis, point.x] : [], [yAxis, point.y]];
+    const told = [[series], point.x ? [xAxis, point.x] : [], point.y ? [yAxis, point.y] : []];
     tip.textContent = told.map((words) => words.join(" ").trim()).filter(Boolean).join("\n");
   };
   plot.onpointerleave = () => (ring.hidden = tip.hidden = true);
 }
 
-// The visible point nearest to a place in the figure. A level, which has no x of its own, is near all along.
+// The visible point nearest to a place in the figure. A line across a panel, which has no x or no y, is near all along.
 function nearest(lines, left, top, box) {
   let [found, least] = [null, NEAR_ENOUGH];
   for (const { data, x, y, at } of lines.filter((line) => !line.group.classList.contains("off"))) {
     at.forEach((own, i) => {
-      const spot = data.x ? own : [Math.min(Math.max(left, at[0][0]), at.at(-1)[0]), own[1]];
+      const spot = [data.x ? own[0] : between(left, at[0][0], at[1][0]), data.y ? own[1] : between(top, at[1][1], at[0][1])];
       const distance = Math.hypot((spot[0] - left) * box.width, (spot[1] - top) * box.height);
       if (distance < least) [found, least] = [{ data, x: x[i], y: y[i], at: spot }, distance];
     });

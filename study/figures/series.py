@@ -73,19 +73,18 @@ def _members(fig: Figure) -> Iterator[tuple[Axes, Artist]]:
 
 
 def _points(fig: Figure, ax: Axes, line: Line2D) -> Attributes:
-    """The numbers of a line that are finite. A level has no x of its own."""
+    """The numbers of a line that are finite. A level has no x of its own, an upright line no y."""
     data = np.asarray(line.get_xydata(), dtype=float)
     with np.errstate(all="ignore"):
         places = fig.transFigure.inverted().transform(line.get_transform().transform(data))
     whole = np.isfinite(data).all(axis=1) & np.isfinite(places).all(axis=1)
-    level = line.get_transform() != ax.transData
-    x = [] if level else _texts(ax.xaxis, data[whole, 0])
+    of_x, of_y = line.get_transform().contains_branch_seperately(ax.transData)
     return {
         "panel": ax.get_title(loc="left"),
         "x-axis": _label(ax, "x"),
         "y-axis": _label(ax, "y"),
-        "x": "|".join(x),
-        "y": "|".join(_texts(ax.yaxis, data[whole, 1])),
+        "x": "|".join(_texts(ax.xaxis, data[whole, 0])) if of_x else "",
+        "y": "|".join(_texts(ax.yaxis, data[whole, 1])) if of_y else "",
         "at": "|".join(f"{left:.4f} {1 - bottom:.4f}" for left, bottom in places[whole]),
     }
 

@@ -23,6 +23,7 @@ def two_panels() -> Figure:
         right.set_xticks([0, 1], ["first\nof all", "last"])
         style.baseline(left, 0.5)
         style.log_axis(left)
+        right.axvline(0.5, label="limit")
         style.title(left, "a", "numbers")
         left.set_ylabel("MSE")
         left.set_xlabel("epoch")
@@ -38,9 +39,8 @@ def groups(fig: Figure, selector: str) -> list[dict[str, str]]:
 
 def test_a_line_holds_its_finite_numbers_and_where_they_are() -> None:
     fig = two_panels()
-    one, level, other = sorted(groups(fig, "[data-x]"), key=lambda group: group["id"])
-    if level["series"] != "bicubic":
-        level, other = other, level
+    one, level, other, limit = sorted(groups(fig, "[data-x]"), key=lambda group: group["id"])
+    assert level["series"] == "bicubic"
     assert (one["series"], one["panel"], one["x-axis"], one["y-axis"]) == ("one & all", "(a) numbers", "epoch", "MSE")
     assert (one["x"], one["y"]) == ("1|3|4", "0.01|0.1|1")
     box, (low, high), (first, last) = fig.axes[0].get_position(), fig.axes[0].get_ylim(), fig.axes[0].get_xlim()
@@ -49,12 +49,13 @@ def test_a_line_holds_its_finite_numbers_and_where_they_are() -> None:
         expected = (box.x0 + box.width * (x - first) / (last - first), 1 - box.y0 - box.height * down)
         assert tuple(map(float, place.split())) == pytest.approx(expected, abs=2e-4)
     assert (level["x"], level["y"]) == ("", "0.5|0.5")
+    assert (limit["x"], limit["y"]) == ("0.5|0.5", "")
     assert (other["x"], other["y-axis"]) == ("first of all|last", "MSE")
 
 
 def test_a_band_belongs_to_its_series_and_a_line_without_a_name_to_none() -> None:
     names = [group["series"] for group in groups(two_panels(), "[data-series]")]
-    assert sorted(names) == ["bicubic", "one & all", "one & all", "one & all"]
+    assert sorted(names) == ["bicubic", "limit", "one & all", "one & all", "one & all"]
 
 
 def test_the_entries_of_a_legend_have_their_boxes() -> None:
