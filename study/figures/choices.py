@@ -100,11 +100,12 @@ def draw(runs: Sequence[Run], profile: Profile) -> Figure:
     """A panel per model: the ratio of each choice under both readings, and the bands that seeds alone give."""
     rows = measured(runs, profile)
     models = list(dict.fromkeys(rows["model"]))
+    names = [name for name in CHOICES if name in set(rows["choice"])][::-1]
     with style.context():
-        fig = style.figure(4.4)
-        axes = fig.subplots(1, len(models), sharey=True, squeeze=False)
+        fig = style.figure(1.9 + 0.36 * len(names))
+        axes = fig.subplots(1, len(models), sharex=True, sharey=True, squeeze=False)
         for ax, letter, layers in zip(axes.flat, "abcd", models, strict=False):
-            _panel(ax, rows[rows["model"] == layers])
+            _panel(ax, rows[rows["model"] == layers], names)
             style.title(ax, letter, layers)
             ax.set_xlabel("test MSE over our own")
         style.legend(fig, axes[0, 0], 2)
@@ -112,8 +113,7 @@ def draw(runs: Sequence[Run], profile: Profile) -> Figure:
     return fig
 
 
-def _panel(ax: Axes, rows: pd.DataFrame) -> None:
-    names = [name for name in CHOICES if name in set(rows["choice"])][::-1]
+def _panel(ax: Axes, rows: pd.DataFrame, names: Sequence[str]) -> None:
     looks = {"precise": (style.BLUE, "o", 0.12), "shared": (style.VERMILLION, "X", -0.12)}
     for reading, (colour, marker, shift) in looks.items():
         some = rows[rows["reading"] == reading]
@@ -123,6 +123,7 @@ def _panel(ax: Axes, rows: pd.DataFrame) -> None:
         ax.plot(some["ratio"], places, color=colour, marker=marker, linestyle="none", label=reading)
     ax.axvline(1.0, color=style.FAINT, linewidth=1.0)
     ax.set_xscale("log")
-    ax.set_xticks([0.5, 1, 2], ["0.5", "1", "2"])
+    ax.set_xticks([0.25, 0.5, 1, 2], ["0.25", "0.5", "1", "2"])
     ax.minorticks_off()
+    ax.set_ylim(-0.6, len(names) - 0.4)
     ax.set_yticks(range(len(names)), [CHOICES[name] for name in names])

@@ -24,6 +24,8 @@ LOOKS: dict[str, dict[str, Any]] = {
     "bicubic": {"color": style.BLUE, "marker": "D"},
 }
 
+MEASURES = ("cost", "mse", "spikiness", "own spikiness")
+
 EXPECTED = 1.2
 """The cost above which a network counts as spoilt. Fixed before the runs with the bicubic frame were read."""
 
@@ -43,7 +45,8 @@ def cost(runs: Sequence[Run]) -> float:
 
 
 def measured(runs: Sequence[Run]) -> pd.DataFrame:
-    """A row per model: `spoilt`, then per frame `cost`, `mse` (statistics of each iteration) and `spikiness` (shared).
+    """A row per model: `spoilt`, then MEASURES per frame: `mse` with statistics of each iteration, `spikiness` with
+    shared ones, `own spikiness` with those of each iteration.
 
     Models whose memory should not matter come first. NaN where a run is not there.
     """
@@ -53,9 +56,10 @@ def measured(runs: Sequence[Run]) -> pd.DataFrame:
         for feedback, same in by(group, "feedback").items():
             frame = FRAMES[feedback]
             row |= {f"cost {frame}": cost(same), f"mse {frame}": score(same, "mse", aggregate.both(same)[0])}
-            row[f"spikiness {frame}"] = spikiness_of(same, "shared")
+            own, shared = aggregate.both(same, curves=True)
+            row |= {f"spikiness {frame}": spikiness_of(same, shared), f"own spikiness {frame}": spikiness_of(same, own)}
         rows[layers] = row
-    columns = ["spoilt", *(f"{name} {frame}" for name in ("cost", "mse", "spikiness") for frame in LOOKS)]
+    columns = ["spoilt", *(f"{name} {frame}" for name in MEASURES for frame in LOOKS)]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns).sort_values("spoilt", kind="stable")
 
 
@@ -72,7 +76,9 @@ def numbers(runs: Sequence[Run]) -> Numbers:
             found |= {f"{group}_{frame}_{name}": median(some[f"{name} {frame}"]) for name in ("cost", "mse")}
     for end in "rn":
         some = rows[rows.index.str.endswith(end)]
-        found |= {f"last_{end}_{frame}_spikiness": median(some[f"spikiness {frame}"]) for frame in LOOKS}
+        for frame in LOOKS:
+            found[f"last_{end}_{frame}_spikiness"] = median(some[f"spikiness {frame}"])
+            found[f"last_{end}_{frame}_own_spikiness"] = median(some[f"own spikiness {frame}"])
     for layers, row in rows.iterrows():
         found |= {f"{layers}_{frame}_cost": float(row[f"cost {frame}"]) for frame in LOOKS}
     return found
@@ -113,7 +119,7 @@ def table(runs: Sequence[Run]) -> pd.DataFrame:
     names = {"spoilt": "plain above recurrent"}
     for frame in LOOKS:
         names |= {f"cost {frame}": f"{frame} frame, shared over own, ratio", f"mse {frame}": f"{frame} frame, own MSE"}
-        names[f"spikiness {frame}"] = f"{frame} frame, spikiness (shared)"
+        names |= {f"{kind}spikiness {frame}": f"{frame} frame, {kind or 'shared '}spikiness" for kind in ("", "own ")}
     return rows.rename(columns=names)
 
 
