@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import book_links
 import book_plots
 import book_previews
+import book_weight
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
@@ -17,9 +17,6 @@ SHOWN_AGAIN = re.compile(r"(?<=/notebooks/)[a-z]+/(?=\w+\.ipynb$)")
 """The folder of a notebook that is executed once more, for recorded runs: notebooks/cpu/fig4.ipynb."""
 FIELD = re.compile(r"`\w+`(, `\w+`)*( and `\w+`)?: ")
 """How a docstring begins what it says about a parameter."""
-ICON = re.compile(r'"?([a-z0-9-]+)"?:(\[\d+,\d+,\[[^\]]*\],"[0-9a-f]*",(?:"[^"]*"|\[[^\]]*\])\]),?')
-"""An icon's name and shape in the theme's script of icons."""
-
 MOST_ROWS = 10
 
 
@@ -65,25 +62,16 @@ def _in_a_fold(node: nodes.Node) -> bool:
     return node.parent is not None and (type(node.parent).__name__ == "dropdown_main" or _in_a_fold(node.parent))
 
 
-def used_icons_alone(app: Sphinx, error: Exception | None) -> None:
-    """The theme brings every icon there is, 1.5 MB on each page; keep those that a page or a style names."""
-    folder = Path(app.outdir)
-    script = folder / "_static" / "scripts" / "fontawesome.js"
-    if error is None and script.is_file():
-        named = {name for page in folder.rglob("*.html") for name in re.findall(r"fa-([a-z0-9-]+)", page.read_text())}
-        script.write_text(ICON.sub(lambda icon: icon[0] if icon[1] in named else "", script.read_text()))
-
-
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", launch_nothing_from_nowhere)
     app.connect("html-page-context", launch_the_source, priority=900)  # the theme has added its buttons by then
     app.connect("html-page-context", formulas_alone, priority=900)
-    app.connect("build-finished", used_icons_alone)
     app.connect("doctree-resolved", long_tables_folded)
     app.connect("doctree-resolved", book_plots.offer)
     app.connect("html-page-context", book_plots.load)
     app.connect("build-finished", book_plots.write)
     app.connect("build-finished", book_previews.embed)
+    app.connect("build-finished", book_weight.lighten)  # last: it looks at all that is there
     app.add_post_transform(book_links.LinkNumbers)
     app.connect("autodoc-process-docstring", plain_prose)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
