@@ -114,12 +114,20 @@ def replace_folder(
                     raise AgmError(f"{folder}: holds other files, but no {what}; {hint}")
                 (partial / "new").mkdir(parents=True)
                 write(partial / "new")
+                _onto_the_disk(partial / "new")
                 return _take_place(partial, folder, what, force, others)
             finally:
                 _undo(partial, folder)
                 lock.unlink(missing_ok=True)
     except OSError as error:
         raise unwritable(folder, error) from None
+
+
+def _onto_the_disk(folder: Path) -> None:
+    """After a power cut a renamed folder must not hold files without content."""
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
 
 
 def _is_filled(folder: Path) -> bool:
