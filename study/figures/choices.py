@@ -119,7 +119,7 @@ def _panel(ax: Axes, rows: pd.DataFrame, names: Sequence[str]) -> None:
         some = rows[rows["reading"] == reading]
         places = [names.index(name) + shift for name in some["choice"]]
         factor = float(some["chance"].iloc[0])
-        ax.axvspan(1 / factor, factor, color=colour, alpha=0.14, linewidth=0, label=f"seeds alone, {reading}")
+        ax.axvspan(1 / factor, factor, color=colour, alpha=0.14, linewidth=0, label=f"_{reading}")
         ax.plot(some["ratio"], places, color=colour, marker=marker, linestyle="none", label=reading)
     ax.axvline(1.0, color=style.FAINT, linewidth=1.0)
     ax.set_xscale("log")
