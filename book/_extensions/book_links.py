@@ -22,9 +22,9 @@ class LinkNumbers(SphinxPostTransform):
             if cell.get("nb_element") == "cell_code":
                 cell["ids"].append(f"cell-{cell['cell_index']}")
         for number in list(self.document.findall(PendingGlueReference)):
-            if number.gtype == "text":
+            cells = _cells(Path(self.env.doc2path(number.refdoc))) if number.gtype == "text" else {}
+            if (cell := cells.get(number.key)) is not None:
                 page = self.app.builder.get_relative_uri(self.env.docname, number.refdoc)
-                cell = _cells(Path(self.env.doc2path(number.refdoc))).get(number.key)
                 link = nodes.reference("", "", refuri=f"{page}#cell-{cell}", internal=True, classes=["made"])
                 number.replace_self(link)
                 link += number
@@ -32,10 +32,10 @@ class LinkNumbers(SphinxPostTransform):
 
 @cache
 def _cells(notebook: Path) -> dict[str, int]:
-    """What an executed notebook has glued -> the number of the cell."""
+    """What an executed notebook has glued -> the number of the cell. Of an empty text a reader sees nothing."""
     return {
         output["metadata"]["scrapbook"]["name"]: number
         for number, cell in enumerate(json.loads(notebook.read_text())["cells"])
         for output in cell.get("outputs", [])
-        if "scrapbook" in output.get("metadata", {})
+        if "scrapbook" in output.get("metadata", {}) and "''" not in map("".join, output["data"].values())
     }
