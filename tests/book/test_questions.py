@@ -95,7 +95,8 @@ def test_figures_of_series_give_their_numbers_away(html: Path, name: str) -> Non
 @pytest.mark.parametrize("name", PROSE)
 def test_every_number_leads_to_the_cell_that_made_it(html: Path, name: str) -> None:
     page = html / f"{name}.html"
-    for number in parsed(page).select("article .pasted-text"):
+    numbers = parsed(page).select("article .pasted-text")
+    for number in (number for number in numbers if number.get_text()):  # a checkout without git names no commit
         assert number.parent is not None
         assert "made" in number.parent.get("class", []), number
         target, cell = str(number.parent["href"]).split("#")
