@@ -1,4 +1,4 @@
-"""What exactly spoils networks with shared batch-norm statistics: sharing itself, and in which iteration and part.
+"""The error that shared batch-norm statistics cause, by the iterations and the parts that share them.
 
     AGM_HOME=where/data/lies python -m benchmarks.sharing --runs results/cpu --out results/benchmarks/sharing.json
 
@@ -25,13 +25,8 @@ from agm.training.calibrate import precise
 from agm.training.evaluate import evaluate
 from benchmarks.measure import write
 
-PAIRS = {
-    "own": "a pair for each iteration",
-    "first": "a pair for iteration 1, another for all others",
-    "shared": "one pair",
-    "b": "one pair in B, a pair for each iteration in the layers",
-    "layers": "one pair in the layers, a pair for each iteration in B",
-}
+PAIRS = ("own", "first", "shared", "b", "layers")
+"""What is shared: nothing; iterations 2 and later; all iterations; all in B alone; all in the layers alone."""
 
 
 def main() -> None:

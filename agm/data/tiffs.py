@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-"""How a TIFF begins."""
+"""The first bytes of a TIFF: little or big end first, classic or BigTIFF."""
 _GREYS, _RGB, _CMYK = (0, 1), 2, 5
 _MODES = {(1, False): "L", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA", (4, False): "CMYK"}
 
@@ -37,7 +37,7 @@ def mend(image: TiffImagePlugin.TiffImageFile) -> None:
 
 
 def white_of(values: NDArray[Any]) -> float:
-    """What floats call white: 1, 255 or 65535, where the largest comes near enough; else the largest."""
+    """The number that stands for white in floats: 1, 255 or 65535 if the largest value is near it, else that value."""
     top = float(values.max(initial=0.0, where=np.isfinite(values)))
     return next((limit for limit in (1.0, 255.0, 65535.0) if top <= limit <= max(16 * top, 1)), top)
 
@@ -99,6 +99,6 @@ def _upright(colour: NDArray[Any], page: Any) -> NDArray[Any]:
 
 
 def _shares(values: NDArray[Any], page: Any) -> NDArray[np.float32]:
-    """Of white, as 32-bit floats; what is no number is black."""
+    """The values divided by white, as 32-bit floats; NaN and infinity become black."""
     known = np.nan_to_num(values.astype(np.float32), posinf=0.0)
     return known / np.float32(_white(values, page))

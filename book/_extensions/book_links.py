@@ -32,7 +32,7 @@ class LinkNumbers(SphinxPostTransform):
 
 @cache
 def _cells(notebook: Path) -> dict[str, int]:
-    """What an executed notebook has glued -> the number of the cell. Of an empty text a reader sees nothing."""
+    """The name of each glued value of an executed notebook -> the number of its cell. Empty text is left out."""
     return {
         output["metadata"]["scrapbook"]["name"]: number
         for number, cell in enumerate(json.loads(notebook.read_text())["cells"])

@@ -17,7 +17,7 @@ from sphinx.util.osutil import relative_uri
 
 COLUMNS = ("panel", "series", "x axis", "x", "y axis", "y")
 OWN_NAMES = re.compile(r'(?<= id=")|(?<=href="#)|(?<=url\(#)')
-"""Where an SVG names its parts or refers to them: two drawings on a page may not use the same names."""
+"""The places of ids and of references to them in an SVG. Ids must be unique on a page."""
 
 
 def offer(app: Sphinx, doctree: nodes.document, page: str) -> None:

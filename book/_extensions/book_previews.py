@@ -45,7 +45,7 @@ def _parsed(page: Path) -> BeautifulSoup:
 
 
 def _shown(target: Tag, folder: str) -> str:
-    """What to show of a target, seen from a page for which it lies in that folder; nothing of a section."""
+    """The preview of a target, as HTML; empty for a section. `folder`: the target's, relative to the page."""
     match target.name:
         case "dt":
             parts = target.find_next_sibling("dd").find_all(["p", "ul", "ol"], recursive=False)

@@ -1,4 +1,4 @@
-"""What a page does not use is not loaded, and what can wait comes after the first sight of it."""
+"""Lighter pages: no icons and styles that no page uses, and scripts run after the page is parsed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the paper leaves open, chosen otherwise: its effect beside the spread of our own choice over its seeds."""
+"""The effect of changing a choice that the paper leaves open, beside the spread of our own choice over seeds."""
 
 from __future__ import annotations
 
