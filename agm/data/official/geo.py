@@ -124,7 +124,9 @@ def _lines(member: Member) -> Iterator[Pixels]:
             for number, line in enumerate(file, 1):
                 if not line.strip() and not next(file, None):
                     return
-                yield parse_line(line.removeprefix(codecs.BOM_UTF8), f"{member}, line {number}")
+                yield parse_line(
+                    line.removeprefix(codecs.BOM_UTF8) if number == 1 else line, f"{member}, line {number}"
+                )
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise AgmError(f"{member}: damaged or cut short ({error})") from None
 
