@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from agm import files
+from agm import files, paths
 from agm.config import RunConfig
+from agm.errors import AgmError
 from agm.runs import Run
 from study import experiments, profiles, provenance
 from study.aggregate import Numbers, schedule_name
@@ -54,14 +55,20 @@ def words(config: RunConfig) -> str:
     return ", ".join([*parts, schedule_name(training.schedule), f"{training.epochs} epochs"])
 
 
-def notebooks(folder: Path) -> pd.DataFrame:
-    """A row per executed notebook in a folder and its subfolders: seconds and parameters."""
+def notebooks(given: str | None) -> pd.DataFrame:
+    """A row per executed notebook in a folder (None: the book's) and its subfolders: seconds and parameters.
+
+    Raises AgmError if a folder that was given is none.
+    """
+    folder = Path(given or paths.home() / "book" / "notebooks")
+    if given and not folder.is_dir():
+        raise AgmError(f"folder={given}: no folder; name the one where the executed notebooks are")
     rows = []
     for path in [*sorted(folder.glob("*.ipynb")), *sorted(folder.glob("*/*.ipynb"))]:
         noted = files.read_json(path)["metadata"].get("papermill") or {}
         name = path.relative_to(folder).with_suffix("").as_posix()
-        given = ", ".join(f"{key} {provenance.text(value)}" for key, value in (noted.get("parameters") or {}).items())
-        rows.append({"notebook": name, "duration": noted.get("duration"), "parameters": given})
+        set_to = ", ".join(f"{key} {provenance.text(value)}" for key, value in (noted.get("parameters") or {}).items())
+        rows.append({"notebook": name, "duration": noted.get("duration"), "parameters": set_to})
     return pd.DataFrame(rows, columns=["notebook", "duration", "parameters"]).dropna().astype({"duration": float})
 
 

@@ -107,7 +107,7 @@ def _read_mat(source: Source, member: Member) -> Patches:
 
 
 def _read_csv(member: Member, scratch: Path) -> Pixels:
-    """No header, and 3,136 values a line in the order rows, columns, channels; one blank line may end the file."""
+    """No header, and 3,136 values a line in the order rows, columns, channels; blank lines may end the file."""
     with scratch.open("wb") as file:
         for patch in tqdm(_lines(member), desc=f"reading {member.file}", unit="patch", disable=None, leave=False):
             file.write(patch.tobytes())
@@ -122,7 +122,7 @@ def _lines(member: Member) -> Iterator[Pixels]:
     try:
         with gzip.open(member.path) if packed else member.path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                if not line.strip() and not next(file, None):
+                if not line.strip() and not any(map(bytes.strip, file)):
                     return
                 yield parse_line(
                     line.removeprefix(codecs.BOM_UTF8) if number == 1 else line, f"{member}, line {number}"

@@ -46,12 +46,12 @@ FORMS: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("ending", ["", ".zip", ".tgz"])
 def test_csv_with_what_is_harmless(tmp_path: Path, ending: str) -> None:
-    """A byte-order mark, a blank line at the end, packed by gzip."""
+    """A byte-order mark, blank lines at the end, packed by gzip."""
     for name in ("plain", "odd"):
         (tmp_path / name).mkdir()
         write_csv(tmp_path / name, TRAIN, TEST)
     for path in (tmp_path / "odd").iterdir():
-        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(b"\xef\xbb\xbf" + path.read_bytes() + b"\n"))
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(b"\xef\xbb\xbf" + path.read_bytes() + b"\n\r\n \n"))
         path.unlink()
     source = pack(tmp_path / "odd", tmp_path / f"x{ending}") if ending else tmp_path / "odd"
     for ours, wanted in zip(read(source)[1], read(tmp_path / "plain")[1], strict=True):

@@ -11,6 +11,7 @@ from support.made_up import make
 
 from agm import files
 from agm.code_version import code_hash, timed
+from agm.errors import AgmError
 from agm.runs import Run
 from study import experiments, profiles, provenance
 from study.figures import colophon
@@ -155,7 +156,10 @@ def test_every_executed_notebook_has_a_row(tmp_path: Path) -> None:
     noted = {"duration": 1.5, "parameters": {"profile": "smoke", "seeds": [0, 1]}}
     for path, metadata in (("b", {"papermill": noted}), ("cpu/a", {"papermill": noted}), ("never", {})):
         files.write_json(tmp_path / f"{path}.ipynb", {"metadata": metadata})
-    rows = colophon.notebooks(tmp_path).to_dict("records")
+    rows = colophon.notebooks(str(tmp_path)).to_dict("records")
     assert [row["notebook"] for row in rows] == ["b", "cpu/a"]
     assert (rows[0]["duration"], rows[0]["parameters"]) == (1.5, "profile smoke, seeds 0,1")
-    assert colophon.notebooks(tmp_path / "nowhere").empty
+    (tmp_path / "empty").mkdir()
+    assert colophon.notebooks(str(tmp_path / "empty")).empty
+    with pytest.raises(AgmError, match="no folder"):
+        colophon.notebooks(str(tmp_path / "nowhere"))
