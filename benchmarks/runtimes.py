@@ -4,24 +4,27 @@
 
 A model is an ORL configuration, which gets random weights of --width, or what `agm export --model` takes. Runtimes take
 turns; times are sums of each iteration's median, batch 1. Deviations are from `plain`, of all images clamped to [0, 1]:
-`psnr` (dB, None where nothing differs) of the image that differs most, `largest` of any value. OpenVINO is measured
-where it is installed. What cannot run here is left out with a line that says why.
+`psnr` (dB, None where nothing differs) of the image that differs most, `largest` of any value. OpenVINO, and ncnn with
+pnnx, are measured where they are installed. What cannot run here is left out with a line that says why.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from agm import metrics, runs
 from agm.anytime import weights_files as models
@@ -30,8 +33,9 @@ from agm.anytime.onnx.export import OnnxStepper, export
 from agm.anytime.stepper import Plain, Progress, Stepper, iterate
 from agm.config import ORL_CONFIGURATIONS, GeneratorConfig
 from agm.errors import AgmError
-from agm.networks.generator import Generator
-from agm.schedule import Schedule
+from agm.networks.generator import Context, Generator, Memory
+from agm.networks.layers import KINDS
+from agm.schedule import Mask, Schedule
 from benchmarks.measure import take_turns, write
 
 
@@ -81,6 +85,81 @@ class OpenVino(OnnxStepper):
         return lambda inputs: {end: array.copy() for end, array in zip(outputs, network(inputs).values(), strict=True)}
 
 
+class Iteration(nn.Module):
+    """One iteration as a function of tensors alone, those of `flat`, which gives its image and those of the next."""
+
+    def __init__(self, generator: Generator, mask: Mask, progress: Progress) -> None:
+        super().__init__()
+        self.generator, self.mask, self.t = generator, mask, progress.t
+        self.based, self.held = progress.context.base is not None, [s is not None for s in progress.memory.states]
+
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        context, memory = unflat(list(tensors), self.based, self.held)
+        image, memory = self.generator.step(context, memory, self.mask, self.t, "iteration")
+        made = flat(context, memory)[1 + self.based :]
+        return tuple(made) if memory.previous is image else (image, *made)  # pnnx gives no tensor twice
+
+
+def flat(context: Context, memory: Memory) -> list[Tensor]:
+    """Features, base if there is one, what is fed back, and the states that there are."""
+    given = [
+        context.features,
+        context.base,
+        memory.previous,
+        *(half for state in memory.states for half in state or ()),
+    ]
+    return [tensor for tensor in given if tensor is not None]
+
+
+def unflat(tensors: list[Tensor], based: bool, held: list[bool]) -> tuple[Context, Memory]:
+    """The opposite. `held`: which layers have a state, of two tensors each."""
+    rest = iter(tensors)
+    context, previous = Context(next(rest), next(rest) if based else None), next(rest)
+    return context, Memory(previous, tuple((next(rest), next(rest)) if one else None for one in held))
+
+
+class Ncnn(Plain):
+    """Each iteration by ncnn in 32-bit numbers, converted by pnnx when it is first needed; part A in torch."""
+
+    def __init__(self, generator: Generator) -> None:
+        import ncnn
+        import pnnx
+
+        super().__init__(generator)
+        self.ncnn, self.pnnx, self.networks = ncnn, pnnx.EXEC_PATH, dict[tuple[Mask, int], Any]()
+
+    @torch.inference_mode()
+    def step(self, progress: Progress, mask: Mask) -> Tensor:
+        context, memory = progress.context, progress.memory
+        tensors, at = flat(context, memory), (mask, progress.t)
+        if at not in self.networks:
+            self.networks[at] = self._network(Iteration(self.generator, mask, progress), tensors)
+        letters = zip(self.generator.config.layers, mask, memory.states, strict=True)
+        held = [state is not None or (active and KINDS[letter].recurrent) for letter, active, state in letters]
+        separate = self.generator.config.feedback == "features"
+        with self.networks[at].create_extractor() as run:  # it has no axis for the batch
+            for i, tensor in enumerate(tensors):
+                run.input(f"in{i}", self.ncnn.Mat(tensor[0].contiguous().numpy()))
+            names = [f"out{i}" for i in range(1 + separate + 2 * sum(held))]
+            made = [torch.from_numpy(np.array(run.extract(name)[1]))[None] for name in names]
+        image = made.pop(0) if separate else made[0]
+        progress.memory, progress.t = unflat([context.features, *made], False, held)[1], progress.t + 1
+        return image
+
+    def _network(self, iteration: Iteration, tensors: list[Tensor]) -> Any:
+        network = self.ncnn.Net()
+        network.opt.num_threads = torch.get_num_threads()
+        network.opt.use_bf16_storage = network.opt.use_fp16_storage = network.opt.use_fp16_arithmetic = False
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(action="ignore"):
+            torch.jit.trace(iteration, tuple(tensors)).save(  # type: ignore[no-untyped-call]
+                f"{folder}/traced.pt"
+            )
+            subprocess.run([self.pnnx, "traced.pt", "fp16=0"], cwd=folder, check=True, capture_output=True)
+            network.load_param(f"{folder}/traced.ncnn.param")
+            network.load_model(f"{folder}/traced.ncnn.bin")
+        return network
+
+
 Make = Callable[[Generator, Path], Stepper]
 RUNTIMES: dict[str, Make] = {
     "plain": lambda generator, folder: Plain(generator),
@@ -90,6 +169,7 @@ RUNTIMES: dict[str, Make] = {
     "onnxruntime": lambda generator, folder: OnnxStepper(folder),
     "openvino": lambda generator, folder: OpenVino(folder, "f32"),
     "openvino_bf16": lambda generator, folder: OpenVino(folder, "bf16"),
+    "ncnn": lambda generator, folder: Ncnn(generator),
     "engine": lambda generator, folder: Engine(generator),
 }
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from support.anytime import weights
 
-from agm import Schedule, runs
+from agm import Generator, GeneratorConfig, Schedule, runs
 from agm.anytime.stepper import Plain, iterate
 from benchmarks import runtimes
 
@@ -56,3 +61,39 @@ def test_the_compiled_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     )
     assert torch.equal(found, wanted)
     assert [function.__name__ for function in compiled] == ["step"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        GeneratorConfig(layers="rnrr", width=4),
+        GeneratorConfig(layers="nrnr", width=4, base="light", feedback="features", residual=True),
+        GeneratorConfig(layers="rrnn", width=4, base="light", feedback="bicubic", residual=True),
+    ],
+    ids=["paper", "features", "bicubic"],
+)
+def test_iterations_for_ncnn(config: GeneratorConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is handed to ncnn and taken from it: torch in its place does the iteration that it would be given."""
+
+    def network(stepper: object, iteration: runtimes.Iteration, tensors: object) -> SimpleNamespace:
+        @contextlib.contextmanager
+        def extractor() -> Iterator[SimpleNamespace]:
+            given: dict[str, Any] = {}
+
+            def extract(name: str) -> tuple[int, Any]:
+                tensors = [torch.from_numpy(given[f"in{i}"])[None] for i in range(len(given))]
+                return 0, iteration(*tensors)[int(name.removeprefix("out"))][0].numpy()
+
+            yield SimpleNamespace(input=given.__setitem__, extract=extract)
+
+        return SimpleNamespace(create_extractor=extractor)
+
+    monkeypatch.setitem(sys.modules, "ncnn", SimpleNamespace(Mat=lambda array: array))
+    monkeypatch.setitem(sys.modules, "pnnx", SimpleNamespace(EXEC_PATH=""))
+    monkeypatch.setattr(runtimes.Ncnn, "_network", network)
+    torch.manual_seed(0)
+    generator, x = Generator(config).eval(), torch.rand(1, 3, 5, 6)
+    torch.nn.init.normal_(next(generator.d.parameters()), std=0.1)  # zeros would hide what comes before
+    schedule = Schedule.parse("---x (1) - x--x (2) - xxxx (2)")
+    found, wanted = (torch.stack(list(iterate(s, schedule, x))) for s in (runtimes.Ncnn(generator), Plain(generator)))
+    torch.testing.assert_close(found, wanted)
