@@ -84,7 +84,8 @@ def test_runtimes() -> None:
     assert table["first: ratio"].tolist() == [1, 2, 1.25]
     assert table["all ten: ratio"].tolist() == [1, 0.75, 3]
     numbers = anytime.runtimes_numbers(RUNTIMES)
-    assert (numbers["rrrr_first"], numbers["rrrr_total"]) == ("other", "engine")
+    assert (numbers["rrrr_first"], numbers["rrrr_all"]) == ("other", "engine")
+    assert numbers["verdict"].endswith("but for other to the first picture of rrrr (1.6 times as fast).")
 
 
 def test_deadlines() -> None:
