@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from support.made_up import BICUBIC, make
 
+from agm.config import ORL_CONFIGURATIONS
 from study import aggregate, profiles
 from study.experiments import TABLE_1, plan
 from study.figures import assumptions, choices, fig4, fig6, fig7, first_frame, order, ranks, statistics, style, table1
