@@ -18,12 +18,13 @@ PYTHON := $(shell for name in python3 python3.13 python3.12 python3.11 python3.1
 	$$name -c "$(NEW_ENOUGH)" 2>/dev/null && { echo $$name; break; }; done)
 endif
 
-.PHONY: help book pdf test test-all lint lab bench audit clean unlock
+.PHONY: help book pdf release test test-all lint lab bench audit clean unlock
 
 help:
 	@echo "make book   the whole book from scratch: environment, training, notebooks, HTML (PROFILE=$(PROFILE))"
 	@echo "            PROFILE is one of $(PROFILES)"
 	@echo "make pdf    the same book as one file to print, with Chromium or Chrome"
+	@echo "make release  book and PDF as archives with checksums, in build/release, and a tag for the commit"
 	@echo "make lab    JupyterLab, to explore the notebooks"
 	@echo "make test   lint, types and unit tests: 8 minutes on two cores"
 	@echo "make test-all  those, then kills and faults, the workflow, notebooks and book, a cluster, packages: 35 minutes"
@@ -47,6 +48,11 @@ pdf: $(VENV)/.installed
 		"(apt install chromium), or name it: make pdf CHROMIUM=/path/to/chrome" >&2; exit 1; }
 	@$(BIN)/snakemake --workflow-profile workflow/profiles/local --config profile=$(PROFILE) -- pdf
 	@echo "The book, to print: build/agm.pdf"
+
+release: $(VENV)/.installed
+	@$(BIN)/python workflow/release.py --check
+	@$(MAKE) --no-print-directory pdf
+	@$(BIN)/python workflow/release.py
 
 # In as many processes as there are cores; each computes in one thread.
 test: lint

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import book_links
@@ -13,6 +16,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
+ROOT = Path(__file__).parents[2]
 SHOWN_AGAIN = re.compile(r"(?<=/notebooks/)[a-z]+/(?=\w+\.ipynb$)")
 """The folder of a notebook that is executed once more, for recorded runs: notebooks/cpu/fig4.ipynb."""
 FIELD = re.compile(r"`\w+`(, `\w+`)*( and `\w+`)?: ")
@@ -42,6 +46,31 @@ def plain_prose(app: Sphinx, what: str, name: str, of: object, options: object, 
             lines.insert(i, "")
 
 
+def date_pages(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
+    """At each page's foot: its source, when that last changed, and in which commit, where git knows."""
+    if page in app.env.found_docs:
+        source = SHOWN_AGAIN.sub("", f"/{app.env.doc2path(page, False)}")[1:]
+        source = source if source.startswith("notebooks/") else f"book/{source}"
+        if found := changes().get(source):
+            context["last_updated"] = f"{found[0]} ({source}, commit {found[1]})"
+
+
+@cache
+def changes() -> dict[str, tuple[str, str]]:
+    """A file of the repository -> date and commit of its last change. Empty where there is no git."""
+    command = ["git", "log", "--format=:%cs %h", "--name-only", "--no-renames", "--", "book", "notebooks"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    found: dict[str, tuple[str, str]] = {}
+    at = ("", "")
+    for line in done.stdout.splitlines():
+        if line.startswith(":"):
+            date, _, commit = line[1:].partition(" ")
+            at = date, commit
+        elif line:
+            found.setdefault(line, at)
+    return found
+
+
 def formulas_alone(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
     """No renderer on pages without formulas: Sphinx counts all chapters' as the first page's own."""
     if app.builder.name == "html" and not app.env.get_domain("math").data["has_equations"].get(page):
@@ -66,6 +95,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", launch_nothing_from_nowhere)
     app.connect("html-page-context", launch_the_source, priority=900)  # the theme has added its buttons by then
     app.connect("html-page-context", formulas_alone, priority=900)
+    app.connect("html-page-context", date_pages)
     app.connect("doctree-resolved", long_tables_folded)
     app.connect("doctree-resolved", book_plots.offer)
     app.connect("html-page-context", book_plots.load)

@@ -181,3 +181,5 @@ def test_versions_agree() -> None:
 def test_the_licence_is_the_one_that_is_named() -> None:
     assert PROJECT["license"] == "MIT"
     assert (ROOT / "LICENSE").read_text().startswith("MIT License\n")
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["license"] == ["MIT", "CC-BY-4.0"]
+    assert "Attribution 4.0 International License (CC BY 4.0)" in (ROOT / "book" / "LICENSE").read_text()
