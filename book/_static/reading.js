@@ -4,7 +4,8 @@ const BOXES = ".output.text_html, .pst-scrollable-table-container, div.math, .ma
 // A box that scrolls sideways must be reachable with the keyboard, too; the theme sees to code and plain tables only.
 function reachable() {
   for (const box of document.querySelectorAll(BOXES)) {
-    if (cut(box) && !box.matches(".math, mjx-container")) box.classList.add("roomy");
+    // Not in a frame, which would cut what stands out of it.
+    if (cut(box) && !box.matches(".math, mjx-container, .admonition *")) box.classList.add("roomy");
     box.classList.toggle("wide", cut(box)); // even with the margin's room
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
   }

@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from study import profiles
 from study.aggregate import Numbers
 from study.claims.evidence import Evidence
 from study.claims.ledger import CLAIMS
@@ -77,9 +78,10 @@ def stamp(found: Columns, profile: str) -> str:
 
 
 def title(column: tuple[str, str]) -> str:
-    """A column's heading."""
+    """A column's heading: the width of the recorded runs, and the reading."""
     name, reading = column
-    return f"{'this machine' if name == HERE else f'recorded, {name}'}: {reading}"
+    place = "this machine" if name == HERE else f"width {profiles.load(name).base.generator.width}"
+    return f"{place}, {'per iteration' if reading == 'iteration' else reading}"
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ class Ledger:
         return sorted(rows, key=lambda row: list(PLACES).index(row[0].claim.where))
 
     def _repr_html_(self) -> str:
-        names = ["claim", "paper", *map(title, self.columns)]
+        names = ["claim", *map(title, self.columns), "paper"]
         head = "".join(f"<th scope='col'>{html.escape(name)}</th>" for name in names)
         body = "".join(self._row(row) for row in self.rows())
         return f"<table class='claims'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
@@ -115,7 +117,7 @@ class Ledger:
         if claim.basis != "runs":  # whatever the runs and the reading
             cells = f"<td colspan='{len(row)}'>{_cell(row[0])}</td>"
         paper = f"<td>{html.escape(claim.published)}</td>"
-        return f"<tr id='claim-{claim.key}'><th scope='row'>{about}</th>{paper}{cells}</tr>"
+        return f"<tr id='claim-{claim.key}'><th scope='row'>{about}</th>{cells}{paper}</tr>"
 
 
 @dataclass(frozen=True)
@@ -197,7 +199,7 @@ def verdicts(columns: Columns, stamp: str) -> Figure:
             for x, finding in enumerate(row):
                 ax.plot(x, y, linestyle="none", label=finding.verdict, **LOOKS[finding.verdict])
         _claims(ax, rows)
-        ax.set_xticks(range(len(columns)), [title(name).removeprefix("recorded, ") for name in columns], rotation=70)
+        ax.set_xticks(range(len(columns)), [title(name) for name in columns], rotation=70)
         ax.set_xlim(-0.5, len(columns) - 0.5)
         ax.xaxis.tick_top()
         handles = [Line2D([], [], linestyle="none", label=name, **LOOKS[name]) for name in VERDICTS]

@@ -78,6 +78,23 @@ def test_no_page_asks_for_anything_from_elsewhere(browser: Any, address: str, ht
     assert complaints(browser) == []
 
 
+VERDICTS_IN_SIGHT = """
+    return [...document.querySelectorAll('.paper-says td:last-child')].map(cell =>
+        cell.closest('.admonition').getBoundingClientRect().right - cell.getBoundingClientRect().right);
+"""
+
+
+@pytest.mark.parametrize("name", ["ael", "number", "placement", "statistics", "anytime"])
+def test_verdicts_are_in_sight(browser: Any, address: str, name: str) -> None:
+    """Neither cut off by their frame nor to be scrolled to."""
+    for size in (DESKTOP, PHONE):
+        resize(browser, size)
+        open_page(browser, f"{address}/{name}.html")
+        left = browser.execute_script(VERDICTS_IN_SIGHT)
+        assert left
+        assert min(left) >= 0, f"{name} at {size[0]} pixels"
+
+
 @pytest.mark.parametrize("name", TOC)
 def test_formulas_are_set(browser: Any, address: str, html: Path, name: str) -> None:
     if not parsed(html / f"{name}.html").select("article .math"):

@@ -371,7 +371,7 @@ def test_the_ledger_as_a_table_and_as_numbers() -> None:
         assert f"id='claim-{claim.key}'" in text
         assert f"notebooks/{claim.where}.html" in text
     assert text.count("colspan='2'") == len(COUNTED | TIMED)
-    assert "recorded, cpu: precise" in text
+    assert "width 16, precise" in text
     assert "in this library's engine" in text
     assert claims.Ledger(columns, ["order"])._repr_html_().count("<tr id=") == 2
     numbers = claims.numbers(columns)
