@@ -9,10 +9,11 @@ from agm.config import RunConfig
 from agm.networks.layers import KINDS
 from agm.schedule import Schedule
 
-LAYER_COSTS = (0.25, 0.25, 1.0, 0.375)
-"""Relative cost of plain layers 1 to 4: 1 and 2 have a quarter of the pixels, 4 has fewer channels."""
-OTHER_COST = 0.5
-"""Parts A, B and D and the critic, on the same scale."""
+COSTS = {"paper": ((0.25, 0.25, 1.0, 0.375), 0.5), "light": ((0.25, 0.25, 0.25, 0.1), 0.05)}
+"""By base: relative cost of plain layers 1 to 4, and of all other parts with the critic.
+
+Layers 1 and 2, on the light base all layers, have a quarter of the pixels; layer 4 has fewer channels.
+"""
 
 PROGRAM_MB = 3000
 """Megabytes of Python, torch and, on a GPU, CUDA."""
@@ -22,12 +23,12 @@ KEPT_BYTES = 200
 
 def per_image(run: RunConfig) -> float:
     """Relative cost of all iterations for one image, among models of one width. A ConvLSTM costs four plain layers."""
+    layers, others = COSTS[run.generator.base]
     costs = [
-        part * (4 if KINDS[letter].recurrent else 1)
-        for part, letter in zip(LAYER_COSTS, run.generator.layers, strict=True)
+        part * (4 if KINDS[letter].recurrent else 1) for part, letter in zip(layers, run.generator.layers, strict=True)
     ]
     masks = Schedule.parse(run.training.schedule).masks
-    return sum(OTHER_COST + sum(itertools.compress(costs, mask)) for mask in masks)
+    return sum(others + sum(itertools.compress(costs, mask)) for mask in masks)
 
 
 def cost(run: RunConfig) -> float:

@@ -11,7 +11,6 @@ import typer
 from agm.cli.evaluate import AsJson
 from agm.config import RunConfig
 from study import experiments, profiles
-from study.profiles import Profile
 
 COLUMNS = ("experiment", "planned", "finished", "missing", "one core", "all cores", "memory")
 
@@ -40,7 +39,7 @@ def plan(
     place = choose(device)
     missing = [config for config in every if from_scratch or find(config) is None]
     cores = (os.cpu_count() or 1) if place == "cpu" else 1
-    times = _times(chosen, missing, place)
+    times = _times(missing, place)
     rows = [
         budget.row(name, configs, [config for config in configs if config.id in times], times, cores)
         for name, configs in (wanted | {"all together": every}).items()
@@ -57,14 +56,15 @@ def plan(
     )
 
 
-def _times(chosen: Profile, missing: list[RunConfig], device: str) -> dict[str, float]:
-    """Seconds by run id."""
+def _times(missing: list[RunConfig], device: str) -> dict[str, float]:
+    """Seconds by run id. What a unit of cost takes is measured on one run of each base."""
     from study import budget
 
-    if not missing:
-        return {}
-    unit = budget.measured_unit(chosen.base, device)
-    return {config.id: budget.seconds(config, budget.images_of(config.data), unit) for config in missing}
+    units = {base: budget.measured_unit(run, device) for base, run in {r.generator.base: r for r in missing}.items()}
+    return {
+        config.id: budget.seconds(config, budget.images_of(config.data), units[config.generator.base])
+        for config in missing
+    }
 
 
 def _print(rows: list[dict[str, Any]], device: str) -> None:

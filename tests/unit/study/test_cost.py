@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from support.runs import tiny
 
 from agm import data
-from agm.config import RunConfig
+from agm.config import GeneratorConfig, RunConfig
 from agm.errors import AgmError
+from agm.networks.complexity import macs_per_iteration
 from agm.networks.generator import Generator
 from agm.schedule import Schedule
 from study import budget, cost, profiles
@@ -48,6 +50,18 @@ def test_the_cost_of_one_image_by_hand() -> None:
     """Config. A: layer 1 works in 8 iterations, layer 2 in 6, layer 3 in 3, layer 4 in all ten."""
     run = RunConfig().replace(layers="nrnr", schedule="A")
     assert cost.per_image(run) == 10 * 0.5 + 8 * 0.25 + 6 * 4 * 0.25 + 3 * 1.0 + 10 * 4 * 0.375
+    light = run.replace(base="light", residual=True)
+    assert cost.per_image(light) == pytest.approx(10 * 0.05 + 8 * 0.25 + 6 * 4 * 0.25 + 3 * 0.25 + 10 * 4 * 0.1)
+
+
+@pytest.mark.parametrize("base", cost.COSTS)
+def test_costs_are_as_the_operations_that_are_counted(base: Any) -> None:
+    """Within a third, of one iteration, with and without layer 3; costs have the critic, too."""
+    config = GeneratorConfig(layers="nrnn", width=16, base=base, residual=base == "light")
+    for schedule, mask in (("xxxx (1)", (True,) * 4), ("xx-x (1)", (True, True, False, True))):
+        run = RunConfig(generator=config).replace(schedule=schedule, iterations=1)
+        counted = macs_per_iteration(config, 64, mask) / (16 * 16 * 9 * 2 * 4 * 64**2)  # layer 3 of the paper's base
+        assert cost.per_image(run) == pytest.approx(counted, rel=0.33), schedule
 
 
 def test_costs_follow_the_layers_the_schedule_and_the_data() -> None:
