@@ -36,9 +36,6 @@ from study.claims.verdicts import Claim
 from study.experiments import TABLE_1, with_recurrent
 from study.paper import PAPER_TABLE_1
 
-SECTIONS = ("II-B", "II-C", "II-D", "III-B1", "III-B2", "III-B3", "III-C", "V")
-"""The paper's sections that make claims."""
-
 AEL = ("A", "B")
 DEEP, SHALLOW = ("rrrr", "rrnr"), ("nnrr", "nnnr")
 """The models of Section III-C with mostly recurrent layers, and those with mostly plain ones."""

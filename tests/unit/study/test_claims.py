@@ -20,7 +20,7 @@ from agm.runs import Run
 from study import aggregate, profiles
 from study.claims.comparisons import Agreement, Contrast, Counted, Measured, Part, Range, Sooner, Spread, placements
 from study.claims.evidence import MEASURES, TIMES, Evidence, Group, Quantity, Stack, epochs_until
-from study.claims.ledger import CLAIMS, SECTIONS
+from study.claims.ledger import CLAIMS
 from study.claims.verdicts import VERDICTS, Claim, Finding, evaluate, gather, holm, recorded
 from study.experiments import TABLE_1
 from study.figures import claims, style
@@ -61,7 +61,7 @@ def test_the_ledger_is_whole() -> None:
         if isinstance(claim.predicate, Measured):
             used = {quantity.measure for part in claim.predicate.parts for quantity in part.quantities}
             assert used <= set(MEASURES) or used <= set(TIMES)
-    assert {claim.section for claim in CLAIMS} == set(SECTIONS)
+    assert {claim.section for claim in CLAIMS} == {"II-B", "II-C", "II-D", "III-B1", "III-B2", "III-B3", "III-C", "V"}
     assert {claim.where for claim in CLAIMS} == set(claims.PLACES)
 
 
