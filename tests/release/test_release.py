@@ -1,14 +1,16 @@
-"""`make release`, in a clone with a book that is made up."""
+"""`make release`, in a clone with a book that is made up, and where pages say that they come from."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import subprocess
 import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -59,6 +61,19 @@ def test_archives_checksums_and_tag(clone: Path) -> None:
     with zipfile.ZipFile(out / "agm-0.1.0-book.zip") as book:
         assert book.read("index.html") == b"the book"
     assert git(clone, "rev-list", "-n1", "v0.1.0") == git(clone, "rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize(
+    ("page", "source"), [("intro", "book/intro.md"), ("notebooks/cpu/fig4", "notebooks/fig4.ipynb")]
+)
+def test_pages_name_their_source_and_when_it_changed(page: str, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "book" / "_extensions")
+    ending = ".ipynb" if "/" in page else ".md"
+    env = SimpleNamespace(found_docs={page}, doc2path=lambda page, base: page + ending)
+    context: dict[str, str] = {}
+    importlib.import_module("agm_book").date_pages(SimpleNamespace(env=env), page, "", context, None)
+    changed = git(ROOT, "log", "-1", f"--format=%cs ({source}, commit %h)", "--", source)
+    assert context["last_updated"] == changed
 
 
 def test_what_stands_in_the_way(clone: Path) -> None:
