@@ -11,8 +11,7 @@ takes the place of epochs; and the learning rate is the best of three, by the va
 trained from scratch as the others are. One seed.
 
 Quality is `standard_sets`'s: PSNR of the luma, dB. Times are of Set5's own pictures, so that quality and time are of
-the same ones: plain torch in 32 bits, batch 1, networks in turns. Ours sees its image continued as in a mirror, as in
-`agm upscale`; the others see zeros outside, as published.
+the same ones: plain torch in 32 bits, batch 1, networks in turns. All see zeros outside of the image.
 
 The JSON: `settings`; `machine`; `rounds` and `load`, by picture: how often it was timed, and the load average as that
 began; `command`; `networks`, each with

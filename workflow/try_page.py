@@ -144,7 +144,7 @@ def exported(offered: Model) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         export(generator, Path(folder), Schedule.parse(config.training.schedule), run=config.id)
         chain, contents = read(Path(folder))
-    kept = {key: chain[key] for key in ("files", "parts", "iterations", "feedback", "margin")}
+    kept = {key: chain[key] for key in ("files", "parts", "iterations", "feedback")}
     return {"chain": kept, "files": _packed(b"".join(contents.values()))}
 
 

@@ -21,7 +21,7 @@ from agm.errors import AgmError
 SHAVED = 2
 """Pixels that are left out at each border where the luma is compared, as the factor is 2."""
 LEAST = 24
-"""Smallest side in pixels: the mirrored input and SSIM's window need some."""
+"""Smallest side in pixels, for SSIM's window."""
 
 
 def luma(pixels: np.ndarray) -> np.ndarray:

@@ -45,7 +45,7 @@ TILE = 128
 GROUP_BYTES = 256 * 2**20
 """Memory that the tiles of a group may hold between iterations, in bytes."""
 WARM_UP = {"paper": (8, 24), "light": (8, 96)}
-"""Sides of the inputs that are timed without a stored machine profile; small ones of the light base are all margin."""
+"""Sides of the inputs that are timed without a stored machine profile."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class AnytimeUpscaler:
         light = generator.config.base == "light"
         engine = engine or (Engine if torch.device(device).type == "cpu" and known(generator) else Plain)
         stepper = engine(generator, statistics)
-        stepper = Mirrored(stepper) if light or faithful else stepper
+        stepper = Mirrored(stepper) if faithful and not light else stepper
         times = Times({})
         upscaler = cls(stepper, generator.config, plan, times, tile or TILE, device, planner=planner, faithful=faithful)
         if tile is None and light:

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from agm import Schedule, metrics, runs
 from agm.anytime.latency import Span, Times
-from agm.anytime.stepper import Mirrored, Plain, Stepper, iterate
+from agm.anytime.stepper import Plain, iterate
 from agm.anytime.weights_files import weights
 from agm.data.images import Pixels, read_image, resize, square
 from workflow import try_page
@@ -164,9 +164,7 @@ def expected(name: str, source: Pixels, size: int) -> tuple[Tensor, Tensor, Tens
     high = resize(source, size)
     low = resize(high, size // 2)
     generator, config = runs.load_trained(MODELS[name].weights)
-    stepper: Stepper = Plain(generator)
-    stepper = Mirrored(stepper) if config.generator.base == "light" else stepper  # as `agm upscale` does
-    images = list(iterate(stepper, Schedule.parse(config.training.schedule), tensor(low)))
+    images = list(iterate(Plain(generator), Schedule.parse(config.training.schedule), tensor(low)))
     return tensor(high), tensor(resize(low, size)), torch.cat(images)
 
 

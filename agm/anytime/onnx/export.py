@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from agm import files
-from agm.anytime.stepper import Mirrored, check_statistics, held_bytes
+from agm.anytime.stepper import check_statistics, held_bytes
 from agm.config import GeneratorConfig, Statistics, from_dict
 from agm.errors import NO_MEMORY, AgmError
 from agm.networks.generator import SCALE, UPSAMPLED, Generator
@@ -39,8 +39,7 @@ ABOUT = {
     "iteration 1 (zeros, or the output of that name), then the last iteration's `later`.",
     "parts": "layerN_first is layer N where it has not been active before and has no state yet. Any other choice of "
     "layers works as well: leave out what is not active.",
-    "image": "Not clamped: clamp it to [0, 1] to show it. `margin`: continue x by so many pixels on each side, as in a "
-    "mirror, and cut twice as many off the image; agm does so for networks that were trained for it.",
+    "image": "Not clamped: clamp it to [0, 1] to show it.",
     "weights": "All files refer to tensors in weights.bin beside them; onnxruntime-web wants it with each session: "
     "externalData: [{path: 'weights.bin', data: ...}].",
 }
@@ -112,7 +111,6 @@ def describe(config: GeneratorConfig, schedule: Schedule, statistics: Statistics
             "first": "base" if config.feedback == "bicubic" else "zeros",
             "later": "z" if config.feedback == "features" else "image",
         },
-        "margin": Mirrored.MARGIN if config.base == "light" else 0,
     }
 
 

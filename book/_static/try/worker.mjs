@@ -44,9 +44,9 @@ const jobs = {
     const model = models.get(name);
     stopped = false;
     if (deadline !== null) await warmUp(name);
-    const { iterations, margin } = model.chain;
-    const held = { x: mirrored(low, side, margin) };
-    const pixels = (side + 2 * margin) ** 2;
+    const { iterations } = model.chain;
+    const held = { x: tensor(low, side) };
+    const pixels = side ** 2;
     let begun = performance.now() - spent;
     for (const t of iterations.keys()) {
       begun += await prepare(model, t);
@@ -56,7 +56,7 @@ const jobs = {
       const late = deadline !== null && performance.now() - begun + expected > deadline;
       if (late || stopped) return postMessage({ type: "done", why: stopped ? "stopped" : "deadline", expected });
       const from = performance.now();
-      const image = inside(await iterate(model, t, held), margin);
+      const image = (await iterate(model, t, held)).data.slice(); // a copy, for the other is fed back
       const now = performance.now();
       times.observe(task, pixels, now - from);
       postMessage({ type: "iteration", t: t + 1, image, ms: now - from, elapsed: now - begun }, [image.buffer]);
@@ -105,33 +105,14 @@ function zeros(shape, side) {
   return new ort.Tensor("float32", new Float32Array(dims.reduce((a, b) => a * b)), dims);
 }
 
-/** (3, S, S), continued on all sides by `margin` pixels as in a mirror; S must be larger than the margin. */
-function mirrored(planes, side, margin) {
-  const size = side + 2 * margin;
-  const from = Array.from({ length: size }, (_, i) => side - 1 - Math.abs(side - 1 - Math.abs(i - margin)));
-  const data = new Float32Array(3 * size * size);
-  let at = 0;
-  for (let c = 0; c < 3; c++) {
-    for (const y of from) for (const x of from) data[at++] = planes[(c * side + y) * side + x];
-  }
-  return new ort.Tensor("float32", data, [1, 3, size, size]);
-}
-
-/** An image without what was made of the margin: (3, 2S, 2S), not clamped. A copy, for the other is fed back. */
-function inside({ data, dims }, margin) {
-  const [size, inner] = [dims[2], dims[2] - 4 * margin];
-  const image = new Float32Array(3 * inner * inner);
-  for (let row = 0; row < 3 * inner; row++) {
-    const from = (Math.floor(row / inner) * size + (row % inner) + 2 * margin) * size + 2 * margin;
-    image.set(data.subarray(from, from + inner), row * inner);
-  }
-  return image;
+function tensor(planes, side) {
+  return new ort.Tensor("float32", planes, [1, 3, side, side]);
 }
 
 /** Every kind of iteration, twice: the first time is for the browser's compiler. Ends early if stopped. */
 async function warmUp(name) {
   const model = models.get(name);
-  const x = mirrored(new Float32Array(3 * WARM_UP * WARM_UP).fill(0.5), WARM_UP, 0);
+  const x = tensor(new Float32Array(3 * WARM_UP * WARM_UP).fill(0.5), WARM_UP);
   for (const t of model.chain.iterations.keys()) {
     const task = taskName(name, model, t);
     await prepare(model, t);

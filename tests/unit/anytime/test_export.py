@@ -174,7 +174,6 @@ def test_the_chain_says_all_there_is_to_know(options: dict[str, Any], tmp_path: 
         ["b", "layer2", *up, "layer3_first", "layer4", "d"],
         ["b", "layer2", *up, "layer3", "layer4", "d"],
     ]
-    assert stored["margin"] == (8 if "base" in options else 0)
     assert [entry["t"] for entry in stored["iterations"]] == [0, 1, 2, 2, 2]
     assert (stored["run"], stored["schedule"], stored["statistics"]) == ("0123456789ab", schedule, "iteration")
     assert GeneratorConfig(**stored["generator"]) == generator.config
