@@ -7,8 +7,8 @@
 Each step goes on where it stopped. How all are trained is how the default network was: its photographs, crops, batches
 and average of the weights, L1, Adam, half a cosine. What differs: no gradient is clipped; a budget of processor time
 takes the place of epochs; and the learning rate is the best of three, by the validation PSNR of the last image after
-`--sweep-minutes` each. `ours` is the recorded default network, which had longer; `ours-same-time` is the same network
-trained from scratch as the others are. One seed.
+`--sweep-minutes` each, unless the whole training then ends worse than the short one did. `ours` is the recorded default
+network, which had longer; `ours-same-time` is the same network trained from scratch as the others are. One seed.
 
 Quality is `standard_sets`'s: PSNR of the luma, dB. Times are of Set5's own pictures, so that quality and time are of
 the same ones: plain torch in 32 bits, batch 1, networks in turns. All see zeros outside of the image.
@@ -107,13 +107,17 @@ class Ours(Network):
 
 
 def train_all(arguments: argparse.Namespace) -> None:
-    """Each network with each learning rate for a short time, then with the best one for the whole."""
+    """Each network with each learning rate for a short time, then with the best one for the whole.
+
+    Where that ends worse than the short training did, the rate was too high for so long: the next best takes its place.
+    """
     torch.set_num_threads(1)
     run = recorded(arguments)
     for name in arguments.networks:
         for rate in arguments.rates:
             fit(name, rate, arguments.sweep_minutes, run.config)
-        fit(name, best_rate(name, arguments), arguments.minutes, run.config)
+        while not weights(name, rate := best_rate(name, arguments), arguments.minutes).exists():
+            fit(name, rate, arguments.minutes, run.config)
 
 
 def fit(name: str, rate: float, minutes: float, config: RunConfig) -> None:
@@ -163,17 +167,25 @@ def weights(name: str, rate: float, minutes: float) -> Path:
 
 
 def swept(name: str, arguments: argparse.Namespace) -> dict[float, float]:
-    """Validation PSNR of the last image in dB, by learning rate; one that diverged comes last."""
-    found = {}
-    for rate in arguments.rates:
-        psnr = files.read_tensors(weights(name, rate, arguments.sweep_minutes))[1]["validation"][-1]
-        found[rate] = -np.inf if psnr is None else psnr
-    return found
+    """Validation PSNR of the last image in dB, by learning rate."""
+    return {rate: validated(name, rate, arguments.sweep_minutes) for rate in arguments.rates}
+
+
+def validated(name: str, rate: float, minutes: float) -> float:
+    """Validation PSNR of the last image in dB; of one that diverged, the lowest there is."""
+    psnr = files.read_tensors(weights(name, rate, minutes))[1]["validation"][-1]
+    return -np.inf if psnr is None else psnr
 
 
 def best_rate(name: str, arguments: argparse.Namespace) -> float:
+    """The best after the short training, but for those that got worse in the whole of it."""
     found = swept(name, arguments)
-    return max(found, key=found.__getitem__)
+    kept = [
+        rate
+        for rate, psnr in found.items()
+        if not weights(name, rate, arguments.minutes).exists() or validated(name, rate, arguments.minutes) >= psnr
+    ]
+    return max(kept or found, key=found.__getitem__)
 
 
 @cache

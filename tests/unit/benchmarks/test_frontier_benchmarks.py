@@ -138,5 +138,10 @@ def test_the_better_learning_rate_is_the_one_with_more_validation_psnr(
 ) -> None:
     for rate, psnr in ((1e-3, 20.0), (3e-3, 22.0), (1e-2, None)):
         files.write_tensors(frontier.weights("espcn", rate, 2), {}, {"validation": [19.0, psnr]})
-    arguments = frontier.argparse.Namespace(rates=[1e-3, 3e-3, 1e-2], sweep_minutes=2)  # type: ignore[attr-defined]
+    arguments = frontier.argparse.Namespace(  # type: ignore[attr-defined]
+        rates=[1e-3, 3e-3, 1e-2], sweep_minutes=2, minutes=12
+    )
     assert frontier.best_rate("espcn", arguments) == 3e-3
+    for rate, psnr, chosen in ((3e-3, 21.0, 1e-3), (1e-3, 20.5, 1e-3)):  # worse than after two minutes; better
+        files.write_tensors(frontier.weights("espcn", rate, 12), {}, {"validation": [19.0, psnr]})
+        assert frontier.best_rate("espcn", arguments) == chosen
