@@ -172,13 +172,13 @@ def swept(name: str, arguments: argparse.Namespace) -> dict[float, float]:
 
 
 def validated(name: str, rate: float, minutes: float) -> float:
-    """Validation PSNR of the last image in dB; of one that diverged, the lowest there is."""
+    """Validation PSNR of the last image in dB; minus infinity for a network that diverged."""
     psnr = files.read_tensors(weights(name, rate, minutes))[1]["validation"][-1]
     return -np.inf if psnr is None else psnr
 
 
 def best_rate(name: str, arguments: argparse.Namespace) -> float:
-    """The best after the short training, but for those that got worse in the whole of it."""
+    """The best rate by the short training. A rate is left out if the whole training ended worse than the short one."""
     found = swept(name, arguments)
     kept = [
         rate

@@ -26,7 +26,8 @@ from agm.training.evaluate import evaluate
 from benchmarks.measure import write
 
 PAIRS = ("own", "first", "shared", "b", "layers")
-"""What is shared: nothing; iterations 2 and later; all iterations; all in B alone; all in the layers alone."""
+"""Ways to share: each iteration has its own pair; iterations 2 and later share one; all iterations share one; all share
+one in B only; all share one in the layers only."""
 
 
 def main() -> None:

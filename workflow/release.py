@@ -7,7 +7,6 @@ is not up to date it is written anew, and has to be committed first. With `--che
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -19,7 +18,7 @@ import yaml
 
 import agm
 from agm import files
-from agm.errors import AgmError
+from agm.errors import AgmError, one_line
 
 OUT = Path("build/release")
 HTML, PDF = Path("build/_build/html"), Path("build/agm.pdf")
@@ -76,7 +75,7 @@ def pack(name: str) -> str:
 def descriptions() -> dict[Path, str]:
     """The files at the root that describe the project for others, and what should stand in them."""
     citation = yaml.safe_load(Path("CITATION.cff").read_text(encoding="utf-8"))
-    zenodo = json.dumps(zenodo_of(citation), indent=2, ensure_ascii=False) + "\n"
+    zenodo = files.encode_json(zenodo_of(citation)).decode()
     codecheck = yaml.safe_dump(codecheck_of(citation), sort_keys=False, allow_unicode=True, width=120)
     return {Path(".zenodo.json"): zenodo, Path("codecheck.yml"): f"---\n{codecheck}"}
 
@@ -98,7 +97,7 @@ def zenodo_of(citation: dict[str, Any]) -> dict[str, Any]:
 
 
 def codecheck_of(citation: dict[str, Any]) -> dict[str, Any]:
-    """What authors have to say; the checker adds the certificate."""
+    """The author's part of codecheck.yml. A checker adds the certificate."""
     (paper,) = citation["references"]
     manifest = [
         {"file": output, "comment": _title(notebook)}
@@ -127,11 +126,13 @@ def _title(notebook: Path) -> str:
 
 
 def git(*arguments: str) -> str:
-    """What git prints. Raises AgmError with its reason."""
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise AgmError(f"git {arguments[0]}: {done.stderr.strip().splitlines()[-1]}")
-    return done.stdout.rstrip()
+    """Run git and return its output. Raises AgmError if it fails or is not installed."""
+    try:
+        return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.rstrip()
+    except OSError as error:
+        raise AgmError(f"git cannot be run ({error.strerror}); install it") from None
+    except subprocess.CalledProcessError as error:
+        raise AgmError(one_line(f"git {arguments[0]}: {error.stderr.strip()}")) from None
 
 
 if __name__ == "__main__":

@@ -57,12 +57,15 @@ def date_pages(app: Sphinx, page: str, template: str, context: dict[str, Any], d
 
 @cache
 def changes() -> dict[str, tuple[str, str]]:
-    """A file of the repository -> date and commit of its last change. Empty where there is no git."""
+    """A file of the repository -> date and commit of its last change. Empty without git or outside a clone."""
     command = ["git", "log", "--format=:%cs %h", "--name-only", "--no-renames", "--", "book", "notebooks"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    try:
+        log = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return {}
     found: dict[str, tuple[str, str]] = {}
     at = ("", "")
-    for line in done.stdout.splitlines():
+    for line in log.splitlines():
         if line.startswith(":"):
             date, _, commit = line[1:].partition(" ")
             at = date, commit

@@ -73,7 +73,7 @@ def test_the_compiled_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ids=["paper", "features", "bicubic"],
 )
 def test_iterations_for_ncnn(config: GeneratorConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is handed to ncnn and taken from it: torch in its place does the iteration that it would be given."""
+    """The stepper around ncnn gives the images of plain torch. Torch stands in for ncnn itself."""
 
     def network(stepper: object, iteration: runtimes.Iteration, tensors: object) -> SimpleNamespace:
         @contextlib.contextmanager
