@@ -45,14 +45,12 @@ def frame(row: Row, moment: float, end: float) -> Image.Image:
     return Image.open(buffer).convert("RGB")
 
 
-def encode(pictures: Sequence[Image.Image], seconds: float, rest: float, quality: int = 75) -> bytes:
+def encode(pictures: Sequence[Image.Image], seconds: float, rest: float) -> bytes:
     """An animated WebP of `seconds`, which shows its last frame for `rest` seconds and repeats."""
     each = round(1000 * seconds / len(pictures))
     lengths = [each] * (len(pictures) - 1) + [round(1000 * rest)]
     buffer = io.BytesIO()
-    pictures[0].save(
-        buffer, "WEBP", save_all=True, append_images=pictures[1:], duration=lengths, loop=0, quality=quality, method=6
-    )
+    pictures[0].save(buffer, "WEBP", save_all=True, append_images=pictures[1:], duration=lengths, quality=75, method=6)
     return buffer.getvalue()
 
 

@@ -37,22 +37,19 @@ def numbers(inference: Measured, calls: Measured, runtimes: Measured) -> Numbers
 
 
 def speed_numbers(measured: Measured) -> Numbers:
-    """`LAYERS_SCHEDULE_first_ratio` and `_total_ratio`: how many times faster the engine is. Also the extremes.
+    """`least_first_ratio`, `most_total_ratio` and so on: how many times faster the engine is, over all rows.
 
-    `least_` and `most_` are over all models and schedules, with `a_` under Config. A alone, with `torch_` without a
-    compiler. `least_db`: the lowest PSNR against the straightforward implementation.
+    With `a_` under Config. A alone, with `torch_` without a compiler. `least_db`: the lowest PSNR against the
+    straightforward implementation.
     """
-    rows = [row for row in measured["rows"] if row["implementation"] == "engine"]
-    under_a = [row for row in rows if row["schedule"] == "A"]
-    on_torch = [row for row in measured["rows"] if row["implementation"] == "engine on torch"]
-    numbers: Numbers = {}
-    for part in ("first", "total"):
-        for row in rows:
-            numbers[f"{row['layers']}_{row['schedule'].lower()}_{part}_ratio"] = row[f"{part}_ratio"]
-        for name, some in (("", rows), ("a_", under_a), ("torch_", on_torch)):
-            ratios = [row[f"{part}_ratio"] for row in some]
-            numbers |= {f"{name}least_{part}_ratio": min(ratios), f"{name}most_{part}_ratio": max(ratios)}
-    return numbers | {"least_db": min(row["db"] for row in rows), "stamp": stamp(measured)}
+    rows = pd.DataFrame(measured["rows"])
+    engine, on_torch = (rows[rows.implementation == name] for name in ("engine", "engine on torch"))
+    numbers: Numbers = {"least_db": float(engine.db.min()), "stamp": stamp(measured)}
+    for name, some in (("", engine), ("a_", engine[engine.schedule == "A"]), ("torch_", on_torch)):
+        for ratio in ("first_ratio", "total_ratio"):
+            numbers[f"{name}least_{ratio}"] = float(some[ratio].min())
+            numbers[f"{name}most_{ratio}"] = float(some[ratio].max())
+    return numbers
 
 
 def files_table(measured: Measured) -> pd.DataFrame:
@@ -74,53 +71,45 @@ def speed_table(measured: Measured) -> pd.DataFrame:
 
 def speed(found: Measured) -> Figure:
     """Panel a: milliseconds until the first picture, panel b: until all ten, by model, schedule and implementation."""
+    rows = pd.DataFrame(found["rows"])
+    rows["label"] = rows.layers + " " + rows.schedule
+    labels = rows.label.unique()
     with style.context():
-        fig = style.figure(1.2 + 0.32 * len(_labels(found)))
-        axes = fig.subplots(1, 2, sharey=True)
-        for ax, letter, part, text in zip(
-            axes, "ab", ("first_ms", "total_ms"), ("first picture", "all ten"), strict=True
-        ):
-            _times(ax, found, part)
-            style.title(ax, letter, text)
-        axes[0].set_yticks(range(len(_labels(found))), _labels(found))
-        axes[0].invert_yaxis()
+        fig = style.figure(1.2 + 0.32 * len(labels))
+        left, right = axes = fig.subplots(1, 2, sharey=True)
+        for ax, part in ((left, "first_ms"), (right, "total_ms")):
+            _times(ax, rows.pivot(index="label", columns="implementation", values=part).loc[labels])
+        style.title(left, "a", "first picture")
+        style.title(right, "b", "all ten")
+        left.set_yticks(range(len(labels)), labels)
+        left.invert_yaxis()
         style.legend(fig, axes[0], 2)
         style.write_stamp(fig, stamp(found))
     return fig
 
 
-def _labels(found: Measured) -> list[str]:
-    return list(dict.fromkeys(f"{row['layers']} {row['schedule']}" for row in found["rows"]))
-
-
-def _times(ax: Axes, found: Measured, part: str) -> None:
-    """One mark per implementation; a line joins those of a model and schedule."""
-    labels = _labels(found)
+def _times(ax: Axes, times: pd.DataFrame) -> None:
+    """One mark per implementation (column); a line joins those of a model and schedule (row)."""
+    places = range(len(times))
     for name, look in LOOKS.items():
-        rows = {
-            f"{row['layers']} {row['schedule']}": row[part] for row in found["rows"] if row["implementation"] == name
-        }
-        ax.plot([rows[label] for label in labels], range(len(labels)), linestyle="", label=name, zorder=3, **look)
-    for place, label in enumerate(labels):
-        times = [row[part] for row in found["rows"] if f"{row['layers']} {row['schedule']}" == label]
-        ax.plot([min(times), max(times)], [place, place], color="#CFCFCF", linewidth=2.5, zorder=1)
+        ax.plot(times[name], places, linestyle="", label=name, zorder=3, **look)
+    ax.hlines(places, times.min(axis=1), times.max(axis=1), color="#CFCFCF", linewidth=2.5, zorder=1)
     ax.set_xlim(left=0)
     ax.set_xlabel("milliseconds")
 
 
 def runtimes_numbers(measured: Measured) -> Numbers:
-    """The fastest runtime of each model to its first image and to all, `rrrr_first` and `rrrr_all`, and a sentence."""
+    """`verdict`: a sentence that names the runtimes that are faster than the engine."""
     table = runtimes_table(measured)
-    numbers: Numbers = {"stamp": stamp(measured)}
     faster = []
     for model in table.index.unique("model"):
-        for name, words in (("first", "first picture"), ("all", "ten pictures")):
-            times = table.loc[model, "first, ms" if name == "first" else "all ten, ms"]
-            best = numbers[f"{model}_{name}"] = str(times.idxmin())
+        for column, words in (("first, ms", "first picture"), ("all ten, ms", "ten pictures")):
+            times = table.loc[model, column]
+            best = times.idxmin()
             if best != "engine":
                 faster.append(f"{best} to the {words} of {model} ({times['engine'] / times[best]:.1f} times as fast)")
     rest = f", but for {', '.join(faster)}" if faster else ""
-    return numbers | {"verdict": f"The engine is the fastest of them on this processor{rest}."}
+    return {"verdict": f"The engine is the fastest of them on this processor{rest}."}
 
 
 def runtimes_table(measured: Measured) -> pd.DataFrame:
@@ -140,9 +129,8 @@ def deadline_numbers(measured: Measured) -> Numbers:
     numbers: Numbers = {"stamp": stamp(measured), "model": measured["settings"]["model"]}
     for condition in ("idle", "busy"):
         found = measured[condition]
-        numbers[f"{condition}_calls"] = len(found["deadline_ms"])
+        numbers |= {f"{condition}_calls": len(found["deadline_ms"]), f"{condition}_overrun": found["overrun"]}
         numbers[f"{condition}_misses"] = 100 * found["misses"]
-        numbers[f"{condition}_overrun"] = found["overrun"]
     return numbers
 
 
@@ -151,18 +139,13 @@ def deadlines_table(measured: Measured) -> pd.DataFrame:
     labels = [f"{low} to {high} ms" for low, high in itertools.pairwise(EDGES)]
     columns = {}
     for condition in ("idle", "busy"):
-        frame = _calls_of(measured, condition)
+        frame = pd.DataFrame(measured[condition])
         frame["late"] = frame.elapsed_ms > frame.deadline_ms
         groups = frame.groupby(pd.cut(frame.deadline_ms, EDGES, right=False, labels=labels), observed=False)
         columns[condition, "late"] = groups.late.sum()
         columns[condition, "calls"] = groups.size()
         columns[condition, "median iteration"] = groups.iteration.median()
     return pd.DataFrame(columns).rename_axis("deadline")
-
-
-def _calls_of(measured: Measured, condition: str) -> pd.DataFrame:
-    calls = measured[condition]
-    return pd.DataFrame({name: calls[name] for name in ("deadline_ms", "elapsed_ms", "iteration")})
 
 
 def near(measured: Measured, condition: str, milliseconds: float) -> pd.Series[Any]:
@@ -172,7 +155,7 @@ def near(measured: Measured, condition: str, milliseconds: float) -> pd.Series[A
     """
     if condition not in ("idle", "busy"):
         raise unknown("condition", condition, ("idle", "busy"))
-    frame = _calls_of(measured, condition)
+    frame = pd.DataFrame(measured[condition])
     frame = frame[frame.deadline_ms.between(0.75 * milliseconds, 1.25 * milliseconds)]
     late = (frame.elapsed_ms - frame.deadline_ms).clip(lower=0)
     found = {"calls": len(frame), "late": int((late > 0).sum()), "latest, ms": late.max()}

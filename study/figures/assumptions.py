@@ -25,29 +25,24 @@ def numbers(bicubic: pd.DataFrame) -> Numbers:
     return model_numbers() | paper_numbers() | bicubic_numbers(bicubic)
 
 
-def models(width: int = 64, image_size: int = 64) -> pd.DataFrame:
-    """Parameters, percent fewer than rrrr, and million multiply-accumulates an iteration, of all 16 models."""
+def table() -> Styler:
+    """Parameters, percent fewer than rrrr, and multiply-accumulates an iteration, of all 16 models at width 64."""
     rows = {}
     for layers in ORL_CONFIGURATIONS:
-        config = GeneratorConfig(layers, width)
-        macs = macs_per_iteration(config, image_size) / 1e6
-        rows[layers] = {"parameters": parameters(config), "fewer": fewer(layers, width), "macs": macs}
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def table() -> Styler:
-    """`models` as a page shows it."""
-    names = {"fewer": "fewer than rrrr", "macs": "operations of an iteration"}
-    formats: dict[Any, Any] = {"parameters": "{:,.0f}", "fewer than rrrr": "{:.1f} %", names["macs"]: "{:,.1f} million"}
-    return models().rename(columns=names).style.format(formats)
+        config = GeneratorConfig(layers)
+        rows[layers] = [parameters(config), fewer(layers), macs_per_iteration(config) / 1e6]
+    formats: dict[Any, Any] = {
+        "parameters": "{:,.0f}",
+        "fewer than rrrr": "{:.1f} %",
+        "operations of an iteration": "{:,.1f} million",
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(formats)).style.format(formats)
 
 
 def model_numbers() -> Numbers:
-    """`models` by name, the parameters of single parts, and the cost of first iterations, at width 64."""
-    numbers: Numbers = {}
-    for layers, row in models().iterrows():
-        numbers[f"{layers}_parameters"] = int(row["parameters"])
-        numbers |= {f"{layers}_{name}": float(row[name]) for name in ("fewer", "macs")}
+    """Parameters, of models and of single parts, and the cost of first iterations, at width 64."""
+    numbers: Numbers = {f"{layers}_parameters": parameters(GeneratorConfig(layers)) for layers in ORL_CONFIGURATIONS}
+    numbers |= {f"{layers}_fewer": fewer(layers) for layers in ("nnnr", "nnnn")}
     recurrent, plain = Generator(GeneratorConfig("rrrr")), Generator(GeneratorConfig("nnnn"))
     parts = {"a": recurrent.a, "b": recurrent.b, "d": recurrent.d}
     parts |= {"layer_r": recurrent.layers[0], "layer_n": plain.layers[0]}
@@ -59,22 +54,17 @@ def model_numbers() -> Numbers:
     return numbers
 
 
-def first_iteration_share(schedule: str, layers: str = "rrrr") -> float:
+def first_iteration_share(schedule: str) -> float:
     """Operations of a schedule's first iteration in percent of an iteration with all layers, A left out."""
-    config = GeneratorConfig(layers)
+    config = GeneratorConfig("rrrr")
     return 100 * macs_per_iteration(config, mask=Schedule.parse(schedule).masks[0]) / macs_per_iteration(config)
 
 
-def psnr_of_mse(mse: float) -> float:
-    """The PSNR in dB that a mean squared error is equal to, for values in [0, 1] (Section III-A2)."""
-    return -10 * math.log10(mse)
-
-
 def paper_numbers() -> Numbers:
-    """Table I's MSE as the paper prints it, and the PSNR it is equal to."""
+    """Table I's MSE as the paper prints it, and the PSNR in dB it equals, for values in [0, 1] (Section III-A2)."""
     numbers: Numbers = {}
     for layers, (_, mse) in PAPER_TABLE_1.items():
-        numbers |= {f"{layers}_paper_mse": mse, f"{layers}_paper_psnr": psnr_of_mse(mse)}
+        numbers |= {f"{layers}_paper_mse": mse, f"{layers}_paper_psnr": -10 * math.log10(mse)}
     return numbers
 
 
@@ -82,13 +72,12 @@ def bicubic_table(profile: Profile) -> pd.DataFrame:
     """Bicubic upsampling on the test images of each part's data set, at the profile's size; NaN where it is missing."""
     rows = {}
     for role in ROLES:
-        name = profile.datasets[role]
+        rows[role] = {"data": profile.datasets[role]}
         try:
             part = data.splits(profile.run(role).data).test
+            rows[role] |= {"images": len(part), **bicubic_baseline(part)}
         except AgmError:
-            rows[role] = {"data": f"{name} (not prepared)", "images": 0}
-        else:
-            rows[role] = {"data": name, "images": len(part), **bicubic_baseline(part)}
+            rows[role] = {"data": f"{profile.datasets[role]} (not prepared)", "images": 0}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["data", "images", "mse", "psnr", "ssim"])
 
 

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import NullFormatter
 
 from study import profiles
 from study.aggregate import Numbers
@@ -29,8 +29,12 @@ HERE = "here"
 PLACES = {"table1": "Table I", **{f"fig{number}": f"Fig. {number}" for number in range(4, 10)}, "order": "the order"}
 """Notebook of a claim -> its figure or table, in the order shown."""
 
-MARKS: dict[Verdict, str] = {"supported": "\N{CHECK MARK}", "contradicted": "\N{BALLOT X}", "inconclusive": "?"}
-MARKS |= {"untested": "\N{EN DASH}"}
+MARKS: dict[Verdict, str] = {
+    "supported": "\N{CHECK MARK}",
+    "contradicted": "\N{BALLOT X}",
+    "inconclusive": "?",
+    "untested": "\N{EN DASH}",
+}
 
 LOOKS: dict[Verdict, dict[str, Any]] = {
     "supported": {"marker": "o", "color": style.BLUE, "markersize": 8},
@@ -84,7 +88,7 @@ def title(column: tuple[str, str]) -> str:
     return f"{place}, {'per iteration' if reading == 'iteration' else reading}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ledger:
     """A table of the claims of some notebooks. `links`: path from the page that shows it to the notebooks' pages."""
 
@@ -92,10 +96,8 @@ class Ledger:
     places: Sequence[str] = tuple(PLACES)
     links: str = ""
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n".join(f"{row[0].claim.key}: " + ", ".join(f.verdict for f in row) for row in self.rows())
-
-    __repr__ = __str__
 
     def rows(self) -> list[tuple[Finding, ...]]:
         """The findings of each claim, in the order of the figures."""
@@ -171,18 +173,14 @@ def number(outcome: Outcome) -> str:
 def numbers(found: Columns) -> Numbers:
     """Counts of verdicts by kind of evidence: `count_supported`, `times_supported`, `cpu_precise_supported`.
 
-    `precise` stands for the kind of statistics that counts; `cpu_reading` names it. `cpu_precise_best_nnnr` is the
-    verdict on a claim.
+    `precise` stands for the kind of statistics that counts. `cpu_precise_best_nnnr` is the verdict on a claim.
     """
     named: Numbers = {"entries": len(CLAIMS)}
     for (profile, reading), findings in found.items():
-        if reading != "shared":
-            named[f"{profile}_reading"] = reading
         place = f"{profile}_{'shared' if reading == 'shared' else 'precise'}"
         for basis, prefix in (("count", "count"), ("times", "times"), ("runs", place)):
             listed = [finding.verdict for finding in findings if finding.claim.basis == basis]
             named |= {f"{prefix}_{verdict}": listed.count(verdict) for verdict in VERDICTS}
-            named[f"{prefix}_entries"] = len(listed)
         for finding in findings:
             named[f"{place}_{finding.claim.key.replace('-', '_')}"] = finding.verdict
     return named
@@ -192,13 +190,10 @@ def verdicts(columns: Columns, stamp: str) -> Figure:
     """A row per claim, a column per set of runs."""
     rows = Ledger(columns).rows()
     with style.context():
-        places, height = _places(rows)
-        fig = style.figure(1.8 + height)
-        ax = fig.subplots()
+        fig, ax, places = _claims(rows, 1.8)
         for y, row in zip(places, rows, strict=True):
             for x, finding in enumerate(row):
                 ax.plot(x, y, linestyle="none", label=finding.verdict, **LOOKS[finding.verdict])
-        _claims(ax, rows)
         ax.set_xticks(range(len(columns)), [title(name) for name in columns], rotation=70)
         ax.set_xlim(-0.5, len(columns) - 0.5)
         ax.xaxis.tick_top()
@@ -212,9 +207,7 @@ def intervals(columns: Columns, stamp: str) -> Figure:
     """The deciding ratio of each claim with its interval; the range in which the claim holds is shaded."""
     rows = [row for row in Ledger(columns).rows() if row[0].claim.basis != "count" and any(map(_measured, row))]
     with style.context():
-        places, height = _places(rows)
-        fig = style.figure(1.5 + height)
-        ax = fig.subplots()
+        fig, ax, places = _claims(rows, 1.5)
         ax.set_xscale("log")
         for y, row in zip(places, rows, strict=True):
             several = row if row[0].claim.basis == "runs" else row[:1]  # times are the same whatever the runs
@@ -224,10 +217,8 @@ def intervals(columns: Columns, stamp: str) -> Figure:
         ax.set_xlim(min(low, 0.5), max(high, 2))
         for y, row in zip(places, rows, strict=True):
             _holds(ax, row[0], y)
-        _claims(ax, rows)
         ax.axvline(1, color=style.FAINT, linewidth=0.9)
-        ax.xaxis.set_major_locator(LogLocator())
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_formatter(NullFormatter())
         ax.set_xlabel("ratio, and its 95 % interval;\nopen: no verdict rests on it")
         handles: list[Any] = [Line2D([], [], label=title(n), **look) for n, look in zip(columns, SERIES, strict=False)]
@@ -264,23 +255,22 @@ def _holds(ax: Axes, finding: Finding, y: float) -> None:
     ax.fill_betweenx([y - 0.75 * LINE, y + 0.75 * LINE], left, right, color=SHADE, linewidth=0, zorder=0.5)
 
 
-def _sentence(row: Sequence[Finding]) -> str:
-    return textwrap.fill(row[0].claim.text.replace("Table I", "Table\N{NO-BREAK SPACE}I"), LETTERS)
+def _claims(rows: Sequence[Sequence[Finding]], room: float) -> tuple[Figure, Axes, list[float]]:
+    """A figure with the claims down the side, a line where the next figure's begin, and the middle of each claim's row.
 
-
-def _places(rows: Sequence[Sequence[Finding]]) -> tuple[list[float], float]:
-    """The middle of each claim's row, in inches from the top, and how high all of them are."""
-    heights = [LINE * (_sentence(row).count("\n") + 1.8) for row in rows]
-    ends = np.cumsum([0.0, *heights])
-    return [float(end - height / 2) for end, height in zip(ends[1:], heights, strict=True)], float(ends[-1])
-
-
-def _claims(ax: Axes, rows: Sequence[Sequence[Finding]]) -> None:
-    """The claims down the side, the first at the top, with a line between one figure's and the next's."""
-    places, height = _places(rows)
-    ax.set_yticks(places, [_sentence(row) for row in rows])
-    ax.set_ylim(height or 1, 0)
+    `room`: inches for what is above and below the rows. A place is in inches from the top.
+    """
+    sentences = [
+        textwrap.fill(row[0].claim.text.replace("Table I", "Table\N{NO-BREAK SPACE}I"), LETTERS) for row in rows
+    ]
+    heights = np.array([LINE * (sentence.count("\n") + 1.8) for sentence in sentences])
+    ends = np.cumsum(heights)
+    fig = style.figure(room + heights.sum())
+    ax = fig.subplots()
+    ax.set_yticks(ends - heights / 2, sentences)
+    ax.set_ylim(heights.sum() or 1, 0)
     ax.tick_params(axis="y", length=0)
-    for y in range(1, len(rows)):
-        if rows[y][0].claim.where != rows[y - 1][0].claim.where:
-            ax.axhline((places[y - 1] + places[y]) / 2, color=style.GREY, linewidth=0.7)
+    for end, above, below in zip(ends, rows, rows[1:], strict=False):
+        if above[0].claim.where != below[0].claim.where:
+            ax.axhline(end, color=style.GREY, linewidth=0.7)
+    return fig, ax, list(ends - heights / 2)

@@ -24,27 +24,22 @@ def table(runs: Iterable[Run]) -> pd.DataFrame:
     for run in runs:
         noted = run.summary.get("machine") or {}
         profile = run.folder.parent.name if run.recorded else planned.get(run.config.id, "none")
-        rows.append(
-            {"run": run.config.id, "profile": profile, "made": "recorded" if run.recorded else "here"}
-            | {"configuration": words(run.config), "seed": run.config.seed, "status": run.summary.get("status")}
-            | {
-                "seconds": run.summary.get("seconds"),
-                "device": provenance.device(noted),
-                "code": provenance.code_of(run),
-            }
-            | {"commit": noted.get("commit") or provenance.UNKNOWN, "stale": "yes" if provenance.stale([run]) else "no"}
-        )
+        about = {"run": run.config.id, "profile": profile, "made": "recorded" if run.recorded else "here"}
+        about |= {"configuration": words(run.config), "seed": run.config.seed}
+        about |= {name: run.summary.get(name) for name in ("status", "seconds")}
+        about |= {"device": provenance.device(noted), "code": provenance.code_of(run)}
+        about["commit"] = noted.get("commit") or provenance.UNKNOWN
+        rows.append(about | {"stale": "yes" if provenance.stale([run]) else "no"})
     return pd.DataFrame(rows)
 
 
 def _planned() -> dict[str, str]:
     """Run id -> the profile that plans it."""
-    loaded = [profiles.load(name) for name in profiles.names()]
-    return {
-        config.id: profile.name
-        for profile in loaded
-        for config in experiments.plan_all(experiments.EXPERIMENTS, profile)
-    }
+    planned = {}
+    for name in profiles.names():
+        configs = experiments.plan_all(experiments.EXPERIMENTS, profiles.load(name))
+        planned |= {config.id: name for config in configs}
+    return planned
 
 
 def words(config: RunConfig) -> str:
@@ -94,8 +89,8 @@ def fault_numbers(counted: Measured) -> Numbers:
 
 
 def fuzz_numbers(counted: Measured) -> Numbers:
-    """Totals of `tests/fuzz.py` over all targets, and the minutes spent on each."""
+    """Totals of `tests/fuzz.py` over all targets."""
     rows = counted["targets"].values()
     numbers: Numbers = {name: sum(row[name] for row in rows) for name in ("taken", "refused", "found")}
     numbers["tried"] = sum(row["taken"] + row["refused"] for row in rows)
-    return numbers | {"targets": len(rows), "minutes": counted["settings"]["minutes"]}
+    return numbers | {"targets": len(rows)}

@@ -1,4 +1,4 @@
-"""Validation MSE by epoch, as panels and as numbers: Figs. 4 to 7, and the experiment on batch-norm statistics."""
+"""Panels of the validation MSE by epoch: Figs. 4 to 7, and the experiment on batch-norm statistics."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from matplotlib.ticker import MaxNLocator
 from agm.config import Statistics
 from agm.runs import Run
 from study import aggregate
-from study.aggregate import Numbers, Reading, bicubic, by, extremes, last, score, select, spikiness_of
+from study.aggregate import bicubic, by, select
 from study.figures import style
 from study.figures.style import MONOSPACE, STATISTICS_NAMES
 from study.profiles import Profile
 
-Panel = tuple[str, Sequence[Run], Statistics | None]
+Panel = tuple[str, Sequence[Run], Statistics]
 """Its title, the runs whose curves it shows, and with which batch statistics."""
 
 
@@ -51,12 +51,12 @@ def figure(
     return fig
 
 
-def one(runs: Sequence[Run], profile: Profile, statistics: Statistics | None = None) -> Figure:
+def one(runs: Sequence[Run], profile: Profile, statistics: Statistics) -> Figure:
     """A single panel of any runs, with any kind of batch statistics."""
-    return figure([[(STATISTICS_NAMES[statistics] if statistics else "", runs, statistics)]], 3.8, runs, profile)
+    return figure([[(STATISTICS_NAMES[statistics], runs, statistics)]], 3.8, runs, profile)
 
 
-def draw(ax: Axes, runs: Sequence[Run], statistics: Statistics | None = None) -> None:
+def draw(ax: Axes, runs: Sequence[Run], statistics: Statistics) -> None:
     """One panel: a line per model, averaged over seeds with a band from the lowest to the highest, and bicubic."""
     if not runs:  # a selection of models may leave none for this panel
         ax.set_axis_off()
@@ -70,13 +70,8 @@ def draw(ax: Axes, runs: Sequence[Run], statistics: Statistics | None = None) ->
     style.note_diverged(ax, [layers for layers, group in groups.items() if any(map(aggregate.diverged, group))])
 
 
-def table(runs: Sequence[Run], metric: str = "mse", statistics: Statistics | None = None) -> pd.DataFrame:
-    """Validation curves, averaged over the iterations: one row per epoch, one column per run."""
-    return pd.DataFrame({run.config.id: run.curve(metric, statistics) for run in runs})
-
-
-def _series(ax: Axes, layers: str, runs: Sequence[Run], number: int, statistics: Statistics | None) -> None:
-    curves = table(runs, statistics=statistics)
+def _series(ax: Axes, layers: str, runs: Sequence[Run], number: int, statistics: Statistics) -> None:
+    curves = pd.DataFrame({run.config.id: run.curve("mse", statistics) for run in runs})  # by epoch
     epochs, mean = curves.index.to_numpy(), curves.mean(axis=1, skipna=False).to_numpy()
     broken = any(map(aggregate.diverged, runs))
     look: dict[str, Any] = style.line(layers)
@@ -100,23 +95,3 @@ def _ends(mean: np.ndarray, broken: bool) -> list[int]:
 def of_models(runs: Sequence[Run], models: Sequence[str]) -> list[Run]:
     """The runs of these models, in their order."""
     return [run for layers in models for run in select(runs, layers=layers)]
-
-
-def numbers(runs: Sequence[Run], statistics: Statistics | None = None) -> Numbers:
-    """The results of one data set's runs: `nnnr_test_mse`, `bicubic_test_mse`, `best`."""
-    found: Numbers = {f"bicubic_{part}_mse": bicubic(runs, "mse", part) for part in ("validation", "test")}
-    groups = by(runs, "layers")
-    for layers, group in groups.items():
-        found[f"{layers}_validation_mse"] = last(group, statistics)
-        found[f"{layers}_test_mse"] = score(group, "mse", statistics)
-        found[f"{layers}_spikiness"] = spikiness_of(group, statistics)
-    found["best"], found["worst"] = extremes({layers: found[f"{layers}_test_mse"] for layers in groups})
-    return found
-
-
-def numbers_by_role(runs: Sequence[Run], profile: Profile, *measures: Reading) -> Numbers:
-    """Numbers under both readings of each data set's runs, named by its role: `cars_precise_best`."""
-    found: Numbers = {}
-    for role, group in aggregate.by_role(runs, profile).items():
-        found |= aggregate.prefixed(role, aggregate.twice(group, *measures, curves=True))
-    return found

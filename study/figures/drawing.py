@@ -7,10 +7,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
-from torch import nn
 
-from agm.networks import layers
-from agm.networks.layers import KINDS, Kind
+from agm.networks.layers import Kind
 from study.figures import style
 
 Point = tuple[float, float]
@@ -29,26 +27,19 @@ def canvas(width: float, height: float) -> tuple[Figure, Axes]:
     return fig, ax
 
 
-def box(ax: Axes, centre: Point, size: Point, text: str, face: str = STATIC, **look: Any) -> None:
+def box(ax: Axes, centre: Point, size: Point, text: str, face: str = STATIC) -> None:
     """A rounded box with its text in the middle."""
     (x, y), (width, height) = centre, size
+    look: dict[str, Any] = {"facecolor": face, "edgecolor": style.BLACK, "linewidth": 1.1, "zorder": 3}
     shape = "round,pad=0,rounding_size=0.07"
-    patch = {"edgecolor": style.BLACK, "linewidth": 1.1, "zorder": 3, **look}
-    ax.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height, shape, facecolor=face, **patch))
+    ax.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height, shape, **look))
     ax.text(x, y, text, ha="center", va="center", fontsize=style.SMALL, zorder=4)
 
 
 def arrow(ax: Axes, start: Point, end: Point, colour: str = style.BLACK) -> None:
     """An arrow from one point to another."""
-    look: dict[str, Any] = {
-        "color": colour,
-        "linewidth": 1.3,
-        "mutation_scale": 11,
-        "shrinkA": 0,
-        "shrinkB": 0,
-        "zorder": 2,
-    }
-    ax.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", **look))
+    look: dict[str, Any] = {"color": colour, "linewidth": 1.3, "mutation_scale": 11, "zorder": 2}
+    ax.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", shrinkA=0, shrinkB=0, **look))
 
 
 def loop(ax: Axes, x: float, y: float) -> None:
@@ -69,17 +60,11 @@ def note(ax: Axes, x: float, y: float, text: str, ha: str = "left", **look: Any)
     ax.text(x, y, text, **{"ha": ha, "va": "center", "fontsize": style.SMALL, "color": style.FAINT, **look})
 
 
-def layer_box(
-    ax: Axes, layer: nn.Module | None, centre: tuple[float, float], size: tuple[float, float], text: str
-) -> None:
+def layer_box(ax: Axes, kind: Kind | None, centre: Point, size: Point, text: str) -> None:
     """A box for a part: a recurrent layer is filled, with a loop for its state; a plain one is white, others grey."""
-    found = kind(layer)
-    box(ax, centre, size, text, STATIC if found is None else RECURRENT if found.recurrent else PLAIN)
-    if found and found.recurrent:
+    if kind is None:
+        box(ax, centre, size, text)
+        return
+    box(ax, centre, size, text, RECURRENT if kind.recurrent else PLAIN)
+    if kind.recurrent:
         loop(ax, centre[0] + size[0] / 2, centre[1])
-
-
-def kind(layer: nn.Module | None) -> Kind | None:
-    """The kind of an inner layer; None for other parts."""
-    module = type(layer).__module__
-    return next((found for found in KINDS.values() if module == f"{layers.__name__}.{found.module}"), None)

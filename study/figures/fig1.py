@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import itertools
 from typing import Any, NamedTuple
 
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 
 from agm.networks.complexity import count
 from agm.networks.generator import SCALE, UPSAMPLED, Generator
-from agm.networks.layers import KINDS
+from agm.networks.layers import KINDS, Kind
 from agm.schedule import LAYERS
 from study.figures import style
 from study.figures.drawing import IMAGE, arrow, box, brace, canvas, layer_box, note
@@ -24,12 +26,13 @@ JOIN, LOWEST, HIGHEST, OUTPUT = 1.74, 2.34, 5.84, 6.72
 
 
 class Level(NamedTuple):
-    """A box in the middle column: its part (None without parameters), and the shape of its output."""
+    """A box in the middle column, with the shape of its output, its number of parameters, and the kind of a layer."""
 
     group: str  # as the brace beside it says
     text: str
-    part: nn.Module | None
     shape: Shape
+    parameters: int = 0
+    kind: Kind | None = None
 
 
 def shapes(generator: Generator, image_size: int = 64) -> dict[str, tuple[Shape, Shape]]:
@@ -38,39 +41,34 @@ def shapes(generator: Generator, image_size: int = 64) -> dict[str, tuple[Shape,
     Keys: a, b, layers.0 to layers.3, d.
     """
     seen: dict[str, tuple[Shape, Shape]] = {}
-    parts = {"a": generator.a, "b": generator.b, "d": generator.d}
-    parts |= {f"layers.{i}": layer for i, layer in enumerate(generator.layers)}
-    hooks = [part.register_forward_hook(_recorder(seen, name)) for name, part in parts.items()]
-    side = image_size // SCALE
-    was_training = generator.training
-    with torch.no_grad():
-        generator.eval()(torch.zeros(1, 3, side, side), "xxxx (2)")
-    generator.train(was_training)
-    for hook in hooks:
-        hook.remove()
-    return seen
 
-
-def _recorder(seen: dict[str, tuple[Shape, Shape]], name: str) -> Any:
-    def record(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+    def record(name: str, _: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         result: Tensor = output[0] if isinstance(output, tuple) else output
         seen[name] = (tuple(inputs[0].shape[1:]), tuple(result.shape[1:]))
 
-    return record
+    network = copy.deepcopy(generator).eval()  # it keeps the hooks
+    parts = {"a": network.a, "b": network.b, "d": network.d}
+    parts |= {f"layers.{i}": layer for i, layer in enumerate(network.layers)}
+    for name, part in parts.items():
+        part.register_forward_hook(functools.partial(record, name))
+    with torch.no_grad():
+        network(torch.zeros(1, 3, image_size // SCALE, image_size // SCALE), "xxxx (2)")
+    return seen
 
 
 def levels(generator: Generator, seen: dict[str, tuple[Shape, Shape]]) -> list[Level]:
     """The boxes above the concatenation, from the bottom: the layers, C.2 if the base has it, D, bicubic upsampling."""
     config, paper = generator.config, generator.config.base == "paper"
     groups = ("C.1", "C.1", "C.3", "C.3") if paper else ("C",) * LAYERS
-    found = [
-        Level(group, f"layer {i + 1}: {KINDS[letter].label}", layer, seen[f"layers.{i}"][1])
-        for i, (group, letter, layer) in enumerate(zip(groups, config.layers, generator.layers, strict=True))
-    ]
+    found = []
+    for i, (group, letter, layer) in enumerate(zip(groups, config.layers, generator.layers, strict=True)):
+        text, kind = f"layer {i + 1}: {KINDS[letter].label}", KINDS[letter]
+        found.append(Level(group, text, seen[f"layers.{i}"][1], count(layer), kind))
     if paper:
-        found.insert(UPSAMPLED, Level("C.2", f"{config.upsampling}, × {SCALE}", None, seen[f"layers.{UPSAMPLED}"][0]))
-    found.append(Level("D", "convolution" if paper else f"sub-pixel conv., × {SCALE}", generator.d, seen["d"][1]))
-    return found + ([Level("", "plus bicubic upsampling", None, seen["d"][1])] if config.residual else [])
+        found.insert(UPSAMPLED, Level("C.2", f"{config.upsampling}, × {SCALE}", seen[f"layers.{UPSAMPLED}"][0]))
+    last = "convolution" if paper else f"sub-pixel conv., × {SCALE}"
+    found.append(Level("D", last, seen["d"][1], count(generator.d)))
+    return found + ([Level("", "plus bicubic upsampling", seen["d"][1])] if config.residual else [])
 
 
 def draw(generator: Generator, image_size: int = 64) -> Figure:
@@ -80,12 +78,13 @@ def draw(generator: Generator, image_size: int = 64) -> Figure:
     heights = [LOWEST + i * (HIGHEST - LOWEST) / (len(stack) - 1) for i in range(len(stack))]
     with style.context():
         fig, ax = canvas(style.WIDTH, 7.15)
-        _entrance(ax, MIDDLE - 0.98, generator.b, "B", f"{_fed_back(generator)} of t − 1", seen["b"])
+        fed_back = "features" if generator.config.feedback == "features" else "output"
+        _entrance(ax, MIDDLE - 0.98, generator.b, "B", f"{fed_back} of t − 1", seen["b"])
         _entrance(ax, MIDDLE + 0.98, generator.a, "A", "input", seen["a"])
         ax.plot(MIDDLE, JOIN, "o", markersize=6, color=style.BLACK)
         note(ax, MIDDLE + 0.12, JOIN + 0.14, "concatenation: " + _text(seen["layers.0"][0]))
         _stack(ax, stack, heights)
-        note(ax, MIDDLE + BOX / 2 + 0.33, OUTPUT, f"{_count(generator)}\nparameters")
+        note(ax, MIDDLE + BOX / 2 + 0.33, OUTPUT, f"{count(generator):,}\nparameters")
         _braces(ax, stack, heights)
         _feedback(ax, generator, heights)
     return fig
@@ -100,14 +99,14 @@ def _entrance(ax: Axes, x: float, part: nn.Module, name: str, source: str, seen:
     outside = 1 if x > MIDDLE else -1
     ax.plot([x, x, MIDDLE], [0.98 + TALL / 2, JOIN, JOIN], color=style.BLACK, linewidth=1.3)
     note(ax, x + 0.08 * outside, 1.46, _text(seen[1]), ha="left" if outside > 0 else "right")
-    note(ax, x + 0.81 * outside, 0.98, _count(part), ha="left" if outside > 0 else "right")
+    note(ax, x + 0.81 * outside, 0.98, f"{count(part):,}", ha="left" if outside > 0 else "right")
 
 
 def _stack(ax: Axes, stack: list[Level], heights: list[float]) -> None:
     """Draw the inner layers, C.2, D and the output, with the shapes between them."""
     for level, y in zip(stack, heights, strict=True):
-        layer_box(ax, level.part, (MIDDLE, y), (BOX, TALL), level.text)
-        note(ax, MIDDLE + BOX / 2 + 0.33, y, _count(level.part) if level.part else "0")
+        layer_box(ax, level.kind, (MIDDLE, y), (BOX, TALL), level.text)
+        note(ax, MIDDLE + BOX / 2 + 0.33, y, f"{level.parameters:,}")
     box(ax, (MIDDLE, OUTPUT), (BOX, TALL), "output of t", IMAGE)
     ends, carried = [JOIN - TALL / 2, *heights, OUTPUT], ["", *(_text(level.shape) for level in stack)]
     for (low, high), shape in zip(itertools.pairwise(ends), carried, strict=True):
@@ -122,17 +121,11 @@ def _braces(ax: Axes, stack: list[Level], heights: list[float]) -> None:
             brace(ax, 4.9, ys[0] - 0.2, ys[-1] + 0.2, name)
 
 
-def _fed_back(generator: Generator) -> str:
-    """What B reads from the previous iteration."""
-    return "features" if generator.config.feedback == "features" else "output"
-
-
 def _feedback(ax: Axes, generator: Generator, heights: list[float]) -> None:
     """Draw the line from the output, or from the features below D, back to B."""
-    left, from_x, from_y = 0.48, MIDDLE - BOX / 2, OUTPUT
-    first = "zeros" if generator.config.feedback == "features" else generator.config.feedback
-    if _fed_back(generator) == "features":
-        from_x, from_y = MIDDLE, (heights[LAYERS - 1] + heights[LAYERS]) / 2
+    left, from_x, from_y, first = 0.48, MIDDLE - BOX / 2, OUTPUT, generator.config.feedback
+    if first == "features":
+        from_x, from_y, first = MIDDLE, (heights[LAYERS - 1] + heights[LAYERS]) / 2, "zeros"
     ax.plot([from_x, left, left], [from_y, from_y, 0.26], color=style.VERMILLION, linewidth=1.8)
     arrow(ax, (left, 0.26), (MIDDLE - 0.98 - 0.75, 0.26), style.VERMILLION)
     look = {"rotation": 90, "color": style.VERMILLION, "fontsize": style.SMALL}
@@ -141,7 +134,3 @@ def _feedback(ax: Axes, generator: Generator, heights: list[float]) -> None:
 
 def _text(shape: Shape) -> str:
     return " × ".join(map(str, shape))
-
-
-def _count(part: nn.Module) -> str:
-    return f"{count(part):,}"

@@ -23,12 +23,11 @@ def milestones(schedule: Schedule) -> tuple[int | None, int | None]:
     return next(first), next(first)
 
 
-def draw(schedule: Schedule, config: GeneratorConfig | None = None) -> Figure:
+def draw(schedule: Schedule, config: GeneratorConfig) -> Figure:
     """Draw iterations from left to right and layers from the bottom; above them the cost of each iteration in percent.
 
     100 % are the multiply-accumulate operations of all layers of the network of `config`.
     """
-    config = config or GeneratorConfig()
     with style.context():
         fig = style.figure(4.4)
         above, grid = fig.subplots(2, 1, sharex=True, height_ratios=(1, 2.4))
@@ -48,11 +47,9 @@ def draw(schedule: Schedule, config: GeneratorConfig | None = None) -> Figure:
 def _costs(ax: Axes, schedule: Schedule, config: GeneratorConfig) -> None:
     whole = macs_per_iteration(config)
     costs = {mask: 100 * macs_per_iteration(config, mask=mask) / whole for mask in set(schedule)}
-    heights = [costs[mask] for mask in schedule]
-    bars = ax.bar(
-        range(1, len(schedule) + 1), heights, width=0.8, color=RECURRENT, edgecolor=style.BLACK, linewidth=0.8
-    )
-    ax.bar_label(bars, [f"{height:.0f}" for height in heights], fontsize=style.SMALL, padding=1)
+    iterations, heights = range(1, len(schedule) + 1), [costs[mask] for mask in schedule]
+    bars = ax.bar(iterations, heights, color=RECURRENT, edgecolor=style.BLACK, linewidth=0.8)
+    ax.bar_label(bars, fmt="%.0f", fontsize=style.SMALL, padding=1)
     ax.set(ylabel="cost, %", ylim=(0, 125), yticks=[])
     ax.grid(False)
     ax.spines["left"].set_visible(False)
@@ -61,12 +58,10 @@ def _costs(ax: Axes, schedule: Schedule, config: GeneratorConfig) -> None:
 
 def _cell(ax: Axes, t: int, layer: int, letter: str) -> None:
     """Draw an active layer as a box with its letter, an inactive one as a line that passes through."""
-    look: dict[str, Any] = {
-        "facecolor": RECURRENT if letter and KINDS[letter].recurrent else PLAIN,
-        "edgecolor": style.BLACK,
-    }
-    if not letter:
-        look = {"facecolor": PLAIN, "edgecolor": style.GREY, "linestyle": (0, (3, 2))}
+    look: dict[str, Any] = {"facecolor": PLAIN, "edgecolor": style.GREY, "linestyle": (0, (3, 2))}
+    if letter:
+        look = {"facecolor": RECURRENT if KINDS[letter].recurrent else PLAIN, "edgecolor": style.BLACK}
+    else:
         ax.plot([t, t], [layer - 0.5, layer + 0.5], color=style.GREY, linewidth=1.2, zorder=3)
     ax.add_patch(Rectangle((t - 0.4, layer - 0.38), 0.8, 0.76, linewidth=1.0, zorder=2, **look))
     ax.text(t, layer, letter, ha="center", va="center", zorder=4, family="DejaVu Sans Mono", weight="bold")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,9 +28,8 @@ def draw(generators: Sequence[Generator]) -> Figure:
 
 
 def _configuration(ax: Axes, x: float, generator: Generator) -> None:
-    ax.text(
-        x, 4.5, generator.config.layers, ha="center", va="center", fontsize=15, weight="bold", family="DejaVu Sans Mono"
-    )
+    letters: dict[str, Any] = {"ha": "center", "va": "center", "family": "DejaVu Sans Mono", "weight": "bold"}
+    ax.text(x, 4.5, generator.config.layers, fontsize=15, **letters)
     note(ax, x, 4.22, f"{count(generator):,} parameters", ha="center")
     paper = generator.config.base == "paper"
     texts = ["A, B", *[""] * LAYERS, "D: convolution" if paper else "D: sub-pixel conv."]
@@ -44,6 +44,7 @@ def _configuration(ax: Axes, x: float, generator: Generator) -> None:
         if text:
             box(ax, (x, y), (1.5, 0.32), text)
     free = [y for text, y in boxes if not text]
-    for layer, letter, y in zip(generator.layers, generator.config.layers, free, strict=True):
-        layer_box(ax, layer, (x, y), (1.5, 0.4), "recurrent" if KINDS[letter].recurrent else "non-recurrent")
-        ax.text(x - 0.98, y, letter, ha="center", va="center", family="DejaVu Sans Mono", weight="bold", fontsize=14)
+    for letter, y in zip(generator.config.layers, free, strict=True):
+        kind = KINDS[letter]
+        layer_box(ax, kind, (x, y), (1.5, 0.4), "recurrent" if kind.recurrent else "non-recurrent")
+        ax.text(x - 0.98, y, letter, fontsize=14, **letters)

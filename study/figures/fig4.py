@@ -15,29 +15,25 @@ from agm.runs import Run
 from study import aggregate
 from study.aggregate import Numbers, bicubic, by, extremes, last, score, spikiness_of
 from study.experiments import with_recurrent
-from study.figures import curves, style
+from study.figures import curves, ranks, style
 from study.figures.style import NOTHING
 from study.profiles import Profile
 
 
 def numbers(runs: Sequence[Run]) -> Numbers:
     """Numbers quoted in the book, under both readings."""
-    return aggregate.twice(runs, curves.numbers, of_reading, curves=True)
+    return aggregate.twice(runs, of_reading, curves=True)
 
 
-def of_reading(runs: Sequence[Run], statistics: Statistics | None = None) -> Numbers:
-    """The numbers behind Section III-B1: models with one n against rrrr, the best single r, the spikiest of panel a."""
-    groups = by(runs, "layers")
-    scores = {layers: score(group, "mse", statistics) for layers, group in groups.items()}
-    single_n = {layers: mse for layers, mse in scores.items() if layers.count("n") == 1}
-    single_r = {layers: mse for layers, mse in scores.items() if layers.count("r") == 1}
+def of_reading(runs: Sequence[Run], statistics: Statistics) -> Numbers:
+    """By test MSE: the best and the worst model, how many with one n are better than rrrr, the best with one r."""
+    scores = ranks.scores(runs, statistics)
     whole = scores.get("rrrr", math.nan)
-    spiky = {layers: spikiness_of(group, statistics) for layers, group in groups.items() if layers.count("n") <= 1}
-    return {
-        "single_n_better": sum(mse < whole for mse in single_n.values()) if math.isfinite(whole) else math.nan,
-        "single_r_best": extremes(single_r)[0],
-        "a_spikiest": extremes(spiky)[1],
-    }
+    better = sum(mse < whole for layers, mse in scores.items() if layers.count("n") == 1)
+    single_r = {layers: mse for layers, mse in scores.items() if layers.count("r") == 1}
+    best, worst = extremes(scores)
+    found = {"best": best, "worst": worst, "single_r_best": extremes(single_r)[0]}
+    return found | {"single_n_better": better if math.isfinite(whole) else math.nan}
 
 
 def table(runs: Sequence[Run]) -> pd.DataFrame:

@@ -10,20 +10,23 @@ from matplotlib.figure import Figure
 from agm.config import Statistics
 from agm.runs import Run
 from study import aggregate
-from study.aggregate import Numbers, by, median, spikiness_of
+from study.aggregate import Numbers, bicubic, by, extremes, median, spikiness_of
 from study.experiments import LAST_PLAIN, LAST_RECURRENT
-from study.figures import curves, style
+from study.figures import curves, ranks, style
 from study.figures.style import NOTHING
 from study.paper import PAPER_NAMES
 from study.profiles import Profile
 
 
 def numbers(runs: Sequence[Run], profile: Profile) -> Numbers:
-    """Numbers quoted in the book, by role of the data set and under both readings."""
-    return curves.numbers_by_role(runs, profile, curves.numbers, of_reading)
+    """Numbers quoted in the book, by role of the data set and under both readings: `cars_precise_r_spikiness`."""
+    found: Numbers = {}
+    for role, group in aggregate.by_role(runs, profile).items():
+        found |= aggregate.prefixed(role, aggregate.twice(group, of_reading, curves=True))
+    return found
 
 
-def of_reading(runs: Sequence[Run], statistics: Statistics | None = None) -> Numbers:
+def of_reading(runs: Sequence[Run], statistics: Statistics) -> Numbers:
     """Median spikiness of the models whose last layer is r, and of those whose last layer is n."""
     spiky = {layers: spikiness_of(group, statistics) for layers, group in by(runs, "layers").items()}
     return {f"{end}_spikiness": median(spiky[layers] for layers in spiky if layers.endswith(end)) for end in "rn"}
@@ -34,14 +37,16 @@ def table(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
     rows = {}
     for role, group in aggregate.by_role(runs, profile).items():
         for kind in aggregate.shown(runs, curves=True):
-            spiky, found = of_reading(group, kind), curves.numbers(group, kind)
+            spiky = of_reading(group, kind)
+            scores = ranks.scores(group, kind)
+            best, worst = extremes(scores)
             rows[PAPER_NAMES.get(role, role), kind] = {
                 "spikiness, last layer r": spiky["r_spikiness"],
                 "spikiness, last layer n": spiky["n_spikiness"],
-                "best": found["best"],
-                "its test MSE": found.get(f"{found['best']}_test_mse", NOTHING),
-                "worst": found["worst"],
-                "bicubic, test MSE": found["bicubic_test_mse"],
+                "best": best,
+                "its test MSE": scores.get(best, NOTHING),
+                "worst": worst,
+                "bicubic, test MSE": bicubic(group),
             }
     return pd.DataFrame.from_dict(rows, orient="index")
 

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from agm.config import Statistics
 from agm.runs import Run
 from study import aggregate
-from study.aggregate import Numbers, bicubic, by, score, select
-from study.figures import curves, style
+from study.aggregate import Numbers, bicubic, by, extremes, score, select
+from study.figures import curves, ranks, style
 from study.profiles import Profile
 
 FRACTION_NAMES = {1.0: "all images", 0.25: "a quarter"}
@@ -22,17 +22,15 @@ def numbers(runs: Sequence[Run]) -> Numbers:
     return aggregate.twice(runs, of_reading, curves=True)
 
 
-def of_reading(runs: Sequence[Run], statistics: Statistics | None = None) -> Numbers:
-    """The numbers of both panels, and each model's error with less data over that with all."""
-    found: Numbers = {}
-    for share, name in ((1.0, "full"), (0.25, "quarter")):
-        if group := select(runs, fraction=share):
-            found |= aggregate.prefixed(name, curves.numbers(group, statistics))
-    ratios = {f"{layers}_ratio": _ratio(_scores(group, statistics)) for layers, group in by(runs, "layers").items()}
-    return found | ratios | {"worse_with_less": sum(ratio > 1 for ratio in ratios.values())}
+def of_reading(runs: Sequence[Run], statistics: Statistics) -> Numbers:
+    """The best models of both panels, and how many models are worse with less data than with all."""
+    full, quarter = (ranks.scores(select(runs, fraction=share), statistics) for share in (1.0, 0.25))
+    ratios = [_ratio(_scores(group, statistics)) for group in by(runs, "layers").values()]
+    found = {"full_best": extremes(full)[0], "quarter_best": extremes(quarter)[0]}
+    return found | {"worse_with_less": sum(ratio > 1 for ratio in ratios)}
 
 
-def _scores(runs: Sequence[Run], statistics: Statistics | None) -> dict[float, float]:
+def _scores(runs: Sequence[Run], statistics: Statistics) -> dict[float, float]:
     """Test MSE by the share of the training images."""
     return {share: score(group, "mse", statistics) for share, group in by(runs, "fraction").items()}
 

@@ -54,10 +54,6 @@ class Film:
         error = self.shown(iteration) - self.original
         return float(error.mean(dim=(1, 2)).square().mean() / error.square().mean())  # over H, W; over colours
 
-    def best(self) -> int:
-        """The iteration with the highest PSNR."""
-        return max(range(1, len(self.images) + 1), key=self.psnr)
-
 
 Row = tuple[Film, Sequence[float]]
 """A film, and the milliseconds until each of its images."""

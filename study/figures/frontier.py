@@ -15,8 +15,6 @@ from study.aggregate import Numbers
 from study.figures import style
 from study.measured import Measured, stamp
 
-NOT_YET = "Not measured yet; `python -m benchmarks.frontier --help` says how."
-
 SHORTEST, LONGEST = 1.0, 1000.0
 """Deadlines lie between them, in milliseconds."""
 
@@ -34,9 +32,6 @@ LOOKS: dict[str, dict[str, Any]] = {
     SAME_TIME: {"color": style.BLUE, "marker": ".", "linestyle": "--"},
 }
 
-Timeline = tuple[list[float], list[float]]
-"""Milliseconds until each image of a picture is ready, ascending; and its PSNR in dB."""
-
 
 def anytime(ms: Sequence[float], quality: Sequence[float], nothing: float) -> float:
     """Quality averaged over deadlines that are log-uniform in [SHORTEST, LONGEST]; exact, nothing is sampled.
@@ -51,28 +46,28 @@ def anytime(ms: Sequence[float], quality: Sequence[float], nothing: float) -> fl
 def scores(measured: Measured) -> pd.Series[float]:
     """Mean of `anytime` over Set5, by network and for the cascade; the best first. Bicubic counts before any image."""
     alone = {network["name"]: _score([network], measured) for network in measured["networks"]}
-    return pd.Series(alone | {CASCADE: cascade(measured)[1]}, name="anytime").sort_values(ascending=False)
+    return pd.Series(alone | {CASCADE: cascade(measured)}, name="anytime").sort_values(ascending=False)
 
 
-def cascade(measured: Measured) -> tuple[list[str], float]:
-    """The best cascade and its score: a selection of rivals that run one after the other, the quickest first.
+def cascade(measured: Measured) -> float:
+    """The score of the best cascade, a selection of rivals that run one after the other, the quickest first.
 
     The selection is made on the pictures that it is judged by, so no cascade of these networks can score higher.
     """
     rivals = [network for network in measured["networks"] if not network["ours"] and network["name"] != "bicubic"]
     rivals.sort(key=lambda network: _mean(network["ms"])[-1])
     selections = [some for n in range(1, 1 + len(rivals)) for some in itertools.combinations(rivals, n)]
-    best = max(selections, key=lambda some: _score(some, measured))
-    return [network["name"] for network in best], _score(best, measured)
+    return max(_score(some, measured) for some in selections)
 
 
 def _score(networks: Sequence[Mapping[str, Any]], measured: Measured) -> float:
     """Score of networks that run one after the other."""
-    bicubic = _network(measured, "bicubic")["psnr"]["Set5"]
+    bicubic = next(network for network in measured["networks"] if network["name"] == "bicubic")["psnr"]["Set5"]
     return float(np.mean([anytime(*_timeline(networks, name), quality[0]) for name, quality in bicubic.items()]))
 
 
-def _timeline(networks: Sequence[Mapping[str, Any]], picture: str) -> Timeline:
+def _timeline(networks: Sequence[Mapping[str, Any]], picture: str) -> tuple[list[float], list[float]]:
+    """Milliseconds until each image of a picture is ready, ascending; and its PSNR in dB."""
     moments: list[float] = []
     quality: list[float] = []
     for network in networks:
@@ -87,16 +82,16 @@ def points(measured: Measured) -> pd.DataFrame:
 
     `unbeaten`: True if every other image with at least this PSNR on Set5 is ready later.
     """
-    rows = []
-    for network in measured["networks"]:
-        about = {name: network[name] for name in ("name", "ours", "parameters", "minutes")}
-        columns = {"set5": _mean(network["psnr"]["Set5"]), "set14": _mean(network["psnr"]["Set14"])}
-        columns |= {"ms": _mean(network["ms"]), "macs": network["macs"]}
-        rows += [
-            about | {"iteration": t + 1} | {name: values[t] for name, values in columns.items()}
-            for t in range(len(network["macs"]))
-        ]
-    found = pd.DataFrame(rows)
+    networks = pd.DataFrame(measured["networks"])
+    found = networks[["name", "ours", "parameters", "minutes"]].assign(
+        iteration=[range(1, 1 + len(macs)) for macs in networks["macs"]],
+        set5=[_mean(psnr["Set5"]) for psnr in networks["psnr"]],
+        set14=[_mean(psnr["Set14"]) for psnr in networks["psnr"]],
+        ms=networks["ms"].map(_mean),
+        macs=networks["macs"],
+    )
+    per_image = ["iteration", "set5", "set14", "ms", "macs"]
+    found = found.explode(per_image, ignore_index=True).infer_objects()
     by_time = found.sort_values(["ms", "set5"], ascending=[True, False]).set5
     found["unbeaten"] = (by_time > by_time.cummax().shift(fill_value=-np.inf)).reindex(found.index)
     return found
@@ -112,20 +107,10 @@ def table(measured: Measured) -> pd.DataFrame:
 
 
 def numbers(measured: Measured) -> Numbers:
-    """Scores of our networks, the best single rival and the cascade; which have unbeaten images; where ours loses."""
+    """`stamp`, and `verdict`: how the scores and images of our two networks compare with those of the rivals."""
     found, by_score = points(measured), scores(measured)
-    rivals = by_score[list(found[~found.ours].name.unique())]
-    result: Numbers = {"stamp": stamp(measured), "minutes": float(measured["settings"]["minutes"])}
-    result |= {"ours_score": float(by_score[OURS]), "same_time_score": float(by_score[SAME_TIME])}
-    result |= {"rival": str(rivals.idxmax()), "rival_score": float(rivals.max())}
-    result |= {"cascade": ", then ".join(cascade(measured)[0]), "cascade_score": float(by_score[CASCADE])}
-    result |= {"unbeaten": int(found.unbeaten.sum()), "ours_unbeaten": int((found.unbeaten & found.ours).sum())}
-    return result | {"verdict": verdict(measured)}
-
-
-def verdict(measured: Measured) -> str:
-    """A sentence that compares the scores of our two networks with those of the rivals."""
-    return " ".join(_verdict(name, points(measured), scores(measured)) for name in (OURS, SAME_TIME))
+    verdicts = [_verdict(name, found, by_score) for name in (OURS, SAME_TIME)]
+    return {"stamp": stamp(measured), "verdict": " ".join(verdicts)}
 
 
 def _verdict(name: str, found: pd.DataFrame, by_score: pd.Series[float]) -> str:
@@ -144,25 +129,17 @@ def _apart(difference: float) -> str:
     return f"{abs(difference):.2f} dB {'above' if difference > 0 else 'below'}"
 
 
-def _network(measured: Measured, name: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = next(network for network in measured["networks"] if network["name"] == name)
-    return found
-
-
 def _mean(by_picture: Mapping[str, Sequence[float]]) -> list[float]:
     """The mean over the pictures: a number per image."""
     means: list[float] = np.mean(list(by_picture.values()), axis=0).tolist()
     return means
 
 
-def draw(found: Measured | None) -> Figure:
+def draw(found: Measured) -> Figure:
     """Two panels: PSNR of each image over the milliseconds until it is ready; and quality averaged over deadlines."""
     with style.context():
         fig = style.figure(6.4)
         axes = fig.subplots(2, 1, height_ratios=(3, 2))
-        if found is None:
-            axes[0].text(0.5, 0.5, NOT_YET.replace("`", ""), ha="center")
-            return fig
         _images(axes[0], found)
         style.title(axes[0], "a", "PSNR on Set5, dB")
         _bars(axes[1], found)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from agm.config import Statistics
 from agm.runs import Run
 from study import aggregate
-from study.aggregate import Numbers, bicubic, by, schedule_name, score
+from study.aggregate import Numbers, by, schedule_name
 from study.figures import ranks
 from study.profiles import Profile
 
@@ -20,26 +20,17 @@ def numbers(runs: Sequence[Run]) -> Numbers:
     return aggregate.twice(runs, of_reading)
 
 
-def of_reading(runs: Sequence[Run], statistics: Statistics | None = None) -> Numbers:
-    """The order of the models under each schedule, their MSE and rank, and how well any two orders agree."""
+def of_reading(runs: Sequence[Run], statistics: Statistics) -> Numbers:
+    """The order of the models under each schedule, and how well any two orders agree."""
     errors = mse(runs, statistics)
-    found: Numbers = {"bicubic_mse": bicubic(runs)}
-    for name in errors.columns:
-        short = str(name).lower()
-        found[f"{short}_order"] = ", ".join(errors[name].sort_values().index)
-        for layers in errors.index:
-            found[f"{layers}_{short}_mse"] = float(errors.loc[layers, name])
-            found[f"{layers}_{short}_rank"] = float(errors[name].rank()[layers])
+    found: Numbers = {f"{name}_order".lower(): ", ".join(errors[name].sort_values().index) for name in errors.columns}
     return found | ranks.agreement(errors)
 
 
-def mse(runs: Sequence[Run], statistics: Statistics | None = None) -> pd.DataFrame:
+def mse(runs: Sequence[Run], statistics: Statistics) -> pd.DataFrame:
     """Test MSE of each model (rows) under each schedule (columns)."""
-    columns = {}
-    for schedule, group in by(runs, "schedule").items():
-        scores = {layers: score(same, "mse", statistics) for layers, same in by(group, "layers").items()}
-        columns[schedule_name(schedule)] = scores
-    return pd.DataFrame(columns)
+    groups = by(runs, "schedule").items()
+    return pd.DataFrame({schedule_name(schedule): ranks.scores(group, statistics) for schedule, group in groups})
 
 
 def table(runs: Sequence[Run]) -> pd.DataFrame:

@@ -45,9 +45,9 @@ def recorded(profile: str, layers: str, schedule: str) -> Run:
     return run
 
 
-def moments(milliseconds: Sequence[float], until: float, multiples: Sequence[float] = (1, 2, 4, 12)) -> list[float]:
-    """Multiples of the time to the first image that lie before `until`; then `until`."""
-    return [*(m for k in multiples if (m := k * milliseconds[0]) < until), until]
+def moments(milliseconds: Sequence[float], until: float) -> list[float]:
+    """1, 2, 4 and 12 times the time to the first image, where that lies before `until`; then `until`."""
+    return [*(m for k in (1, 2, 4, 12) if (m := k * milliseconds[0]) < until), until]
 
 
 def times(measured: Measured, layers: str, schedule: str) -> list[float]:
@@ -62,27 +62,25 @@ def times(measured: Measured, layers: str, schedule: str) -> list[float]:
 
 
 def numbers(films: Mapping[str, Film]) -> Numbers:
-    """For each film and iteration N: `KEY_N_psnr`, and `KEY_N_tint` in percent; `KEY_bicubic_psnr`.
+    """For each film `KEY_bicubic_psnr`, `KEY_best_psnr`, and for iteration N `KEY_N_tint` in percent.
 
-    `KEY_best`, `KEY_best_psnr`: the best iteration; `KEY_above_bicubic`: how many have a higher PSNR than bicubic.
+    `KEY_above_bicubic`: how many iterations have a higher PSNR than bicubic.
     """
     found: Numbers = {}
     for key, made in films.items():
-        values = [made.psnr(t) for t in range(len(made.images) + 1)]
-        found |= {f"{key}_{t or 'bicubic'}_psnr": value for t, value in enumerate(values)}
-        found |= {f"{key}_{t}_tint": 100 * made.tint(t) for t in range(1, len(values))}
-        found |= {f"{key}_best": made.best(), f"{key}_best_psnr": max(values[1:])}
-        found[f"{key}_above_bicubic"] = sum(value > values[0] for value in values[1:])
+        bicubic, *values = (made.psnr(t) for t in range(len(made.images) + 1))
+        found |= {f"{key}_{t}_tint": 100 * made.tint(t) for t in range(1, len(values) + 1)}
+        found |= {f"{key}_bicubic_psnr": bicubic, f"{key}_best_psnr": max(values)}
+        found[f"{key}_above_bicubic"] = sum(value > bicubic for value in values)
     return found
 
 
 def race_numbers(pairs: Mapping[str, tuple[Row, Row]]) -> Numbers:
-    """For each model's pair of NOAEL and AEL: `LAYERS_S_first_ms`, `LAYERS_S_total_ms`; `LAYERS_first_ratio`, AEL over
-    NOAEL; `LAYERS_overtaken_ms`: the time after which NOAEL's image stays the better one, or NaN."""
+    """For each model's pair of NOAEL and AEL: `LAYERS_noael_first_ms`, `LAYERS_ael_first_ms`; `LAYERS_first_ratio`, AEL
+    over NOAEL; `LAYERS_overtaken_ms`: the time after which NOAEL's image stays the better one, or NaN."""
     found: Numbers = {}
     for layers, (noael, ael) in pairs.items():
-        for name, (_, milliseconds) in (("noael", noael), ("ael", ael)):
-            found |= {f"{layers}_{name}_first_ms": milliseconds[0], f"{layers}_{name}_total_ms": milliseconds[-1]}
+        found |= {f"{layers}_noael_first_ms": noael[1][0], f"{layers}_ael_first_ms": ael[1][0]}
         found[f"{layers}_first_ratio"] = ael[1][0] / noael[1][0]
         found[f"{layers}_overtaken_ms"] = _overtaken(noael, ael)
     return found
@@ -115,10 +113,11 @@ def sheet(films: Mapping[str, Film], schedule: Schedule, box: Box, stamp: str) -
         _show(axes[0][0], _crop(first.low, _half(box)), "input")
         _show(axes[0][1], _crop(first.bicubic, box), f"bicubic\n{_db(first, 0)}")
         _show(axes[0][2], _crop(first.original, box), "original")
-        for t, (row, pattern) in enumerate(zip(axes[1:], _patterns(schedule), strict=True), 1):
+        patterns = [group.pattern for group in schedule.groups for _ in range(group.repeat)]
+        for t, (row, pattern) in enumerate(zip(axes[1:], patterns, strict=True), 1):
             for ax, film in zip(row, films.values(), strict=True):
                 _show(ax, _crop(film.shown(t), box), _db(film, t))
-            _beside(row[0], f"{t}\n{pattern}")
+            _write(row[0], -0.06, 0.5, f"{t}\n{pattern}", ha="right", va="center")
         for ax, name in zip(axes[1], films, strict=True):
             ax.set_title(name, loc="center", pad=4)
     return fig
@@ -231,10 +230,6 @@ def _colour_bar(fig: Figure, ax: Axes) -> None:
     bar.set_label("absolute error")
 
 
-def _beside(ax: Axes, text: str) -> None:
-    _write(ax, -0.06, 0.5, text, ha="right", va="center")
-
-
 def _write(ax: Axes, x: float, y: float, text: str, **where: Any) -> None:
     """Write text at a place in the panel's coordinates; text below the panel keeps a small distance."""
     down = transforms.ScaledTranslation(0, -2.5 / 72 * (where["va"] == "top"), ax.figure.dpi_scale_trans)
@@ -250,10 +245,6 @@ def _crop(picture: Tensor, box: Box) -> Tensor:
     """(..., H, W) -> (..., bottom - top, right - left)."""
     left, top, right, bottom = box
     return picture[..., top:bottom, left:right]
-
-
-def _patterns(schedule: Schedule) -> list[str]:
-    return [group.pattern for group in schedule.groups for _ in range(group.repeat)]
 
 
 def _name(iteration: int) -> str:

@@ -11,11 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from agm.config import Statistics
 from agm.runs import Run
 from study import aggregate
 from study.aggregate import Numbers, bicubic, by, score, select
-from study.figures import style
+from study.figures import ranks, style
 from study.figures.style import NOTHING, STATISTICS_NAMES
 from study.paper import PAPER_TABLE_1
 from study.profiles import Profile
@@ -28,37 +27,19 @@ LINES: tuple[Any, Any] = ("-", (0, (1.2, 1.3)))
 
 
 def numbers(runs: Sequence[Run]) -> Numbers:
-    """Numbers quoted in the book: `table` by name, and how many models beat bicubic and the paper's Table I."""
+    """Numbers quoted in the book: test MSE such as `nnnr_noael_precise_mse`, bicubic upsampling, and the critic's sign.
+
+    `critic_positive`: of `critic_epochs`, in how many the critic's mean loss is positive, so that generated images
+    score above real ones.
+    """
     kinds = dict(zip(("precise", "shared"), aggregate.both(runs), strict=True))
     found: Numbers = {"bicubic_mse": bicubic(runs), "bicubic_psnr": bicubic(runs, "psnr")}
-    for layers, group in by(runs, "layers").items():
-        for text, same in by(group, "schedule").items():
-            name = f"{layers}_{aggregate.schedule_name(text).lower()}"
-            for reading, kind in kinds.items():
-                found[f"{name}_{reading}_mse"] = score(same, "mse", kind)
-                found[f"{name}_{reading}_last_psnr"] = last_psnr(same, kind)
-            found[f"{name}_first_ms"] = 1000 * same[0].summary["seconds_until_iteration"][0]
-    critic = [critic_losses(run) for run in runs]
-    found["critic_epochs"] = sum(map(len, critic))
-    found["critic_positive"] = sum(int((losses > 0).sum()) for losses in critic)
-    whole = select(runs, schedule="NOAEL")
-    for reading, kind in kinds.items():
-        scores = {layers: score(group, "mse", kind) for layers, group in by(whole, "layers").items()}
-        found[f"{reading}_beat_bicubic"] = sum(mse < found["bicubic_mse"] for mse in scores.values())
-        found[f"{reading}_beat_paper"] = sum(mse < PAPER_TABLE_1[layers][1] for layers, mse in scores.items())
-        found[f"{reading}_order"] = ", ".join(sorted(scores, key=lambda layers: scores[layers]))
-    return found
-
-
-def last_psnr(group: Sequence[Run], statistics: Statistics) -> float:
-    """PSNR of the last iteration's image in dB, averaged over the seeds."""
-    return aggregate.over_seeds(group, lambda run: float(run.test("psnr", statistics)[-1]))
-
-
-def critic_losses(run: Run) -> np.ndarray:
-    """The critic's mean loss of each epoch; it is positive where generated images score above real ones."""
-    losses: np.ndarray = run.metrics.groupby("epoch").critic_loss.first().to_numpy()
-    return losses
+    for text, group in by(runs, "schedule").items():
+        for reading, kind in kinds.items():
+            name = f"{aggregate.schedule_name(text).lower()}_{reading}_mse"
+            found |= {f"{layers}_{name}": mse for layers, mse in ranks.scores(group, kind).items()}
+    critic = pd.concat([run.metrics.groupby("epoch").critic_loss.first() for run in runs])
+    return found | {"critic_epochs": len(critic), "critic_positive": int((critic > 0).sum())}
 
 
 def table(runs: Sequence[Run], here: Sequence[Run], profile: str) -> pd.DataFrame:
@@ -73,8 +54,8 @@ def table(runs: Sequence[Run], here: Sequence[Run], profile: str) -> pd.DataFram
                 f"MSE, {precise}": score(same, "mse", precise),
                 "MSE, paper": PAPER_TABLE_1[layers][1] if name == "NOAEL" else NOTHING,
                 f"MSE, {shared}": score(same, "mse", shared),
-                f"last PSNR, {precise}": last_psnr(same, precise),
-                f"last PSNR, {shared}": last_psnr(same, shared),
+                f"last PSNR, {precise}": ranks.of_last_image(same, precise, "psnr"),
+                f"last PSNR, {shared}": ranks.of_last_image(same, shared, "psnr"),
                 "first image, ms": 1000 * times[0],
                 "all images, ms": 1000 * times[-1],
                 f"MSE here ({profile}), {precise}": score(own, "mse", precise),

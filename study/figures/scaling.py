@@ -4,7 +4,6 @@ iterations; planning, listing and judging with the number of runs."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,9 +32,9 @@ LOOKS = {"planning": (style.BLUE, "o"), "listing": (style.GREEN, "s"), "judging"
 def points(measured: Measured, what: str, **fields: str) -> tuple[np.ndarray, np.ndarray]:
     """The varied values in ascending order, and the seconds of each: (N,), (N,)."""
     wanted = {"what": what, **fields}
-    rows = [row for row in measured["rows"] if wanted.items() <= row.items()]
-    rows.sort(key=lambda row: row["value"])
-    return np.array([row["value"] for row in rows], dtype=float), np.array([row["seconds"] for row in rows])
+    found = sorted((row["value"], row["seconds"]) for row in measured["rows"] if wanted.items() <= row.items())
+    values, seconds = np.array(found, dtype=float).T
+    return values, seconds
 
 
 def power_law(x: Sequence[float] | np.ndarray, y: Sequence[float] | np.ndarray) -> tuple[float, float]:
@@ -67,28 +66,20 @@ def table(measured: Measured) -> pd.DataFrame:
 
 def many_table(measured: Measured) -> pd.DataFrame:
     """A row per command and number of runs: processor time in seconds, and megabytes."""
-    rows = [row for row in measured["rows"] if row["what"] in MANY]
-    return pd.DataFrame(
-        {
-            "seconds": [row["seconds"] for row in rows],
-            "memory, MB": [row["mb"] for row in rows],
-        },
-        index=pd.MultiIndex.from_tuples([(MANY[row["what"]], row["value"]) for row in rows], names=["command", "runs"]),
-    )
+    rows = pd.DataFrame([row for row in measured["rows"] if row["what"] in MANY])
+    rows = rows.assign(command=rows["what"].map(MANY)).rename(columns={"value": "runs", "mb": "memory, MB"})
+    return rows.set_index(["command", "runs"])[["seconds", "memory, MB"]]
 
 
 def numbers(measured: Measured) -> Numbers:
-    """`LAYERS_FIELD_exponent`; `WHAT_seconds`, `WHAT_mb` and `WHAT_runs` of the largest measurement; the stamp."""
-    found: Numbers = {"stamp": stamp(measured)}
+    """`LAYERS_FIELD_exponent`; `WHAT_seconds`, `WHAT_mb` and `WHAT_runs` of the largest measurement."""
+    found: Numbers = {}
     for layers, exponents in table(measured).iterrows():
         found |= {f"{layers}_{by}_exponent": float(exponents[label]) for by, label in VARIED.items()}
     for what in MANY:
-        most: Mapping[str, Any] = max(
-            (row for row in measured["rows"] if row["what"] == what), key=lambda row: int(row["value"])
-        )
-        found |= {f"{what}_{key}": float(most[key]) for key in ("seconds", "mb")} | {f"{what}_runs": int(most["value"])}
-        slope, _ = line(*points(measured, what))
-        found[f"{what}_ms_per_run"] = 1000 * slope
+        rows = [row for row in measured["rows"] if row["what"] == what]
+        most = max(rows, key=lambda row: int(row["value"]))
+        found |= {f"{what}_seconds": most["seconds"], f"{what}_mb": most["mb"], f"{what}_runs": most["value"]}
     return found
 
 
@@ -96,15 +87,13 @@ def draw(found: Measured) -> Figure:
     """Measured marks and fitted lines: power laws for a training step, straight lines for many runs."""
     with style.context():
         fig = style.figure(8.2)
-        grid = fig.add_gridspec(3, 2)
-        for number, (by, label) in enumerate(VARIED.items()):
-            ax = fig.add_subplot(grid[number // 2, number % 2])
-            _step(ax, found, by)
-            ax.set_xlabel(label)
-            style.title(ax, "abcd"[number], f"by {by.replace('_', ' ')}")
-        ax = fig.add_subplot(grid[2, :])
-        _many(ax, found)
-        style.title(ax, "e", "many runs")
+        axes = fig.subplot_mosaic("ab;cd;ee")
+        for letter, (by, label) in zip("abcd", VARIED.items(), strict=True):
+            _step(axes[letter], found, by)
+            axes[letter].set_xlabel(label)
+            style.title(axes[letter], letter, f"by {by.replace('_', ' ')}")
+        _many(axes["e"], found)
+        style.title(axes["e"], "e", "many runs")
         style.write_stamp(fig, stamp(found))
     return fig
 
@@ -116,7 +105,9 @@ def _step(ax: Axes, found: Measured, by: str) -> None:
         look = style.line(name)
         ax.plot(x, 1000 * seconds, **look | {"linestyle": "", "label": f"{name}, power {exponent:.2f}"})
         ax.plot(x, 1000 * factor * x**exponent, color=look["color"], linewidth=1)
-    _logarithmic(ax, x)
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log")
+    ax.set_xticks(x, [f"{value:g}" for value in x])
     ax.set_ylabel("ms a training step")
     _legend(ax, 8)
 
@@ -140,9 +131,3 @@ def _legend(ax: Axes, room: float) -> None:
     """Put the legend above the lines, after multiplying the axis limit by `room`."""
     ax.set_ylim(top=room * ax.get_ylim()[1])
     ax.legend(fontsize=style.SMALL, loc="upper left")
-
-
-def _logarithmic(ax: Axes, x: np.ndarray) -> None:
-    ax.set_xscale("log", base=2)
-    ax.set_yscale("log")
-    ax.set_xticks(x, [f"{value:g}" for value in x])

@@ -30,7 +30,7 @@ def numbers(measured: Measured) -> Numbers:
     `_any_worst`, `_one_worst`: the worst last image of the network for any schedule, and of those for one.
     """
     found = table(measured)
-    result: Numbers = {"stamp": stamp(measured)}
+    result: Numbers = {}
     for (layers, residual), group in found.groupby(level=["layers", "over bicubic"]):
         epochs = group.index.get_level_values("epochs")
         full = group[epochs == epochs.max()].droplevel(["layers", "over bicubic", "epochs"])

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from agm.runs import Run
 from study import aggregate
-from study.aggregate import Numbers, bicubic, by, extremes, last, median, score, spikiness_of
+from study.aggregate import Numbers, bicubic, by, extremes, last, median, spikiness_of
 from study.experiments import LAST_PLAIN, LAST_RECURRENT
 from study.figures import curves, ranks
 from study.figures.style import STATISTICS_NAMES
@@ -17,7 +17,7 @@ from study.profiles import Profile
 
 
 def numbers(runs: Sequence[Run]) -> Numbers:
-    """Medians over the models whose last layer is r or n, and the numbers of every single model."""
+    """The last validation MSE and spikiness: medians over models by their last layer, and of single models; ranks."""
     measures = measured(runs)
     found: Numbers = {"bicubic_validation_mse": bicubic(runs, "mse", "validation")}
     for kind in aggregate.readings(runs):
@@ -31,12 +31,11 @@ def numbers(runs: Sequence[Run]) -> Numbers:
 
 
 def measured(runs: Sequence[Run]) -> pd.DataFrame:
-    """Per model and kind of batch statistics (rows): last validation MSE, test MSE, spikiness."""
+    """Per model and kind of batch statistics (rows): last validation MSE and spikiness."""
     rows = {}
     for layers, group in by(runs, "layers").items():
         for kind in aggregate.readings(runs):
-            measures = {"validation_mse": last(group, kind), "test_mse": score(group, "mse", kind)}
-            rows[layers, kind] = measures | {"spikiness": spikiness_of(group, kind)}
+            rows[layers, kind] = {"validation_mse": last(group, kind), "spikiness": spikiness_of(group, kind)}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["layers", "statistics"])
 
 
@@ -75,24 +74,16 @@ def ranking_table(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def ranking_numbers(runs: Sequence[Run]) -> Numbers:
-    """Who is best by test MSE under each kind of batch statistics, and how far two of these orders agree.
-
-    `shared_last_r_mse`: the median over the models whose last layer is r.
-    """
+    """Who is best by test MSE under each kind of batch statistics, and how far two of these orders agree."""
     mse = _mse(runs)
-    found: Numbers = {"models": len(mse)}
-    for kind in aggregate.readings(runs):
-        scores = {str(layers): float(value) for layers, value in mse[kind].items()}
-        found[f"{kind}_best"], found[f"{kind}_worst"] = extremes(scores)
+    found: Numbers = {}
+    for kind in mse.columns:
+        found[f"{kind}_best"] = extremes(mse[kind].to_dict())[0]
         found[f"{kind}_beat_bicubic"] = int((mse[kind] < bicubic(runs)).sum())
         found |= {f"{layers}_{kind}_rank": float(rank) for layers, rank in mse[kind].rank().items()}
-        for end in "rn":
-            found[f"{kind}_last_{end}_mse"] = median(scores[layers] for layers in scores if layers.endswith(end))
     return found | ranks.agreement(mse)
 
 
 def _mse(runs: Sequence[Run]) -> pd.DataFrame:
     """Test MSE of each model (rows), evaluated with each kind of batch statistics (columns)."""
-    groups = by(runs, "layers")
-    scores = {kind: {m: score(group, "mse", kind) for m, group in groups.items()} for kind in aggregate.readings(runs)}
-    return pd.DataFrame(scores)
+    return pd.DataFrame({kind: ranks.scores(runs, kind) for kind in aggregate.readings(runs)})

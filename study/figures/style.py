@@ -7,6 +7,7 @@ line and marker, so that they stay apart in grey print.
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import LogLocator, NullFormatter
 from pandas.io.formats.style import Styler
 
 from agm import files
@@ -75,20 +77,15 @@ RC: Any = {
     "font.family": ["DejaVu Sans"],
     "font.size": 11.0,
     "axes.titlesize": 11.0,
-    "axes.labelsize": 11.0,
     "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.linewidth": 0.9,
     "axes.grid": True,
-    "axes.axisbelow": True,
     "grid.color": "#E4E4E4",
     "grid.linewidth": 0.7,
     "xtick.labelsize": SMALL,
     "ytick.labelsize": SMALL,
-    "xtick.direction": "out",
-    "ytick.direction": "out",
-    "ytick.minor.size": 2.0,
     "legend.fontsize": SMALL,
     "legend.frameon": False,
     "legend.handlelength": 2.4,
@@ -97,9 +94,6 @@ RC: Any = {
     "lines.linewidth": 1.6,
     "lines.markersize": 5.5,
     "svg.hashsalt": "agm",
-    "svg.fonttype": "path",
-    "savefig.facecolor": "white",
-    "figure.facecolor": "white",
 }
 
 
@@ -108,11 +102,10 @@ def context() -> Any:
     return mpl.rc_context(RC)
 
 
-def figure(height: float, width: float = WIDTH) -> Figure:
+def figure(height: float) -> Figure:
     """An empty figure that lays itself out. It belongs to no pyplot state; whoever holds it can show or save it."""
-    fig = Figure(figsize=(width, height), layout="constrained")
-    fig.get_layout_engine().set(w_pad=0.05, h_pad=0.05, hspace=0.04, wspace=0.04)  # type: ignore[union-attr, call-arg]
-    return fig
+    layout = ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.05, hspace=0.04, wspace=0.04)
+    return Figure(figsize=(WIDTH, height), layout=layout)
 
 
 def line(layers: str) -> dict[str, Any]:
@@ -138,7 +131,7 @@ def log_axis(ax: Axes) -> None:
     if high - low < 1:
         steps = (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
     ax.yaxis.set_major_locator(LogLocator(subs=steps, numticks=12))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_minor_formatter(NullFormatter())
 
 
@@ -197,21 +190,24 @@ def wrapped(text: str) -> str:
     return textwrap.fill(held, STAMP_LETTERS, break_long_words=False, break_on_hyphens=False)
 
 
+FORMATS = {
+    "^parameters": "{:,.0f}",
+    "rank": "{:g}",
+    "PSNR|, ms|ratio$": "{:.2f}",
+    "share$": "{:.0%}",
+    "spikiness": "{:.3f}",
+}
+"""Pattern in a column's name -> how its numbers are shown."""
+
+
 def styled(table: pd.DataFrame) -> Styler:
     """A table as a page shows it: errors with four decimals, decibels and milliseconds with two, counts whole."""
-    formats: dict[Any, Any] = {}
+    formats: dict[Any, str] = {}
     for column in table.columns:
         name = " ".join(column) if isinstance(column, tuple) else str(column)
-        if name.startswith("parameters"):
-            formats[column] = "{:,.0f}"
-        elif "rank" in name:
-            formats[column] = "{:g}"
-        elif "PSNR" in name or ", ms" in name or name.endswith("ratio"):
-            formats[column] = "{:.2f}"
-        elif name.endswith("share"):
-            formats[column] = "{:.0%}"
-        elif "spikiness" in name:
-            formats[column] = "{:.3f}"
+        for pattern, form in FORMATS.items():
+            if re.search(pattern, name):
+                formats[column] = form
     return table.style.format(formats, precision=4, na_rep="–")
 
 

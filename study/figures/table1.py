@@ -14,7 +14,8 @@ from agm.config import GeneratorConfig, Statistics
 from agm.networks.complexity import fewer, parameters
 from agm.runs import Run
 from study import aggregate
-from study.aggregate import Numbers, bicubic, by, extremes, score
+from study.aggregate import Numbers, bicubic, by, score
+from study.figures import ranks
 from study.paper import PAPER_TABLE_1
 from study.profiles import Profile
 
@@ -24,36 +25,32 @@ COLOURS = 3
 
 def numbers(runs: Sequence[Run]) -> Numbers:
     """Numbers quoted in the book: counts, then errors under both readings."""
-    found: Numbers = {f"bicubic_{metric}": bicubic(runs, metric) for metric in ("mse", "psnr", "ssim")}
-    found["bicubic_summed"] = COLOURS * found["bicubic_mse"]
-    for layers, group in by(runs, "layers").items():
+    found: Numbers = {"bicubic_mse": bicubic(runs), "bicubic_summed": COLOURS * bicubic(runs)}
+    for layers in by(runs, "layers"):
         found[f"{layers}_parameters"], found[f"{layers}_fewer"] = parameters(GeneratorConfig(layers)), fewer(layers)
-        found[f"{layers}_run_parameters"] = int(group[0].summary["parameters"])
-        found[f"{layers}_paper_parameters"], found[f"{layers}_paper_mse"] = PAPER_TABLE_1[layers]
     found["chance_rrrr_worst"] = chance_of_worst(4, 6, 4)  # models with one, two and three r
     return found | aggregate.twice(runs, of_reading)
 
 
 def of_reading(runs: Sequence[Run], statistics: Statistics) -> Numbers:
-    """Errors of each model. `_lowest_mse` and `_highest_mse`: of single seeds. `_summed`: summed over the colours.
+    """Test MSE of each model, `_summed`: summed over the colours; their order, and how many beat bicubic upsampling.
 
     `differ_p`: p-value of an analysis of variance over the seeds that the models do not differ.
     """
-    found: Numbers = {}
-    groups = by(runs, "layers")
-    for layers, group in groups.items():
-        found |= {f"{layers}_{metric}": score(group, metric, statistics) for metric in ("mse", "psnr", "ssim")}
-        found[f"{layers}_summed"] = COLOURS * found[f"{layers}_mse"]
-        alone = [score([run], "mse", statistics) for run in group]
-        found |= {f"{layers}_lowest_mse": float(np.min(alone)), f"{layers}_highest_mse": float(np.max(alone))}
-    scores = {layers: found[f"{layers}_mse"] for layers in groups}
-    found["best"], found["worst"] = extremes(scores)
+    scores = ranks.scores(runs, statistics)
+    found: Numbers = {f"{layers}_mse": mse for layers, mse in scores.items()}
+    found |= {f"{layers}_summed": COLOURS * mse for layers, mse in scores.items()}
     found["order"] = ", ".join(sorted(scores, key=lambda layers: scores[layers]))
     found["beat_bicubic"] = sum(mse < bicubic(runs) for mse in scores.values())
-    logs = [[math.log(score([run], "mse", statistics)) for run in group] for group in groups.values()]
-    several = min(map(len, logs)) > 1 and np.isfinite(logs).all()
+    logs = [np.log(errors) for errors in _of_seeds(runs, statistics).values()]
+    several = min(map(len, logs)) > 1 and np.isfinite(np.concatenate(logs)).all()
     found["differ_p"] = float(f_oneway(*logs).pvalue) if several and len(logs) > 1 else math.nan
     return found
+
+
+def _of_seeds(runs: Sequence[Run], statistics: Statistics) -> dict[str, list[float]]:
+    """The test MSE of each seed by model."""
+    return {m: [score([run], "mse", statistics) for run in group] for m, group in by(runs, "layers").items()}
 
 
 def chance_of_worst(*counts: int) -> float:
@@ -92,12 +89,10 @@ def seeds(runs: Sequence[Run]) -> pd.DataFrame:
     """A row per kind of statistics: each model's lowest and highest test MSE over its seeds, and the p-value."""
     rows = {}
     for kind in aggregate.readings(runs):
-        found = of_reading(runs, kind)
-        row = {m: f"{found[f'{m}_lowest_mse']:.4f} to {found[f'{m}_highest_mse']:.4f}" for m in by(runs, "layers")}
-        rows[kind] = row | {"p": f"{found['differ_p']:.2g}"}
+        row = {m: f"{np.min(errors):.4f} to {np.max(errors):.4f}" for m, errors in _of_seeds(runs, kind).items()}
+        rows[kind] = row | {"p": f"{of_reading(runs, kind)['differ_p']:.2g}"}
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def _scores(group: Sequence[Run], metric: str, statistics: Statistics) -> dict[str, float]:
-    scores = {layers: score(same, metric, statistics) for layers, same in by(group, "layers").items()}
-    return scores | {"bicubic": bicubic(group, metric)}
+    return ranks.scores(group, statistics, metric) | {"bicubic": bicubic(group, metric)}

@@ -16,7 +16,7 @@ from agm.errors import unknown
 from agm.runs import Run
 from agm.schedule import NAMED, Schedule
 from study import aggregate
-from study.figures import style
+from study.figures import ranks, style
 from study.figures.style import NOTHING
 from study.profiles import Profile
 
@@ -24,8 +24,6 @@ ROUNDS, LIMIT = 40, 30.0
 """Limits of the timing: rounds, and seconds."""
 
 NOAEL = str(Schedule.parse(NAMED["NOAEL"]))
-
-SERIES = {"noael": "NOAEL", "ael": "AEL"}
 
 Seconds = Mapping[str, Sequence[float]]
 """Run id -> seconds from the start until each iteration's image is there."""
@@ -103,70 +101,59 @@ LABELS = {"mse": "test MSE", "psnr": "test PSNR in dB"}
 
 def panel(ax: Axes, runs: Sequence[Run], times: Seconds, scale: float, statistics: Statistics, metric: str) -> None:
     """Draw one model: a series per schedule, the mean over seeds, all T iterations."""
+    broken = []
     for text, group in aggregate.by(runs, "schedule").items():
         x = scale * np.mean([times[run.config.id] for run in group], axis=0)
         y = np.mean([run.test(metric, statistics) for run in group], axis=0)
         look = LOOKS[text != NOAEL]
         ax.plot(x, y, markerfacecolor=look["color"], markeredgecolor="white", markeredgewidth=0.6, **look)
+        broken += [look["label"]] if any(map(aggregate.diverged, group)) else []
     style.baseline(ax, aggregate.bicubic(runs, metric))
     if metric == "mse":
         style.log_axis(ax)
-    groups = aggregate.by(runs, "schedule").items()
-    broken = [str(LOOKS[text != NOAEL]["label"]) for text, group in groups if any(map(aggregate.diverged, group))]
     style.note_diverged(ax, broken)
     ax.xaxis.set_major_locator(MaxNLocator(5))
 
 
 def numbers(runs: Sequence[Run], times: Seconds) -> aggregate.Numbers:
-    """The results of Fig. 8 or 9: times and their ratios (AEL+ORL over NOAEL), and quality by kind of statistics."""
-    kinds = dict(zip(("precise", "shared"), aggregate.both(runs), strict=True))
-    found: aggregate.Numbers = {f"bicubic_{metric}": aggregate.bicubic(runs, metric) for metric in ("mse", "psnr")}
+    """The results of Fig. 8 or 9: `LAYERS_first_ratio`, AEL+ORL's time to its first image over NOAEL's; `earlier`: how
+    many ratios are below 1; `precise_beat_bicubic`, `shared_beat_bicubic`: how many last images are better."""
+    found: aggregate.Numbers = {}
     for layers, group in aggregate.by(runs, "layers").items():
-        for text, same in aggregate.by(group, "schedule").items():
-            name = f"{layers}_{'noael' if text == NOAEL else 'ael'}"
-            found |= aggregate.prefixed(name, _times(same, times))
-            for reading, kind in kinds.items():
-                found |= aggregate.prefixed(f"{name}_{reading}", _qualities(same, kind))
-        for part in ("first", "total"):
-            ael, noael = (found.get(f"{layers}_{series}_{part}_ms", float("nan")) for series in ("ael", "noael"))
-            found[f"{layers}_{part}_ratio"] = ael / noael
-    for reading in kinds:
-        last = [found[name] for name in found if name.endswith(f"_{reading}_last_mse")]
-        found[f"{reading}_beat_bicubic"] = sum(mse < found["bicubic_mse"] for mse in last)
-    found["earlier"] = sum(found[name] < 1 for name in found if name.endswith("_first_ratio"))
-    schedules = [text for text in aggregate.by(runs, "schedule") if text != NOAEL]
-    return found | {"schedule": schedules[0] if schedules else NOAEL, "reading": kinds["precise"]}
+        noael, ael = _first_ms(group, times)
+        found[f"{layers}_first_ratio"] = ael / noael
+    found["earlier"] = sum(ratio < 1 for ratio in found.values())
+    networks = [same for group in aggregate.by(runs, "layers").values() for same in _pair(group) if same]
+    for reading, kind in zip(("precise", "shared"), aggregate.both(runs), strict=True):
+        better = [ranks.of_last_image(same, kind) < aggregate.bicubic(runs) for same in networks]
+        found[f"{reading}_beat_bicubic"] = sum(better)
+    return found
 
 
-def _times(runs: Sequence[Run], times: Seconds) -> aggregate.Numbers:
-    mean = np.mean([times[run.config.id] for run in runs], axis=0)
-    return {"first_ms": 1000 * float(mean[0]), "total_ms": 1000 * float(mean[-1])}
+def _pair(runs: Sequence[Run]) -> tuple[list[Run], list[Run]]:
+    """The runs without AEL, and those with it."""
+    noael = aggregate.select(runs, schedule=NOAEL)
+    return noael, [run for run in runs if run.config.training.schedule != NOAEL]
 
 
-def _qualities(runs: Sequence[Run], statistics: Statistics) -> aggregate.Numbers:
-    return {
-        "mse": aggregate.score(runs, "mse", statistics),
-        "first_mse": aggregate.over_seeds(runs, lambda run: float(run.test("mse", statistics)[0])),
-        "last_mse": aggregate.over_seeds(runs, lambda run: float(run.test("mse", statistics)[-1])),
-        "last_psnr": aggregate.over_seeds(runs, lambda run: float(run.test("psnr", statistics)[-1])),
-    }
+def _first_ms(runs: Sequence[Run], times: Seconds) -> list[float]:
+    """Milliseconds until the first image without AEL and with it; NaN without runs."""
+    return [1000 * float(np.mean([times[run.config.id][0] for run in same] or [NOTHING])) for same in _pair(runs)]
 
 
-def table(numbers: aggregate.Numbers, runs: Sequence[Run]) -> pd.DataFrame:
-    """From the figure's numbers: AEL's share of the time, how good each model becomes, and the times, by reading."""
-    readings = dict(zip(("precise", "shared"), aggregate.shown(runs), strict=False))
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for layers in aggregate.by(runs, "layers"):
-        for reading, kind in readings.items():
-            row = {"AEL's share": numbers[f"{layers}_first_ratio"]}
-            for measure, name in (("mse", "MSE"), ("last_psnr", "last PSNR")):
-                for series, text in SERIES.items():
-                    row[f"{name}, {text}"] = numbers.get(f"{layers}_{series}_{reading}_{measure}", NOTHING)
-            row |= {f"first image, ms, {n}": numbers.get(f"{layers}_{s}_first_ms", NOTHING) for s, n in SERIES.items()}
-            rows[layers, kind] = row
-    rows["bicubic", ""] = {f"MSE, {name}": numbers["bicubic_mse"] for name in SERIES.values()}
-    rows["bicubic", ""] |= {f"last PSNR, {name}": numbers["bicubic_psnr"] for name in SERIES.values()}
-    return pd.DataFrame.from_dict(rows, orient="index")
+def table(runs: Sequence[Run], times: Seconds) -> pd.DataFrame:
+    """AEL's share of the time, how good each model becomes, and the times; a row per model and kind of statistics."""
+    rows: dict[tuple[str, str], list[float]] = {}
+    for layers, group in aggregate.by(runs, "layers").items():
+        noael, ael = first = _first_ms(group, times)
+        for kind in aggregate.shown(runs):
+            mse = [aggregate.score(same, "mse", kind) for same in _pair(group)]
+            psnr = [ranks.of_last_image(same, kind, "psnr") for same in _pair(group)]
+            rows[layers, kind] = [ael / noael, *mse, *psnr, *first]
+    mse, psnr = (2 * [aggregate.bicubic(runs, metric)] for metric in ("mse", "psnr"))
+    rows["bicubic", ""] = [NOTHING, *mse, *psnr, NOTHING, NOTHING]
+    columns = [f"{name}, {series}" for name in ("MSE", "last PSNR", "first image, ms") for series in ("NOAEL", "AEL")]
+    return pd.DataFrame(rows.values(), index=pd.MultiIndex.from_tuples(rows), columns=["AEL's share", *columns])
 
 
 def by_deadline(runs: Sequence[Run], times: Seconds, milliseconds: float) -> pd.DataFrame:
@@ -177,10 +164,9 @@ def by_deadline(runs: Sequence[Run], times: Seconds, milliseconds: float) -> pd.
     rows, precise = {}, aggregate.both(runs)[0]
     for run in runs:
         finished = int(np.searchsorted(times[run.config.id], milliseconds / 1000, side="right"))
-        measures = {
-            name: float(run.test(name, precise)[finished - 1]) if finished else run.bicubic(name)
-            for name in ("mse", "psnr")
-        }
         key = (run.config.generator.layers, aggregate.schedule_name(run.config.training.schedule), run.config.seed)
-        rows[key] = {"iteration": finished, "MSE": measures["mse"], "PSNR": measures["psnr"]}
+        rows[key] = {"iteration": finished}
+        for metric in ("mse", "psnr"):
+            measure = run.test(metric, precise)[finished - 1] if finished else run.bicubic(metric)
+            rows[key][metric.upper()] = float(measure)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["model", "schedule", "seed"])

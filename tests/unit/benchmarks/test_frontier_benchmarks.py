@@ -130,7 +130,7 @@ def test_steps_go_on_where_they_stopped_and_join(
         assert network["ms"]["one.png"] == sorted(network["ms"]["one.png"])
         assert len(network["psnr"]["Set14"]["one.png"]) == len(network["macs"])
     assert networks["ours"]["run"] == config.id
-    assert found.verdict(joined)
+    assert found.numbers(joined)["verdict"]
 
 
 def test_the_better_learning_rate_is_the_one_with_more_validation_psnr(

@@ -59,7 +59,7 @@ def test_speed() -> None:
     assert table.loc[("rrrr", "A"), "all ten, ms: engine"] == 20
     assert table.loc[("nnnr", "A"), "first picture: ratio"] == 3
     numbers = anytime.speed_numbers(INFERENCE)
-    assert numbers["rrrr_a_total_ratio"] == numbers["most_total_ratio"] == 4
+    assert numbers["most_total_ratio"] == 4
     assert numbers["least_first_ratio"] == numbers["a_least_first_ratio"] == 3
     assert (numbers["torch_least_first_ratio"], numbers["torch_most_total_ratio"]) == (2, 3)
     assert numbers["least_db"] == 120
@@ -83,9 +83,8 @@ def test_runtimes() -> None:
     table = anytime.runtimes_table(RUNTIMES).loc["rrrr"]
     assert table["first: ratio"].tolist() == [1, 2, 1.25]
     assert table["all ten: ratio"].tolist() == [1, 0.75, 3]
-    numbers = anytime.runtimes_numbers(RUNTIMES)
-    assert (numbers["rrrr_first"], numbers["rrrr_all"]) == ("other", "engine")
-    assert numbers["verdict"].endswith("but for other to the first picture of rrrr (1.6 times as fast).")
+    verdict = anytime.runtimes_numbers(RUNTIMES)["verdict"]
+    assert verdict.endswith("but for other to the first picture of rrrr (1.6 times as fast).")
 
 
 def test_deadlines() -> None:
@@ -176,8 +175,8 @@ def test_nothing_was_lost_of_what_is_recorded() -> None:
 
 def test_fuzzing_is_added_up() -> None:
     row = {"taken": 3, "refused": 4, "found": 1}
-    numbers = colophon.fuzz_numbers({"targets": {"a": row, "b": row}, "settings": {"minutes": 2}})
-    assert numbers == {"taken": 6, "refused": 8, "found": 2, "tried": 14, "targets": 2, "minutes": 2}
+    numbers = colophon.fuzz_numbers({"targets": {"a": row, "b": row}})
+    assert numbers == {"taken": 6, "refused": 8, "found": 2, "tried": 14, "targets": 2}
 
 
 def test_nothing_was_found_of_what_is_recorded() -> None:

@@ -56,7 +56,6 @@ def test_numbers_and_tables(measured: dict[str, Any]) -> None:
     assert numbers["rrrr_image_size_exponent"] == pytest.approx(3)
     assert numbers["planning_runs"] == 1000
     assert numbers["judging_mb"] == 1100
-    assert numbers["listing_ms_per_run"] == pytest.approx(4)
     assert scaling.table(measured).loc["nnnr"].tolist() == pytest.approx([2, 2, 2, 2])
     assert scaling.many_table(measured).loc[("agm runs", 100)].tolist() == pytest.approx([3.4, 200])
 

@@ -88,8 +88,8 @@ def test_both_readings_are_drawn_from_their_own_numbers(home: Path) -> None:
         left, right = tradeoff.draw(runs, SMOKE, tradeoff.seconds(runs, measure=False), metric).axes[:2]
         assert right.lines[0].get_ydata() == pytest.approx(ratio * np.array(left.lines[0].get_ydata()))
         assert list(left.lines[-1].get_ydata()) == [BICUBIC[metric]] * 2
-    numbers = tradeoff.numbers(runs, tradeoff.noted(runs))
-    assert numbers["rrrr_ael_shared_mse"] == pytest.approx(10 * numbers["rrrr_ael_precise_mse"])
+    errors = tradeoff.table(runs, tradeoff.noted(runs)).loc["rrrr", "MSE, AEL"]
+    assert errors["shared"] == pytest.approx(10 * errors[aggregate.both(runs)[0]])
 
 
 def test_fig5_has_the_papers_panels_and_a_common_axis_in_each_row(home: Path) -> None:
@@ -125,13 +125,13 @@ def test_the_trade_off_shows_every_iteration_against_time(experiment: str, home:
 
 def test_numbers_of_the_trade_off(home: Path) -> None:
     runs = runs_of("fig8", home)
-    numbers = tradeoff.numbers(
-        runs, {run.config.id: [0.1 if "-" in run.config.training.schedule else 0.2, 1.0] for run in runs}
-    )
+    times = {run.config.id: [0.1 if "-" in run.config.training.schedule else 0.2, 1.0] for run in runs}
+    numbers = tradeoff.numbers(runs, times)
     assert numbers["rrrr_first_ratio"] == pytest.approx(0.5)
-    assert (numbers["rrrr_total_ratio"], numbers["earlier"], numbers["shared_beat_bicubic"]) == (1.0, 4, 0)
-    assert numbers["nnnr_ael_shared_last_mse"] == pytest.approx(0.02)
-    assert numbers["schedule"] == str(Schedule.parse("A"))
+    assert (numbers["earlier"], numbers["shared_beat_bicubic"]) == (4, 0)
+    row = tradeoff.table(runs, times).loc["nnnr", "shared"]
+    assert row["first image, ms, NOAEL":].tolist() == pytest.approx([200, 100])
+    assert row["last PSNR, AEL"] == pytest.approx(29)
     assert tradeoff.units({"": [0.1, 2.0]}) == (1.0, "seconds")
 
 
@@ -253,7 +253,7 @@ def test_the_sixteen_models_look_different() -> None:
 
 def test_a_saved_figure_is_the_same_each_time(tmp_path: Path) -> None:
     def draw() -> Figure:
-        return fig2.draw(Schedule.parse("A"))
+        return fig2.draw(Schedule.parse("A"), GeneratorConfig(width=2))
 
     style.save(draw(), "fig2", tmp_path / "new" / "folder")
     style.save(draw(), "again", str(tmp_path))
