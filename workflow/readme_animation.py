@@ -42,7 +42,7 @@ def row(upscaler: AnytimeUpscaler) -> film.Row:
     images = data.to_tensor(np.stack([np.asarray(made.image) for made in rounds[0]]))
     high, low, bicubic = (data.to_tensor(pixels.copy())[0] for pixels in (part.high, part.low, part.bicubic))
     milliseconds = np.min([[1000 * made.elapsed for made in streamed] for streamed in rounds], axis=0)
-    return film.Film(PHOTOGRAPH, high, low, bicubic, images), milliseconds.tolist()
+    return film.Film(high, low, bicubic, images), milliseconds.tolist()
 
 
 if __name__ == "__main__":

@@ -5,8 +5,7 @@ from __future__ import annotations
 import html
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,8 @@ MARKS: dict[Verdict, str] = {
     "inconclusive": "?",
     "untested": "\N{EN DASH}",
 }
+
+DECIDED: tuple[Verdict, ...] = ("supported", "contradicted")
 
 LOOKS: dict[Verdict, dict[str, Any]] = {
     "supported": {"marker": "o", "color": style.BLUE, "markersize": 8},
@@ -88,66 +89,36 @@ def title(column: tuple[str, str]) -> str:
     return f"{place}, {'per iteration' if reading == 'iteration' else reading}"
 
 
-@dataclass(frozen=True, repr=False)
-class Ledger:
+class Html(str):
+    """What a notebook shows as HTML."""
+
+    def _repr_html_(self) -> str:
+        return self
+
+
+def rows_of(columns: Columns, places: Iterable[str] = PLACES) -> list[tuple[Finding, ...]]:
+    """The findings of each claim of some notebooks, in the order of the figures."""
+    rows = [row for row in zip(*columns.values(), strict=True) if row[0].claim.where in places]
+    return sorted(rows, key=lambda row: list(PLACES).index(row[0].claim.where))
+
+
+def ledger(columns: Columns, places: Iterable[str] = PLACES, links: str = "") -> Html:
     """A table of the claims of some notebooks. `links`: path from the page that shows it to the notebooks' pages."""
-
-    columns: Columns
-    places: Sequence[str] = tuple(PLACES)
-    links: str = ""
-
-    def __repr__(self) -> str:
-        return "\n".join(f"{row[0].claim.key}: " + ", ".join(f.verdict for f in row) for row in self.rows())
-
-    def rows(self) -> list[tuple[Finding, ...]]:
-        """The findings of each claim, in the order of the figures."""
-        listed = zip(*self.columns.values(), strict=True)
-        rows = [row for row in listed if row[0].claim.where in self.places]
-        return sorted(rows, key=lambda row: list(PLACES).index(row[0].claim.where))
-
-    def _repr_html_(self) -> str:
-        names = ["claim", *map(title, self.columns), "paper"]
-        head = "".join(f"<th scope='col'>{html.escape(name)}</th>" for name in names)
-        body = "".join(self._row(row) for row in self.rows())
-        return f"<table class='claims'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-    def _row(self, row: Sequence[Finding]) -> str:
-        claim = row[0].claim
-        link = f"<a href='{self.links}{claim.where}.html'>{PLACES[claim.where]}</a>"
-        about = f"{html.escape(claim.text)}<br><small>{claim.section} · {link} · <code>{claim.key}</code></small>"
-        cells = "".join(f"<td>{_cell(finding)}</td>" for finding in row)
-        if claim.basis != "runs":  # whatever the runs and the reading
-            cells = f"<td colspan='{len(row)}'>{_cell(row[0])}</td>"
-        paper = f"<td>{html.escape(claim.published)}</td>"
-        return f"<tr id='claim-{claim.key}'><th scope='row'>{about}</th>{cells}{paper}</tr>"
+    names = ["claim", *map(title, columns), "paper"]
+    head = "".join(f"<th scope='col'>{html.escape(name)}</th>" for name in names)
+    body = "".join(_row(row, links) for row in rows_of(columns, places))
+    return Html(f"<table class='claims'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
 
-@dataclass(frozen=True)
-class Summary:
-    """The claims of some verdicts, a line each, by the readings that count; the untested ones come last."""
-
-    columns: Columns
-    verdicts: Sequence[Verdict]
-
-    def findings(self) -> list[Finding]:
-        """For each claim the first finding that decides it or, if none does, the first of all."""
-        counting = [listed for (_, reading), listed in self.columns.items() if reading != "shared"]
-        rows = zip(*counting, strict=True)
-        return [min(row, key=lambda f: f.verdict not in ("supported", "contradicted")) for row in rows]
-
-    def _repr_html_(self) -> str:
-        found = [finding for finding in self.findings() if finding.verdict in self.verdicts]
-        lines = [self._line(finding) for finding in sorted(found, key=lambda f: f.verdict == "untested")]
-        return f"<ul class='claims'>{''.join(lines) or '<li>none</li>'}</ul>"
-
-    def _line(self, finding: Finding) -> str:
-        claim = finding.claim
-        if finding.verdict == "untested":
-            return f"<li>{MARKS['untested']} {html.escape(claim.text)} (untested)</li>"
-        rests = "counted" if claim.basis == "count" else finding.reason
-        label = "" if claim.basis == "count" else f"{finding.outcome.label}: "
-        text = f"{claim.text} ({label}{number(finding.outcome)}; {rests})"
-        return f"<li>{MARKS[finding.verdict]} {html.escape(text)}</li>"
+def _row(row: Sequence[Finding], links: str) -> str:
+    claim = row[0].claim
+    link = f"<a href='{links}{claim.where}.html'>{PLACES[claim.where]}</a>"
+    about = f"{html.escape(claim.text)}<br><small>{claim.section} · {link} · <code>{claim.key}</code></small>"
+    cells = "".join(f"<td>{_cell(finding)}</td>" for finding in row)
+    if claim.basis != "runs":  # whatever the runs and the reading
+        cells = f"<td colspan='{len(row)}'>{_cell(row[0])}</td>"
+    paper = f"<td>{html.escape(claim.published)}</td>"
+    return f"<tr id='claim-{claim.key}'><th scope='row'>{about}</th>{cells}{paper}</tr>"
 
 
 def _cell(finding: Finding) -> str:
@@ -160,6 +131,28 @@ def _cell(finding: Finding) -> str:
         lines.append(f"<small>in this library's engine: {number(finding.beside)}</small>")
     lines += [f"<small>{html.escape(finding.reason)}</small>"] if finding.reason else []
     return "<br>".join(lines)
+
+
+def summary(columns: Columns, verdicts: Sequence[Verdict]) -> Html:
+    """The claims of some verdicts, a line each; the untested ones come last.
+
+    Of the readings that count, the first that decides a claim or, if none does, the first of all.
+    """
+    counting = [listed for (_, reading), listed in columns.items() if reading != "shared"]
+    decided = [min(row, key=lambda f: f.verdict not in DECIDED) for row in zip(*counting, strict=True)]
+    found = [finding for finding in decided if finding.verdict in verdicts]
+    lines = [_line(finding) for finding in sorted(found, key=lambda f: f.verdict == "untested")]
+    return Html(f"<ul class='claims'>{''.join(lines) or '<li>none</li>'}</ul>")
+
+
+def _line(finding: Finding) -> str:
+    claim = finding.claim
+    if finding.verdict == "untested":
+        return f"<li>{MARKS['untested']} {html.escape(claim.text)} (untested)</li>"
+    rests = "counted" if claim.basis == "count" else finding.reason
+    label = "" if claim.basis == "count" else f"{finding.outcome.label}: "
+    text = f"{claim.text} ({label}{number(finding.outcome)}; {rests})"
+    return f"<li>{MARKS[finding.verdict]} {html.escape(text)}</li>"
 
 
 def number(outcome: Outcome) -> str:
@@ -188,7 +181,7 @@ def numbers(found: Columns) -> Numbers:
 
 def verdicts(columns: Columns, stamp: str) -> Figure:
     """A row per claim, a column per set of runs."""
-    rows = Ledger(columns).rows()
+    rows = rows_of(columns)
     with style.context():
         fig, ax, places = _claims(rows, 1.8)
         for y, row in zip(places, rows, strict=True):
@@ -205,7 +198,7 @@ def verdicts(columns: Columns, stamp: str) -> Figure:
 
 def intervals(columns: Columns, stamp: str) -> Figure:
     """The deciding ratio of each claim with its interval; the range in which the claim holds is shaded."""
-    rows = [row for row in Ledger(columns).rows() if row[0].claim.basis != "count" and any(map(_measured, row))]
+    rows = [row for row in rows_of(columns) if row[0].claim.basis != "count" and any(map(_measured, row))]
     with style.context():
         fig, ax, places = _claims(rows, 1.5)
         ax.set_xscale("log")
@@ -241,7 +234,7 @@ def _interval(ax: Axes, finding: Finding, y: float, look: dict[str, Any]) -> Non
     if not _measured(finding):
         return
     outcome = finding.outcome
-    face = look["color"] if finding.verdict in ("supported", "contradicted") else "white"
+    face = look["color"] if finding.verdict in DECIDED else "white"
     if outcome.interval is not None:
         ax.plot(outcome.interval, [y, y], color=look["color"], linewidth=1.6, label=f"_{look['label']}")
     ax.plot([outcome.value or math.nan], [y], markersize=4.5, markerfacecolor=face, **look)

@@ -35,7 +35,6 @@ PHOTOGRAPHS: dict[str, tuple[str, Box]] = {
 class Film:
     """A photograph, original: (3, H, W); its low and bicubic versions; images: (T, 3, H, W). All in [0, 1]."""
 
-    name: str
     original: Tensor
     low: Tensor
     bicubic: Tensor
@@ -74,7 +73,7 @@ def film(generator: Generator, schedule: Schedule, name: str, size: int = 192) -
     low, bicubic, original = versions(photograph(name, size))
     with torch.no_grad():
         images = torch.cat(list(generator.iterate(low[None], schedule, "iteration"))).clamp(0, 1)
-    return Film(name, original, low, bicubic, images)
+    return Film(original, low, bicubic, images)
 
 
 def of_run(run: Run, name: str, size: int = 192) -> Film:

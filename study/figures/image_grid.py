@@ -35,8 +35,7 @@ def strip(pictures: Sequence[Tensor], captions: Sequence[str], columns: int = 4)
         for ax in axes.flat:
             ax.set_axis_off()
         for ax, picture, caption in zip(axes.flat, pictures, captions, strict=False):
-            ax.imshow(
-                picture.detach().clamp(0, 1).permute(1, 2, 0).numpy(), interpolation="none"
-            )  # (3, H, W) -> (H, W, 3)
+            pixels = picture.detach().clamp(0, 1).permute(1, 2, 0)  # (3, H, W) -> (H, W, 3)
+            ax.imshow(pixels.numpy(), interpolation="none")
             ax.text(0.5, -0.06, caption, transform=ax.transAxes, ha="center", va="top", fontsize=style.SMALL)
     return fig

@@ -88,11 +88,9 @@ def race_numbers(pairs: Mapping[str, tuple[Row, Row]]) -> Numbers:
 
 def _overtaken(noael: Row, ael: Row) -> float:
     """The moment after which the first row's image stays better than the second's."""
-    since = math.nan
-    for moment in sorted([*noael[1], *ael[1]]):
-        better = _at(noael, moment) > _at(ael, moment)
-        since = (moment if math.isnan(since) else since) if better else math.nan
-    return since
+    moments = sorted([*noael[1], *ael[1]])
+    better = [_at(noael, moment) > _at(ael, moment) for moment in moments]
+    return next((moment for i, moment in enumerate(moments) if all(better[i:])), math.nan)
 
 
 def _at(row: Row, moment: float) -> float:
@@ -223,9 +221,8 @@ def _mark(ax: Axes) -> None:
 
 def _colour_bar(fig: Figure, ax: Axes) -> None:
     """Draw the scale of errors in an empty cell."""
-    bar = fig.colorbar(
-        ScalarMappable(Normalize(0, WORST), COLOURS), cax=ax.inset_axes((0.2, 0.0, 0.14, 1.0)), extend="max"
-    )
+    scale = ScalarMappable(Normalize(0, WORST), COLOURS)
+    bar = fig.colorbar(scale, cax=ax.inset_axes((0.2, 0.0, 0.14, 1.0)), extend="max")
     bar.set_ticks([0, WORST / 3, 2 * WORST / 3, WORST])
     bar.set_label("absolute error")
 

@@ -135,9 +135,9 @@ def log_axis(ax: Axes) -> None:
     ax.yaxis.set_minor_formatter(NullFormatter())
 
 
-def baseline(ax: Axes, level: float, label: str = "bicubic") -> None:
+def baseline(ax: Axes, level: float) -> None:
     """The horizontal line of bicubic upsampling."""
-    ax.axhline(level, color=FAINT, linestyle=(0, (7, 3)), linewidth=1.3, label=label, zorder=1.5)
+    ax.axhline(level, color=FAINT, linestyle=(0, (7, 3)), linewidth=1.3, label="bicubic", zorder=1.5)
 
 
 def note_diverged(ax: Axes, names: Sequence[str]) -> None:
@@ -192,10 +192,11 @@ def wrapped(text: str) -> str:
 
 FORMATS = {
     "^parameters": "{:,.0f}",
-    "rank": "{:g}",
-    "PSNR|, ms|ratio$": "{:.2f}",
+    "rank|^fraction$": "{:g}",
+    "(?i)PSNR|, ms|ratio$": "{:.2f}",
     "share$": "{:.0%}",
     "spikiness": "{:.3f}",
+    "^seconds$": "{:.0f}",
 }
 """Pattern in a column's name -> how its numbers are shown."""
 
@@ -217,9 +218,7 @@ def runs_table(runs: Sequence[Run]) -> Styler:
     table["schedule"] = table["schedule"].map(aggregate.schedule_name)
     settings = ("dataset", "fraction", "width", "schedule", "seed", "epochs", "status")
     varied = [name for name in settings if table[name].nunique() > 1]
-    table = table[["layers", *varied, "mse", "psnr", "ssim", "bicubic_mse", "seconds", "id"]]
-    formats: dict[Any, Any] = {"psnr": "{:.2f}", "seconds": "{:.0f}", "fraction": "{:g}"}
-    return table.style.hide().format({name: formats[name] for name in formats if name in table}, precision=4)
+    return styled(table[["layers", *varied, "mse", "psnr", "ssim", "bicubic_mse", "seconds", "id"]]).hide()
 
 
 def render(fig: Figure) -> bytes:

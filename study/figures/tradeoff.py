@@ -25,6 +25,8 @@ ROUNDS, LIMIT = 40, 30.0
 
 NOAEL = str(Schedule.parse(NAMED["NOAEL"]))
 
+LABELS = {"mse": "test MSE", "psnr": "test PSNR in dB"}
+
 Seconds = Mapping[str, Sequence[float]]
 """Run id -> seconds from the start until each iteration's image is there."""
 
@@ -77,33 +79,23 @@ def draw(runs: Sequence[Run], profile: Profile, times: Seconds, metric: str = "m
     with style.context():
         fig = style.figure(0.9 + 2.0 * len(models))
         axes = fig.subplots(len(models), len(kinds), sharex=True, sharey=True, squeeze=False)
-        scale, unit = units(times)
         letters = iter("abcdefgh")
         for row, (layers, group) in zip(axes, models, strict=True):
             for ax, kind in zip(row, kinds, strict=True):
-                panel(ax, group, times, scale, kind, metric)
+                _panel(ax, group, times, kind, metric)
                 style.title(ax, next(letters), style.titled(layers, runs, kind))
         axes[0, 0].set_xlim(left=0)  # the others share it; not before all have been drawn
-        style.label(fig, axes, unit, LABELS[metric])
+        style.label(fig, axes, "milliseconds", LABELS[metric])
         style.legend(fig, axes[0, 0], 3)
         style.stamp(fig, runs, profile)
     return fig
 
 
-def units(times: Seconds) -> tuple[float, str]:
-    """The factor and unit of the time axis: seconds, as in the paper, or milliseconds if all ends within a second."""
-    longest = max((series[-1] for series in times.values()), default=1.0)
-    return (1.0, "seconds") if longest >= 1 else (1000.0, "milliseconds")
-
-
-LABELS = {"mse": "test MSE", "psnr": "test PSNR in dB"}
-
-
-def panel(ax: Axes, runs: Sequence[Run], times: Seconds, scale: float, statistics: Statistics, metric: str) -> None:
+def _panel(ax: Axes, runs: Sequence[Run], times: Seconds, statistics: Statistics, metric: str) -> None:
     """Draw one model: a series per schedule, the mean over seeds, all T iterations."""
     broken = []
     for text, group in aggregate.by(runs, "schedule").items():
-        x = scale * np.mean([times[run.config.id] for run in group], axis=0)
+        x = 1000 * np.mean([times[run.config.id] for run in group], axis=0)
         y = np.mean([run.test(metric, statistics) for run in group], axis=0)
         look = LOOKS[text != NOAEL]
         ax.plot(x, y, markerfacecolor=look["color"], markeredgecolor="white", markeredgewidth=0.6, **look)

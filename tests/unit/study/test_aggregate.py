@@ -14,7 +14,7 @@ from agm.errors import AgmError
 from study import aggregate, profiles
 from study.aggregate import spikiness
 from study.experiments import plan
-from study.figures import curves
+from study.figures import ranks
 
 SMOKE = profiles.load("smoke")
 
@@ -43,7 +43,6 @@ def test_seeds_are_averaged_and_groups_found(home: Path) -> None:
     assert [run.config.seed for run in picked] == [0, 1]
     assert aggregate.score(picked) == pytest.approx(0.6 * 1.5)  # seeds 0.1 and 1.1; iterations from 2 to 1
     assert aggregate.last(picked) == pytest.approx(0.6 * 1.5)
-    assert curves.table(picked).shape == (SMOKE.base.training.epochs, 2)
     with pytest.raises(AgmError, match="unknown configuration field 'layer'"):
         aggregate.by(runs, "layer")
 
@@ -52,9 +51,8 @@ def test_a_run_that_diverged_has_no_score_and_is_never_the_best(home: Path) -> N
     first, *others = plan("table1", SMOKE)
     runs = make(home, [first], status="diverged") + make(home, others)
     assert math.isnan(aggregate.score(runs[:1]))
-    numbers = curves.numbers(runs)
-    assert math.isnan(numbers["nnnr_validation_mse"])
-    assert (numbers["best"], numbers["worst"]) == ("nnrr", "rrrr")
+    assert math.isnan(aggregate.last(runs[:1]))
+    assert aggregate.extremes(ranks.scores(runs, "shared")) == ("nnrr", "rrrr")
     assert aggregate.describe(runs, SMOKE)["diverged"] == 1
     assert aggregate.extremes({"nnnr": math.nan}) == ("none", "none")
 

@@ -366,14 +366,14 @@ def test_the_ledger_as_a_table_and_as_numbers() -> None:
         ("cpu", "precise"): list(world(as_the_paper_says).values()),
         ("cpu", "shared"): list(world(the_other_way_round).values()),
     }
-    text = claims.Ledger(columns, links="notebooks/")._repr_html_()
+    text = claims.ledger(columns, links="notebooks/")
     for claim in CLAIMS:
         assert f"id='claim-{claim.key}'" in text
         assert f"notebooks/{claim.where}.html" in text
     assert text.count("colspan='2'") == len(COUNTED | TIMED)
     assert "width 16, precise" in text
     assert "in this library's engine" in text
-    assert claims.Ledger(columns, ["order"])._repr_html_().count("<tr id=") == 2
+    assert claims.ledger(columns, ["order"]).count("<tr id=") == 2
     numbers = claims.numbers(columns)
     counted = [numbers[f"{basis}_{verdict}"] for basis in ("count", "times", "cpu_shared") for verdict in VERDICTS]
     assert numbers["entries"] == len(CLAIMS) == sum(counted)
@@ -383,13 +383,11 @@ def test_the_ledger_as_a_table_and_as_numbers() -> None:
 def test_what_holds_what_does_not_and_what_is_open() -> None:
     columns = {("cpu", "precise"): evaluate(CLAIMS, evidence([])), ("cpu", "shared"): evaluate(CLAIMS, evidence([]))}
     columns["reduced", "precise"] = list(world(as_the_paper_says).values())  # decides what the first leaves open
-    pages = [
-        claims.Summary(columns, verdicts)._repr_html_() for verdicts in (VERDICTS[:1], VERDICTS[1:2], VERDICTS[2:])
-    ]
+    pages = [claims.summary(columns, verdicts) for verdicts in (VERDICTS[:1], VERDICTS[1:2], VERDICTS[2:])]
     assert "nnnr has the lowest error of Table I" in pages[0]
     assert "nnnr has 74.8 % fewer parameters" in pages[1]
     assert pages[2] == "<ul class='claims'><li>none</li></ul>"
-    nothing = claims.Summary({("cpu", "precise"): evaluate(CLAIMS, evidence([]))}, VERDICTS[2:])._repr_html_()
+    nothing = claims.summary({("cpu", "precise"): evaluate(CLAIMS, evidence([]))}, VERDICTS[2:])
     assert f"{BY_KEY['nnnr-best'].text} (untested)" in nothing
 
 

@@ -13,7 +13,7 @@ from support.made_up import BICUBIC, make
 
 from agm.config import ORL_CONFIGURATIONS
 from study import aggregate, profiles
-from study.experiments import TABLE_1, plan
+from study.experiments import plan
 from study.figures import assumptions, choices, fig4, fig6, fig7, first_frame, order, ranks, statistics, style, table1
 
 SMOKE = profiles.load("smoke")
@@ -48,36 +48,32 @@ def test_the_order_of_models(home: Path) -> None:
     runs = make(
         home, plan("order", SMOKE), lambda c: 1 + 0.1 * worse[c.training.schedule[:4]] * c.generator.layers.count("r")
     )
-    numbers = order.of_reading(runs)
+    numbers = order.of_reading(runs, "shared")
     assert numbers["noael_order"] == "nnnr, nnrr, rrnr, rrrr"
     assert numbers["b_order"] == "rrrr, rrnr, nnrr, nnnr"
     assert (numbers["noael_a_tau"], numbers["noael_b_tau"]) == (1.0, -1.0)
-    assert (numbers["nnnr_a_rank"], numbers["nnnr_b_rank"]) == (1, 4)
+    ranked = order.table(runs)["shared", "rank"].loc["nnnr"]
+    assert (ranked["A"], ranked["B"]) == (1, 4)
     assert numbers["noael_a_p"] == pytest.approx(1 / 12)
 
 
 def test_numbers_of_the_figures(home: Path) -> None:
-    found = fig4.of_reading(make(home, plan("fig4", SMOKE)))
-    assert found == {"single_n_better": 4, "single_r_best": "rnnn", "a_spikiest": "none"}
-    found = fig6.of_reading(make(home, plan("fig6", SMOKE)))
-    assert (found["nnnr_ratio"], found["worse_with_less"], found["full_best"]) == (4.0, 4, "nnnr")
-    assert found["worse_with_less"] == sum(found[f"{layers}_ratio"] > 1 for layers in TABLE_1) == 4
+    found = fig4.of_reading(make(home, plan("fig4", SMOKE)), "shared")
+    assert found == {"best": "nnnn", "worst": "rrrr", "single_n_better": 4, "single_r_best": "rnnn"}
+    runs = make(home, plan("fig6", SMOKE))
+    found = fig6.of_reading(runs, "shared")
+    assert found == {"full_best": "nnnr", "quarter_best": "nnnr", "worse_with_less": 4}
+    assert fig6.table(runs).loc["nnnr", "ratio"].tolist() == pytest.approx([4.0, 4.0])
     runs = make(home, plan("fig7", SMOKE))
-    found = fig7.numbers(runs, SMOKE)
-    assert [found[f"geo_shared_{name}"] for name in ("best_1", "best_2", "best_3", "rrrr_rank")] == [
-        "nnnr",
-        "nnrr",
-        "rrnr",
-        4,
-    ]
-    assert found["geo_reading"] == aggregate.both(runs)[0]
+    row = fig7.table(runs, SMOKE).loc["GEODATA", "shared"]
+    assert [row[f"best with {count} r"].split()[0] for count in (1, 2, 3)] == ["nnnr", "nnrr", "rrnr"]
+    assert row["rrrr's rank"] == 4
     diverged = make(home / "d", [c for c in plan("fig7", SMOKE) if c.generator.layers == "rrrr"], status="diverged")
     others = [run for run in runs if run.config.generator.layers != "rrrr"]
-    assert math.isnan(fig7.numbers([*others, *diverged], SMOKE)["geo_precise_rrrr_rank"])
+    assert fig7.table([*others, *diverged], SMOKE)["rrrr's rank"].isna().all()
     geo = aggregate.select(runs, dataset="instruments")
     places = statistics.ranking_numbers(geo)
-    assert places["shared_last_r_mse"] == pytest.approx(np.median([run.test().mean() for run in geo]))
-    assert (places["models"], places["shared_best"], places["rrrr_shared_rank"]) == (4, "nnnr", 4)
+    assert (places["shared_best"], places["rrrr_shared_rank"]) == ("nnnr", 4)
     found = statistics.numbers(make(home, plan("statistics", SMOKE)))
     assert found["shared_n_validation_mse"] == pytest.approx(1.5 * 0.01 * 2.5)  # 0 to 3 recurrent layers: median 1.5
     twins = statistics.table(aggregate.select(runs, dataset="photographs"))
@@ -96,8 +92,7 @@ def test_the_worst_of_four_by_chance() -> None:
 def test_how_far_seeds_lie_apart(home: Path) -> None:
     runs = make(home, plan("table1", SMOKE, seeds=[0, 1]), lambda config: 0.1 + config.seed)
     numbers = table1.numbers(runs)
-    assert numbers["shared_nnnr_lowest_mse"] == pytest.approx(0.1 * 1.5)
-    assert numbers["shared_nnnr_highest_mse"] == pytest.approx(1.1 * 1.5)
+    assert table1.seeds(runs).loc["shared", "nnnr"] == "0.1500 to 1.6500"
     assert numbers["precise_nnnr_mse"] == pytest.approx(0.6 * 1.5)
     assert numbers["precise_nnnr_summed"] == pytest.approx(3 * 0.6 * 1.5)
 

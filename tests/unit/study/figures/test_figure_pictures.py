@@ -31,7 +31,7 @@ MEASURED = {
 def made_up(*levels: float) -> Film:
     """Grey images of 8 x 8 with these levels, of an original that is 0.5 everywhere; bicubic is 0.25 off."""
     images = torch.stack([torch.full((3, 8, 8), level) for level in levels])
-    return Film("grey", torch.full((3, 8, 8), 0.5), torch.full((3, 4, 4), 0.5), torch.full((3, 8, 8), 0.25), images)
+    return Film(torch.full((3, 8, 8), 0.5), torch.full((3, 4, 4), 0.5), torch.full((3, 8, 8), 0.25), images)
 
 
 def test_a_photograph_is_the_square_that_is_named() -> None:
@@ -90,7 +90,7 @@ def test_a_tint_is_what_a_constant_would_take_away() -> None:
 
 
 def made_up_with(film: Film, error: torch.Tensor) -> Film:
-    return Film(film.name, film.original, film.low, film.bicubic, (film.original + error)[None])
+    return Film(film.original, film.low, film.bicubic, (film.original + error)[None])
 
 
 def test_numbers_of_films() -> None:

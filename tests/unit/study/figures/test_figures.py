@@ -132,7 +132,6 @@ def test_numbers_of_the_trade_off(home: Path) -> None:
     row = tradeoff.table(runs, times).loc["nnnr", "shared"]
     assert row["first image, ms, NOAEL":].tolist() == pytest.approx([200, 100])
     assert row["last PSNR, AEL"] == pytest.approx(29)
-    assert tradeoff.units({"": [0.1, 2.0]}) == (1.0, "seconds")
 
 
 def test_no_series_of_the_trade_off_is_cut_off(home: Path) -> None:

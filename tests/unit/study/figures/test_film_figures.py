@@ -28,7 +28,7 @@ WHOLE = (0, 0, 16, 16)
 def film(iterations: int = 3, seed: int = 0) -> Film:
     random = torch.Generator().manual_seed(seed)
     original, low, bicubic = (torch.rand(3, side, side, generator=random) for side in (16, 8, 16))
-    return Film("noise", original, low, bicubic, torch.rand(iterations, 3, 16, 16, generator=random))
+    return Film(original, low, bicubic, torch.rand(iterations, 3, 16, 16, generator=random))
 
 
 def pixels(ax: Axes) -> np.ndarray:
