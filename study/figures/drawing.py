@@ -1,4 +1,4 @@
-"""Boxes, arrows, loops and braces for the diagrams. Coordinates are inches from the lower left corner."""
+"""Boxes, arrows and loops for the diagrams. Coordinates are inches from the lower left corner."""
 
 from __future__ import annotations
 
@@ -47,12 +47,6 @@ def loop(ax: Axes, x: float, y: float) -> None:
     reach, rise = 0.24, 0.13
     ax.plot([x, x + reach, x + reach], [y + rise, y + rise, y - rise], color=style.BLUE, linewidth=1.3, zorder=2)
     arrow(ax, (x + reach, y - rise), (x, y - rise), style.BLUE)
-
-
-def brace(ax: Axes, x: float, low: float, high: float, text: str) -> None:
-    """A bracket that opens to the left, with a name on its right."""
-    ax.plot([x, x + 0.08, x + 0.08, x], [low, low, high, high], color=style.FAINT, linewidth=1.1)
-    ax.text(x + 0.17, (low + high) / 2, text, ha="left", va="center", fontsize=style.RC["font.size"], weight="bold")
 
 
 def note(ax: Axes, x: float, y: float, text: str, ha: str = "left", **look: Any) -> None:

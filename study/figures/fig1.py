@@ -17,7 +17,7 @@ from agm.networks.generator import SCALE, UPSAMPLED, Generator
 from agm.networks.layers import KINDS, Kind
 from agm.schedule import LAYERS
 from study.figures import style
-from study.figures.drawing import IMAGE, arrow, box, brace, canvas, layer_box, note
+from study.figures.drawing import IMAGE, arrow, box, canvas, layer_box, note
 
 Shape = tuple[int, ...]
 
@@ -115,10 +115,13 @@ def _stack(ax: Axes, stack: list[Level], heights: list[float]) -> None:
 
 
 def _braces(ax: Axes, stack: list[Level], heights: list[float]) -> None:
+    """Draw a bracket beside each group of boxes, with its name."""
     for name, group in itertools.groupby(zip(stack, heights, strict=True), key=lambda pair: pair[0].group):
         ys = [y for _, y in group]
         if name:
-            brace(ax, 4.9, ys[0] - 0.2, ys[-1] + 0.2, name)
+            low, high = ys[0] - 0.2, ys[-1] + 0.2
+            ax.plot([4.9, 4.98, 4.98, 4.9], [low, low, high, high], color=style.FAINT, linewidth=1.1)
+            ax.text(5.07, (low + high) / 2, name, va="center", weight="bold")
 
 
 def _feedback(ax: Axes, generator: Generator, heights: list[float]) -> None:
