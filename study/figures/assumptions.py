@@ -70,7 +70,7 @@ def paper_numbers() -> Numbers:
 
 def bicubic_table(profile: Profile) -> pd.DataFrame:
     """Bicubic upsampling on the test images of each part's data set, at the profile's size; NaN where it is missing."""
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
     for role in ROLES:
         rows[role] = {"data": profile.datasets[role]}
         try:

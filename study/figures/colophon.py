@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib.metadata import distributions
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -24,9 +25,9 @@ def table(runs: Iterable[Run]) -> pd.DataFrame:
     for run in runs:
         noted = run.summary.get("machine") or {}
         profile = run.folder.parent.name if run.recorded else planned.get(run.config.id, "none")
-        about = {"run": run.config.id, "profile": profile, "made": "recorded" if run.recorded else "here"}
-        about |= {"configuration": words(run.config), "seed": run.config.seed}
-        about |= {name: run.summary.get(name) for name in ("status", "seconds")}
+        about: dict[str, Any] = {"run": run.config.id, "profile": profile}
+        about |= {"made": "recorded" if run.recorded else "here", "configuration": words(run.config)}
+        about |= {"seed": run.config.seed, "status": run.summary.get("status"), "seconds": run.summary.get("seconds")}
         about |= {"device": provenance.device(noted), "code": provenance.code_of(run)}
         about["commit"] = noted.get("commit") or provenance.UNKNOWN
         rows.append(about | {"stale": "yes" if provenance.stale([run]) else "no"})
@@ -35,7 +36,7 @@ def table(runs: Iterable[Run]) -> pd.DataFrame:
 
 def _planned() -> dict[str, str]:
     """Run id -> the profile that plans it."""
-    planned = {}
+    planned: dict[str, str] = {}
     for name in profiles.names():
         configs = experiments.plan_all(experiments.EXPERIMENTS, profiles.load(name))
         planned |= {config.id: name for config in configs}

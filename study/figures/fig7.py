@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -30,7 +31,7 @@ def table(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
             best = best_by_recurrent(group, kind)
             scores = {m: score(select(group, layers=m), "mse", kind) for m in (*best.values(), "rrrr")}
             rank = pd.Series(scores).rank(method="min")["rrrr"]  # NaN if it diverged
-            row = {"rrrr's rank": rank, "rrrr": scores["rrrr"]}
+            row: dict[str, Any] = {"rrrr's rank": rank, "rrrr": scores["rrrr"]}
             for n, model in best.items():
                 row[f"best with {n} r"] = model if model == "none" else f"{model} {scores[model]:.4f}"
             rows[PAPER_NAMES.get(role, role), kind] = row | {"bicubic": bicubic(group)}

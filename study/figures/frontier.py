@@ -82,16 +82,14 @@ def points(measured: Measured) -> pd.DataFrame:
 
     `unbeaten`: True if every other image with at least this PSNR on Set5 is ready later.
     """
-    networks = pd.DataFrame(measured["networks"])
-    found = networks[["name", "ours", "parameters", "minutes"]].assign(
-        iteration=[range(1, 1 + len(macs)) for macs in networks["macs"]],
-        set5=[_mean(psnr["Set5"]) for psnr in networks["psnr"]],
-        set14=[_mean(psnr["Set14"]) for psnr in networks["psnr"]],
-        ms=networks["ms"].map(_mean),
-        macs=networks["macs"],
-    )
+    rows = []
+    for network in measured["networks"]:
+        row = {name: network[name] for name in ("name", "ours", "parameters", "minutes")}
+        row |= {"iteration": range(1, 1 + len(network["macs"])), "set5": _mean(network["psnr"]["Set5"])}
+        row |= {"set14": _mean(network["psnr"]["Set14"]), "ms": _mean(network["ms"]), "macs": network["macs"]}
+        rows.append(row)
     per_image = ["iteration", "set5", "set14", "ms", "macs"]
-    found = found.explode(per_image, ignore_index=True).infer_objects()
+    found = pd.DataFrame(rows).explode(per_image, ignore_index=True).infer_objects()
     by_time = found.sort_values(["ms", "set5"], ascending=[True, False]).set5
     found["unbeaten"] = (by_time > by_time.cummax().shift(fill_value=-np.inf)).reindex(found.index)
     return found

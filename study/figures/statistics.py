@@ -78,7 +78,7 @@ def ranking_numbers(runs: Sequence[Run]) -> Numbers:
     mse = _mse(runs)
     found: Numbers = {}
     for kind in mse.columns:
-        found[f"{kind}_best"] = extremes(mse[kind].to_dict())[0]
+        found[f"{kind}_best"] = extremes({str(layers): float(error) for layers, error in mse[kind].items()})[0]
         found[f"{kind}_beat_bicubic"] = int((mse[kind] < bicubic(runs)).sum())
         found |= {f"{layers}_{kind}_rank": float(rank) for layers, rank in mse[kind].rank().items()}
     return found | ranks.agreement(mse)

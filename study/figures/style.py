@@ -203,7 +203,7 @@ FORMATS = {
 
 def styled(table: pd.DataFrame) -> Styler:
     """A table as a page shows it: errors with four decimals, decibels and milliseconds with two, counts whole."""
-    formats: dict[Any, str] = {}
+    formats: dict[Any, Any] = {}
     for column in table.columns:
         name = " ".join(column) if isinstance(column, tuple) else str(column)
         for pattern, form in FORMATS.items():

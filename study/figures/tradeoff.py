@@ -153,7 +153,8 @@ def by_deadline(runs: Sequence[Run], times: Seconds, milliseconds: float) -> pd.
 
     Rows are (model, schedule, seed). Statistics are those that count. Iteration 0 is bicubic upsampling.
     """
-    rows, precise = {}, aggregate.both(runs)[0]
+    rows: dict[tuple[str, str, int], dict[str, float]] = {}
+    precise = aggregate.both(runs)[0]
     for run in runs:
         finished = int(np.searchsorted(times[run.config.id], milliseconds / 1000, side="right"))
         key = (run.config.generator.layers, aggregate.schedule_name(run.config.training.schedule), run.config.seed)
