@@ -31,20 +31,16 @@ EXPECTED = 1.2
 """The cost above which a network counts as spoilt. Fixed before the runs with the bicubic frame were read."""
 
 
-def spoilt_by_memory(layers: str) -> bool:
-    """Whether a plain layer lies above a recurrent one, whose memory is empty at iteration 1."""
-    return "n" in layers.partition("r")[2]
-
-
 def measured(runs: Sequence[Run]) -> pd.DataFrame:
     """A row per model: `spoilt`, then MEASURES per frame: `mse` with statistics of each iteration, `cost`: MSE with
     shared ones over it, `spikiness` with shared ones, `own spikiness` with those of each iteration.
 
-    Models whose memory should not matter come first. NaN where a run is not there.
+    `spoilt`: a plain layer lies above a recurrent one, whose memory is empty at iteration 1. The others come first. NaN
+    where a run is not there.
     """
     rows = {}
     for layers, group in by(runs, "layers").items():
-        row: dict[str, Any] = {"spoilt": spoilt_by_memory(layers)}
+        row: dict[str, Any] = {"spoilt": "n" in layers.partition("r")[2]}
         for feedback, same in by(group, "feedback").items():
             frame = FRAMES[feedback]
             own, shared = aggregate.both(same)
