@@ -36,7 +36,7 @@ from agm.errors import AgmError
 from agm.networks.generator import Context, Generator, Memory
 from agm.networks.layers import KINDS
 from agm.schedule import Mask, Schedule
-from benchmarks.measure import take_turns, write
+from benchmarks.measure import command_line, take_turns, write
 
 
 class ChannelsLast(Plain):
@@ -174,8 +174,8 @@ RUNTIMES: dict[str, Make] = {
 }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> None:
+    parser = command_line(__doc__)
     parser.add_argument("--models", nargs="+", default=["rrrr", "nnnr"])
     parser.add_argument("--runtimes", nargs="+", default=list(RUNTIMES), choices=RUNTIMES)
     parser.add_argument("--schedule", default="A", help="AEL schedule")
@@ -183,17 +183,11 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=32, help="side of the input")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--threads", type=int, help="[default: torch's choice]")
-    parser.add_argument("--out", type=Path, help="write the rows as JSON here")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    try:
-        rows = [row for name in arguments.models for row in _rows(name, arguments)]
-    except AgmError as error:
-        print(error, file=sys.stderr)
-        return 1
+    rows = [row for name in arguments.models for row in _rows(name, arguments)]
     write(arguments, "benchmarks.runtimes", {"rows": rows})
-    return 0
 
 
 def _rows(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -249,4 +243,7 @@ def _deviation(images: Tensor, wanted: Tensor) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        main()
+    except AgmError as error:
+        sys.exit(str(error))
