@@ -28,7 +28,7 @@ from agm.networks.generator import Generator
 from agm.schedule import Schedule
 from agm.training.evaluate import Iterate
 from benchmarks.measure import command_line, take_turns, write
-from benchmarks.straightforward import images, straightforward
+from benchmarks.straightforward import images
 from study.experiments import TABLE_1
 
 
@@ -55,7 +55,7 @@ def main() -> None:
 def implementations(generator: Generator, schedule: Schedule) -> dict[str, Iterate]:
     """The straightforward one first."""
     return {
-        "straightforward": partial(images, straightforward(generator), schedule=schedule, statistics="iteration"),
+        "straightforward": partial(images, generator, schedule=schedule, statistics="iteration"),
         "plain": partial(iterate, Plain(generator), schedule),
         "engine on torch": partial(iterate, Engine(generator, compiled=False), schedule),
         "engine": partial(iterate, Engine(generator), schedule),

@@ -20,7 +20,6 @@ from agm.config import RunConfig
 from agm.data import Part
 from agm.training import evaluate
 from agm.training.evaluate import Iterate
-from agm.training.step import Execution, build, stepper
 from study import budget
 
 LIMIT = 120.0
@@ -68,9 +67,7 @@ def macs_per_pixel(iterate: Iterate, size: int) -> list[float]:
 
 def step_seconds(config: RunConfig, rounds: int) -> list[float]:
     """Processor time of each of so many training steps on the CPU, after one that warms up."""
-    networks = build(config, Execution(device="cpu", progress=False))
-    taken = budget.step_seconds(networks, stepper(networks, config.training), config, time.process_time)
-    return list(itertools.islice(taken, rounds))
+    return list(itertools.islice(budget.step_seconds(config, "cpu", time.process_time), rounds))
 
 
 def command(words: list[str], **how: Any) -> tuple[float, float, float]:

@@ -102,12 +102,8 @@ class Iteration(nn.Module):
 
 def flat(context: Context, memory: Memory) -> list[Tensor]:
     """Features, base if there is one, what is fed back, and the states that there are."""
-    given = [
-        context.features,
-        context.base,
-        memory.previous,
-        *(half for state in memory.states for half in state or ()),
-    ]
+    halves = (half for state in memory.states for half in state or ())
+    given = (context.features, context.base, memory.previous, *halves)
     return [tensor for tensor in given if tensor is not None]
 
 
@@ -151,9 +147,8 @@ class Ncnn(Plain):
         network.opt.num_threads = torch.get_num_threads()
         network.opt.use_bf16_storage = network.opt.use_fp16_storage = network.opt.use_fp16_arithmetic = False
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(action="ignore"):
-            torch.jit.trace(iteration, tuple(tensors)).save(  # type: ignore[no-untyped-call]
-                f"{folder}/traced.pt"
-            )
+            traced = torch.jit.trace(iteration, tuple(tensors))  # type: ignore[no-untyped-call]
+            traced.save(f"{folder}/traced.pt")
             subprocess.run([self.pnnx, "traced.pt", "fp16=0"], cwd=folder, check=True, capture_output=True)
             network.load_param(f"{folder}/traced.ncnn.param")
             network.load_model(f"{folder}/traced.ncnn.bin")
@@ -206,17 +201,15 @@ def _rows(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
         warm_up[key] = time.perf_counter() - begun
         print(f"{key}: ready after {warm_up[key]:.1f} s", file=sys.stderr, flush=True)
     seconds, rounds = take_turns(iterates, arguments.size, arguments.rounds)
-    print(f"{'model':14}{'runtime':16}{'first/ms':>10}{'all/ms':>10}{'faster':>9}{'':>9}{'PSNR/dB':>10}{'largest':>10}")
+    print(f"{'model':14}{'runtime':16}{'first/ms':>10}{'all/ms':>10}{'PSNR/dB':>10}{'largest':>10}")
     rows = []
     for key, taken in seconds.items():
         row: dict[str, Any] = {"model": name, "layers": generator.config.layers, "width": generator.config.width}
         row |= {"runtime": key, "ms": [1000 * moment for moment in taken], "rounds": rounds}
         row |= {"warm_up_seconds": warm_up[key], **_deviation(images[key], wanted)}
         rows.append(row)
-        base = seconds.get("plain", taken)
-        faster = f"{base[0] / taken[0]:>8.2f}x{base[-1] / taken[-1]:>8.2f}x"
-        times = f"{row['ms'][0]:>10.1f}{row['ms'][-1]:>10.1f}"
-        print(f"{name:14}{key:16}{times}{faster}{row['psnr']:>10.1f}{row['largest']:>10.1e}", flush=True)
+        figures = f"{row['ms'][0]:>10.1f}{row['ms'][-1]:>10.1f}{row['psnr']:>10.1f}{row['largest']:>10.1e}"
+        print(f"{name:14}{key:16}{figures}", flush=True)
     return rows
 
 

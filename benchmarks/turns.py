@@ -23,7 +23,7 @@ from agm.networks.generator import Generator
 from agm.schedule import NAMED, Schedule
 from agm.training.evaluate import Iterate, durations
 from benchmarks.measure import command_line, write
-from benchmarks.straightforward import images, straightforward
+from benchmarks.straightforward import images
 from study.experiments import TABLE_1
 
 
@@ -54,7 +54,7 @@ def models(width: int) -> dict[str, Iterate]:
         generator = Generator(GeneratorConfig(layers=layers, width=width)).eval()
         for name in NAMED:
             schedule = Schedule.parse(name)
-            plain = partial(images, straightforward(generator), schedule=schedule, statistics="iteration")
+            plain = partial(images, generator, schedule=schedule, statistics="iteration")
             found[f"{layers} {name} plain"] = plain
             found[f"{layers} {name} engine"] = partial(iterate, Engine(generator), schedule)
     return found

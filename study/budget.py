@@ -17,7 +17,7 @@ from agm.data.official import SETS
 from agm.data.splits import SHARE, TEST_IMAGES
 from agm.networks.complexity import macs_per_iteration
 from agm.training.loop import trained
-from agm.training.step import Execution, GraphedStep, Networks, Update, build, stepper
+from agm.training.step import Execution, GraphedStep, build, stepper
 from study import cost
 
 TRAINED = 3
@@ -75,9 +75,8 @@ def measured_unit(run: RunConfig, device: str) -> float:
     torch.set_num_threads(1)
     try:
         short = affordable(run, device)
-        networks = build(short, Execution(device=device, progress=False))
         taken = list[float]()
-        for one in step_seconds(networks, stepper(networks, short.training), short):
+        for one in step_seconds(short, device):
             taken.append(one)
             if sum(taken) >= SECONDS:
                 break
@@ -95,19 +94,19 @@ def affordable(run: RunConfig, device: str) -> RunConfig:
     return run.replace(batch_size=count, iterations=iterations, schedule=f"xxxx ({iterations})", sampling="fixed")
 
 
-def step_seconds(
-    networks: Networks, update: Update, run: RunConfig, clock: Callable[[], float] = time.perf_counter
-) -> Iterator[float]:
-    """Seconds of one training step after another on random images, without end; the first ones warm up unseen."""
-    size, batch, device = run.data.image_size, run.training.batch_size, networks.device
-    low, high = (torch.rand(batch, 3, side, side, device=device) for side in (size // 2, size))
+def step_seconds(run: RunConfig, device: str, clock: Callable[[], float] = time.perf_counter) -> Iterator[float]:
+    """Seconds of a run's training steps on random images, without end; the first ones warm up unseen."""
+    networks = build(run, Execution(device=device, progress=False))
+    update, place = stepper(networks, run.training), networks.device
+    size, batch = run.data.image_size, run.training.batch_size
+    low, high = (torch.rand(batch, 3, side, side, device=place) for side in (size // 2, size))
     networks.generator.train()
     for step in itertools.count():
-        machine.synchronize(device)
+        machine.synchronize(place)
         begun = clock()
-        update(low, high, torch.zeros(batch, device=device), trained(run, 0, step))
-        machine.synchronize(device)
-        if step > (GraphedStep.WARM_UP if device.type == "cuda" else 0):
+        update(low, high, torch.zeros(batch, device=place), trained(run, 0, step))
+        machine.synchronize(place)
+        if step > (GraphedStep.WARM_UP if device == "cuda" else 0):
             yield clock() - begun
 
 
