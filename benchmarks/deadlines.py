@@ -16,7 +16,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,19 +24,17 @@ from tqdm import tqdm
 
 from agm.anytime import weights_files
 from agm.anytime.upscaler import AnytimeUpscaler
-from benchmarks.measure import write
-from study.figures import anytime
+from benchmarks.measure import command_line, write
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--model", help="weights, run folder or id [default: as agm upscale]")
     parser.add_argument("--schedule", help="AEL schedule [default: as agm upscale]")
     parser.add_argument("--size", type=int, default=32, help="side of the input")
     parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--shortest", type=float, default=5, help="ms")
     parser.add_argument("--longest", type=float, default=1000, help="ms")
-    parser.add_argument("--out", type=Path, help="write all calls as JSON here")
     arguments = parser.parse_args()
     upscaler = AnytimeUpscaler.load(arguments.model, schedule=arguments.schedule)
     arguments.model = weights_files.weights(arguments.model).parent.name
@@ -47,7 +44,6 @@ def main() -> None:
             result[condition] = measure(upscaler, arguments, condition)
         found = result[condition]
         print(f"{condition}: {found['misses']:.2%} late, by at most {found['overrun']:.2f} of an iteration")
-    print(anytime.deadlines_table(result).to_string())
     write(arguments, "benchmarks.deadlines", result)
 
 

@@ -30,7 +30,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ from agm.config import GeneratorConfig, RunConfig
 from agm.data import to_tensor
 from agm.data.images import image_files
 from agm.errors import AgmError
+from agm.networks.complexity import count
 from agm.networks.generator import Generator
 from agm.paths import data_folder, home
 from agm.runs import Run
@@ -57,7 +58,7 @@ from agm.training.loop import batches, learning_rate, set_rate, to_device, train
 from agm.training.losses import visual_loss
 from agm.training.step import follow
 from benchmarks.baselines import RIVALS, Network
-from benchmarks.measure import LIMIT, macs_per_pixel, parameters, quality
+from benchmarks.measure import LIMIT, command_line, macs_per_pixel, quality
 from study.figures.frontier import OURS, SAME_TIME
 
 TRAINED = (*(name for name in RIVALS if name != "bicubic"), SAME_TIME)
@@ -66,8 +67,8 @@ WHOLE = 4096
 """Side of a tile: every picture is one."""
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> None:
+    parser = command_line(__doc__)
     parser.add_argument("step", choices=STEPS)
     parser.add_argument("--minutes", type=float, default=20, help="of training, per network")
     parser.add_argument("--sweep-minutes", type=float, default=2, help="of training, per learning rate")
@@ -77,14 +78,8 @@ def main() -> int:
     parser.add_argument("--sets", type=Path, default=data_folder() / "benchmarks", help="holds Set5 and Set14")
     parser.add_argument("--threads", type=int, default=2, help="measure")
     parser.add_argument("--rounds", type=int, default=20, help="measure: at most so many, at least five")
-    parser.add_argument("--out", type=Path, help="join: write the JSON here")
     arguments = parser.parse_args()
-    try:
-        STEPS[arguments.step](arguments)
-    except AgmError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    STEPS[arguments.step](arguments)
 
 
 # Training
@@ -188,14 +183,9 @@ def best_rate(name: str, arguments: argparse.Namespace) -> float:
     return max(kept or found, key=found.__getitem__)
 
 
-@cache
-def _run(folder: Path) -> Run:
-    return Run.read(folder)
-
-
 def recorded(arguments: argparse.Namespace) -> Run:
     """The run of our default network."""
-    return _run(weights_files.weights(arguments.model).parent)
+    return Run.read(weights_files.weights(arguments.model).parent)
 
 
 # Measuring
@@ -252,21 +242,14 @@ def measure_all(arguments: argparse.Namespace) -> None:
                 files.write_json(path, found.to_dict())
     torch.set_num_threads(arguments.threads)
     models = {name: partial(iterate, one.stepper, one.schedule) for name, one in upscalers.items()}
-    for picture, x in inputs(arguments.sets / SETS[0]):
-        if not (path := _measured(arguments, f"times-{picture}")).exists():
-            load = os.getloadavg()[0]
-            rounds = tqdm(range(arguments.rounds + 1), desc=picture, unit="round", disable=None)
+    for picture in image_files(arguments.sets / SETS[0]):
+        if not (path := _measured(arguments, f"times-{picture.name}")).exists():
+            x, load = to_tensor(standard_sets.read_pair(picture)[1][None].copy()), os.getloadavg()[0]
+            rounds = tqdm(range(arguments.rounds + 1), desc=picture.name, unit="round", disable=None)
             with torch.inference_mode():
                 seconds, done = evaluate.take_turns(models, x, rounds, LIMIT, least=5)
             described = machine.describe(torch.device("cpu"), "benchmarks.frontier")
             files.write_json(path, {"seconds": seconds, "rounds": done, "load": load, "machine": described})
-
-
-def inputs(folder: Path) -> Iterator[tuple[str, Tensor]]:
-    """Each picture's name, and its half as `agm.anytime.standard_sets` makes it, (1, 3, H, W)."""
-    for path in image_files(folder):
-        _, low = standard_sets.read_pair(path)
-        yield path.name, to_tensor(low[None].copy())
 
 
 def _measured(arguments: argparse.Namespace, name: str) -> Path:
@@ -311,7 +294,7 @@ def describe(name: str, times: dict[str, Any], arguments: argparse.Namespace) ->
         about |= {key: meta[key] for key in ("minutes", "steps", "learning_rate")}
         about["validation"] = {f"{rate:g}": psnr for rate, psnr in swept(name, arguments).items()}
     network = one.stepper.network if isinstance(one.stepper, Alone) else Ours(recorded(arguments).config).eval()
-    about |= {"parameters": parameters(network), "macs": macs_per_pixel(network.iterate, 16)}
+    about |= {"parameters": count(network), "macs": macs_per_pixel(network.iterate, 16)}
     about["psnr"] = {folder: files.read_json(_measured(arguments, f"{name}-{folder}")) for folder in SETS}
     ms = {picture: [1000 * moment for moment in found["seconds"][name]] for picture, found in times.items()}
     return about | {"ms": ms}
@@ -320,4 +303,7 @@ def describe(name: str, times: dict[str, Any], arguments: argparse.Namespace) ->
 STEPS: dict[str, Callable[[argparse.Namespace], None]] = {"train": train_all, "measure": measure_all, "join": join}
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        main()
+    except AgmError as error:
+        sys.exit(f"error: {error}")

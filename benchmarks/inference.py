@@ -15,9 +15,7 @@ and `rows`, one per ORL configuration, schedule and implementation:
 
 from __future__ import annotations
 
-import argparse
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -29,20 +27,19 @@ from agm.metrics import psnr
 from agm.networks.generator import Generator
 from agm.schedule import Schedule
 from agm.training.evaluate import Iterate
-from benchmarks.measure import take_turns, write
-from benchmarks.straightforward import images, straightforward
+from benchmarks.measure import command_line, take_turns, write
+from benchmarks.straightforward import images
 from study.experiments import TABLE_1
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--layers", nargs="+", default=list(TABLE_1), help="ORL configurations")
     parser.add_argument("--schedules", nargs="+", default=["NOAEL", "A", "B"], help="AEL schedules")
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--size", type=int, default=32, help="side of the input")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, help="write the rows as JSON here")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     print(f"{'layers':8}{'schedule':10}{'':18}{'first/ms':>10}{'all/ms':>10}{'first':>9}{'all':>9}{'dB':>8}")
@@ -58,7 +55,7 @@ def main() -> None:
 def implementations(generator: Generator, schedule: Schedule) -> dict[str, Iterate]:
     """The straightforward one first."""
     return {
-        "straightforward": partial(images, straightforward(generator), schedule=schedule, statistics="iteration"),
+        "straightforward": partial(images, generator, schedule=schedule, statistics="iteration"),
         "plain": partial(iterate, Plain(generator), schedule),
         "engine on torch": partial(iterate, Engine(generator, compiled=False), schedule),
         "engine": partial(iterate, Engine(generator), schedule),

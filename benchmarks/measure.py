@@ -1,10 +1,14 @@
-"""Measure any network: quality, time, operations, parameters. Write the results of a script."""
+"""Measure any network or command: quality, time, operations, memory. A script's command line and its results."""
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,11 +20,26 @@ from agm.config import RunConfig
 from agm.data import Part
 from agm.training import evaluate
 from agm.training.evaluate import Iterate
-from agm.training.loop import trained
-from agm.training.step import Execution, build, stepper
+from study import budget
 
 LIMIT = 120.0
 """Seconds for the timing of one size: no further round begins after them."""
+
+# A process counts the memory of the one that started it as its own, so a small one does that.
+WRAPPER = """
+import resource, subprocess, sys, time
+begun = time.perf_counter()
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(time.perf_counter() - begun, used.ru_utime + used.ru_stime, used.ru_maxrss)
+"""
+
+
+def command_line(about: str | None) -> argparse.ArgumentParser:
+    """The options of a script: its docstring as help, and where the results go."""
+    result = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    result.add_argument("--out", type=Path, help="write the JSON here")
+    return result
 
 
 @torch.inference_mode()
@@ -48,16 +67,18 @@ def macs_per_pixel(iterate: Iterate, size: int) -> list[float]:
 
 def step_seconds(config: RunConfig, rounds: int) -> list[float]:
     """Processor time of each of so many training steps on the CPU, after one that warms up."""
-    networks = build(config, Execution(device="cpu", progress=False))
-    networks.generator.train()
-    update, size, batch = stepper(networks), config.data.image_size, config.training.batch_size
-    low, high = (torch.rand(batch, 3, side, side) for side in (size // 2, size))
-    taken = []
-    for step in range(rounds + 1):
-        begun = time.process_time()
-        update(low, high, torch.rand(batch), trained(config, 0, step))
-        taken.append(time.process_time() - begun)
-    return taken[1:]
+    return list(itertools.islice(budget.step_seconds(config, "cpu", time.process_time), rounds))
+
+
+def command(words: list[str], **how: Any) -> tuple[float, float, float]:
+    """Seconds by the clock, of processor time, and the most gigabytes that a command held. It has to succeed.
+
+    `how`: as `subprocess.run` takes it.
+    """
+    wrapped = [sys.executable, "-c", WRAPPER, *words]
+    done = subprocess.run(wrapped, stdout=subprocess.PIPE, check=True, **how)
+    elapsed, busy, largest = map(float, done.stdout.split())
+    return elapsed, busy, largest * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
 def write(arguments: argparse.Namespace, module: str, found: dict[str, Any], device: str = "cpu") -> None:
@@ -66,7 +87,3 @@ def write(arguments: argparse.Namespace, module: str, found: dict[str, Any], dev
         settings = {name: value for name, value in vars(arguments).items() if name != "out"}
         about = {"settings": settings, "machine": machine.describe(torch.device(device), module)}
         files.write_json(arguments.out, files.finite(about | found))
-
-
-def parameters(network: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())

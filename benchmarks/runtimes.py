@@ -36,7 +36,7 @@ from agm.errors import AgmError
 from agm.networks.generator import Context, Generator, Memory
 from agm.networks.layers import KINDS
 from agm.schedule import Mask, Schedule
-from benchmarks.measure import take_turns, write
+from benchmarks.measure import command_line, take_turns, write
 
 
 class ChannelsLast(Plain):
@@ -102,12 +102,8 @@ class Iteration(nn.Module):
 
 def flat(context: Context, memory: Memory) -> list[Tensor]:
     """Features, base if there is one, what is fed back, and the states that there are."""
-    given = [
-        context.features,
-        context.base,
-        memory.previous,
-        *(half for state in memory.states for half in state or ()),
-    ]
+    halves = (half for state in memory.states for half in state or ())
+    given = (context.features, context.base, memory.previous, *halves)
     return [tensor for tensor in given if tensor is not None]
 
 
@@ -151,9 +147,8 @@ class Ncnn(Plain):
         network.opt.num_threads = torch.get_num_threads()
         network.opt.use_bf16_storage = network.opt.use_fp16_storage = network.opt.use_fp16_arithmetic = False
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(action="ignore"):
-            torch.jit.trace(iteration, tuple(tensors)).save(  # type: ignore[no-untyped-call]
-                f"{folder}/traced.pt"
-            )
+            traced = torch.jit.trace(iteration, tuple(tensors))  # type: ignore[no-untyped-call]
+            traced.save(f"{folder}/traced.pt")
             subprocess.run([self.pnnx, "traced.pt", "fp16=0"], cwd=folder, check=True, capture_output=True)
             network.load_param(f"{folder}/traced.ncnn.param")
             network.load_model(f"{folder}/traced.ncnn.bin")
@@ -174,8 +169,8 @@ RUNTIMES: dict[str, Make] = {
 }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> None:
+    parser = command_line(__doc__)
     parser.add_argument("--models", nargs="+", default=["rrrr", "nnnr"])
     parser.add_argument("--runtimes", nargs="+", default=list(RUNTIMES), choices=RUNTIMES)
     parser.add_argument("--schedule", default="A", help="AEL schedule")
@@ -183,17 +178,11 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=32, help="side of the input")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--threads", type=int, help="[default: torch's choice]")
-    parser.add_argument("--out", type=Path, help="write the rows as JSON here")
     arguments = parser.parse_args()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    try:
-        rows = [row for name in arguments.models for row in _rows(name, arguments)]
-    except AgmError as error:
-        print(error, file=sys.stderr)
-        return 1
+    rows = [row for name in arguments.models for row in _rows(name, arguments)]
     write(arguments, "benchmarks.runtimes", {"rows": rows})
-    return 0
 
 
 def _rows(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
@@ -212,17 +201,15 @@ def _rows(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
         warm_up[key] = time.perf_counter() - begun
         print(f"{key}: ready after {warm_up[key]:.1f} s", file=sys.stderr, flush=True)
     seconds, rounds = take_turns(iterates, arguments.size, arguments.rounds)
-    print(f"{'model':14}{'runtime':16}{'first/ms':>10}{'all/ms':>10}{'faster':>9}{'':>9}{'PSNR/dB':>10}{'largest':>10}")
+    print(f"{'model':14}{'runtime':16}{'first/ms':>10}{'all/ms':>10}{'PSNR/dB':>10}{'largest':>10}")
     rows = []
     for key, taken in seconds.items():
         row: dict[str, Any] = {"model": name, "layers": generator.config.layers, "width": generator.config.width}
         row |= {"runtime": key, "ms": [1000 * moment for moment in taken], "rounds": rounds}
         row |= {"warm_up_seconds": warm_up[key], **_deviation(images[key], wanted)}
         rows.append(row)
-        base = seconds.get("plain", taken)
-        faster = f"{base[0] / taken[0]:>8.2f}x{base[-1] / taken[-1]:>8.2f}x"
-        times = f"{row['ms'][0]:>10.1f}{row['ms'][-1]:>10.1f}"
-        print(f"{name:14}{key:16}{times}{faster}{row['psnr']:>10.1f}{row['largest']:>10.1e}", flush=True)
+        figures = f"{row['ms'][0]:>10.1f}{row['ms'][-1]:>10.1f}{row['psnr']:>10.1f}{row['largest']:>10.1e}"
+        print(f"{name:14}{key:16}{figures}", flush=True)
     return rows
 
 
@@ -249,4 +236,7 @@ def _deviation(images: Tensor, wanted: Tensor) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        main()
+    except AgmError as error:
+        sys.exit(str(error))

@@ -9,7 +9,6 @@ Processor time says what it takes where nothing else is at work; `mb` is the lar
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import os
@@ -43,20 +42,11 @@ LAYERS = ("nnnr", "rrrr")
 PLANNED = (60, 300, 1200, 3000)
 LISTED = (100, 1000, 10000)
 
-# A process counts the memory of the one that started it as its own, so a small one does that.
-WRAPPER = """
-import resource, subprocess, sys
-subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(used.ru_utime + used.ru_stime, used.ru_maxrss)
-"""
-
 Row = dict[str, Any]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("build/benchmarks/scaling.json"))
+    parser = measure.command_line(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--planned", type=int, nargs="*", default=PLANNED, help="how many runs to plan")
     parser.add_argument("--listed", type=int, nargs="*", default=LISTED, help="how many runs to list and to judge")
@@ -144,11 +134,8 @@ def measured(command: list[str], folder: Path) -> dict[str, float]:
     """Processor time and largest memory of a command that is to succeed."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = os.environ | {"AGM_HOME": str(folder), "PYTHONPATH": str(ROOT), "PATH": path, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", WRAPPER, *command], cwd=folder, env=environment, stdout=subprocess.PIPE, check=True
-    )
-    seconds, largest = done.stdout.split()
-    return {"seconds": float(seconds), "mb": int(largest) * (1 if sys.platform == "darwin" else 1024) / 1e6}
+    _, seconds, gigabytes = measure.command(command, cwd=folder, env=environment)
+    return {"seconds": seconds, "mb": 1000 * gigabytes}
 
 
 if __name__ == "__main__":

@@ -8,10 +8,8 @@ where it was stopped; runs lie in build/runs.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import statistics
-from pathlib import Path
 from typing import Any
 
 from agm import data
@@ -23,7 +21,7 @@ from agm.schedule import Schedule, candidates
 from agm.training.calibrate import precise
 from agm.training.evaluate import METRICS, evaluate
 from agm.training.step import Execution
-from benchmarks.measure import step_seconds, write
+from benchmarks.measure import command_line, step_seconds, write
 from study import profiles
 
 TRAININGS: tuple[dict[str, Any], ...] = (
@@ -35,10 +33,9 @@ TRAININGS: tuple[dict[str, Any], ...] = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--profile", default="cpu")
     parser.add_argument("--layers", nargs="+", default=["nnnr", "rrnr"], help="ORL configurations")
-    parser.add_argument("--out", type=Path, default=Path("schedules.json"))
     arguments = parser.parse_args()
     result: dict[str, list[dict[str, Any]]] = {"runs": [], "rows": []}
     profile = profiles.load(arguments.profile)
@@ -50,7 +47,7 @@ def main() -> None:
         result["runs"].append(about | {"id": run.config.id} | seconds)
         result["rows"] += [about | row for row in rows(run)]
         write(arguments, "", result)
-        show(result["rows"], about)
+        print(*about.values(), flush=True)
 
 
 def with_weights(config: RunConfig) -> Run:
@@ -82,16 +79,6 @@ def measured(
     quality = evaluate(network, part, schedule, kind).per_iteration()
     about = {"schedule": str(schedule), "statistics": origin}
     return [about | {"iteration": t + 1} | {name: quality[name][t] for name in METRICS} for t in range(len(schedule))]
-
-
-def show(rows: list[dict[str, Any]], about: dict[str, Any]) -> None:
-    """PSNR of the first, the best and the last image of one run under every schedule."""
-    print(*about.values())
-    own = [row for row in rows if row.items() >= about.items()]
-    for (schedule, origin), group in itertools.groupby(own, lambda row: (row["schedule"], row["statistics"])):
-        psnr = [row["psnr"] for row in group]
-        best = max(range(len(psnr)), key=psnr.__getitem__)
-        print(f"  {schedule:44}{origin:12}{psnr[0]:8.2f}{psnr[best]:8.2f} ({best + 1:2}){psnr[-1]:8.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ JSON: `settings`, `machine`, and `rows`: id, layers, schedule, feedback, and `ms
 
 from __future__ import annotations
 
-import argparse
 import copy
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from agm.networks.generator import Generator
 from agm.schedule import Schedule
 from agm.training.calibrate import precise
 from agm.training.evaluate import evaluate
-from benchmarks.measure import write
+from benchmarks.measure import command_line, write
 
 PAIRS = ("own", "first", "shared", "b", "layers")
 """Ways to share: each iteration has its own pair; iterations 2 and later share one; all iterations share one; all share
@@ -31,9 +30,8 @@ one in B only; all share one in the layers only."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--runs", default="results/cpu", help="a folder of runs")
-    parser.add_argument("--out", type=Path, help="write the rows as JSON here")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     found = [run for run in runs.all_runs(Path(arguments.runs)) if run.has_weights]

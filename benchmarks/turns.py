@@ -10,10 +10,8 @@ time on an idle machine, whatever else runs. The weights are random: time does n
 
 from __future__ import annotations
 
-import argparse
 import time
 from functools import partial
-from pathlib import Path
 
 import torch
 from tqdm import tqdm
@@ -24,18 +22,17 @@ from agm.config import GeneratorConfig
 from agm.networks.generator import Generator
 from agm.schedule import NAMED, Schedule
 from agm.training.evaluate import Iterate, durations
-from benchmarks.measure import write
-from benchmarks.straightforward import images, straightforward
+from benchmarks.measure import command_line, write
+from benchmarks.straightforward import images
 from study.experiments import TABLE_1
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--size", type=int, default=32, help="side of the input")
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--limit", type=float, default=300.0, help="seconds after which no further round begins")
-    parser.add_argument("--out", type=Path, help="write the rows as JSON here")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rounds = tqdm(range(arguments.rounds + 1), unit="round", disable=None)
@@ -57,7 +54,7 @@ def models(width: int) -> dict[str, Iterate]:
         generator = Generator(GeneratorConfig(layers=layers, width=width)).eval()
         for name in NAMED:
             schedule = Schedule.parse(name)
-            plain = partial(images, straightforward(generator), schedule=schedule, statistics="iteration")
+            plain = partial(images, generator, schedule=schedule, statistics="iteration")
             found[f"{layers} {name} plain"] = plain
             found[f"{layers} {name} engine"] = partial(iterate, Engine(generator), schedule)
     return found

@@ -9,12 +9,8 @@ every size `megapixels`, `iterations` (null: all), `seconds` and `gigabytes`, th
 
 from __future__ import annotations
 
-import argparse
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +18,26 @@ import numpy as np
 from PIL import Image
 from skimage import data as photographs
 
-from benchmarks.measure import write
+from benchmarks import measure
 
 SIDES = {1: (1000, 1000), 12: (4000, 3000), 100: (11600, 8700)}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = measure.command_line(__doc__)
     parser.add_argument("--megapixels", type=int, nargs="+", choices=SIDES, default=list(SIDES))
     parser.add_argument("--iterations", type=int, help="[default: all of the schedule]")
-    parser.add_argument("--out", type=Path, help="write the measurements as JSON here")
     arguments = parser.parse_args()
     rows = []
     for megapixels in arguments.megapixels:
-        row = measure(megapixels, arguments.iterations)
+        row = measured(megapixels, arguments.iterations)
         rows.append(row)
         print(f"{megapixels:>4} megapixels: {row['seconds']:.1f} s, {row['gigabytes']:.2f} GB")
     result = {"rows": rows, "seconds": sum(row["seconds"] for row in rows)}
-    write(arguments, "agm.anytime.upscaler", result)
+    measure.write(arguments, "agm.anytime.upscaler", result)
 
 
-def measure(megapixels: int, iterations: int | None) -> dict[str, Any]:
+def measured(megapixels: int, iterations: int | None) -> dict[str, Any]:
     width, height = SIDES[megapixels]
     pixels = photographs.astronaut()  # type: ignore[no-untyped-call]
     repeats = -(-height // pixels.shape[0]), -(-width // pixels.shape[1]), 1
@@ -51,18 +46,8 @@ def measure(megapixels: int, iterations: int | None) -> dict[str, Any]:
         Image.fromarray(np.tile(pixels, repeats)[:height, :width]).save(source, quality=95)
         command = [sys.executable, "-m", "agm", "upscale", str(source), str(out), "--large"]
         command += [] if iterations is None else ["--iterations", str(iterations)]
-        begun = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        _, status, used = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - begun
-        if status:
-            sys.exit("agm upscale failed")
-    return {
-        "megapixels": megapixels,
-        "iterations": iterations,
-        "seconds": seconds,
-        "gigabytes": used.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9,
-    }
+        seconds, _, gigabytes = measure.command(command)
+    return {"megapixels": megapixels, "iterations": iterations, "seconds": seconds, "gigabytes": gigabytes}
 
 
 if __name__ == "__main__":

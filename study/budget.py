@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import heapq
+import itertools
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -13,11 +13,10 @@ import torch
 
 from agm import data, machine
 from agm.config import DataConfig, RunConfig
-from agm.data import prepared
 from agm.data.official import SETS
 from agm.data.splits import SHARE, TEST_IMAGES
-from agm.errors import AgmError
 from agm.networks.complexity import macs_per_iteration
+from agm.training.loop import trained
 from agm.training.step import Execution, GraphedStep, build, stepper
 from study import cost
 
@@ -44,20 +43,11 @@ class Images:
 
 @cache
 def images_of(wanted: DataConfig) -> Images:
-    """Image counts of a run. A set of the paper is counted by its size, without its images; others are split."""
-    if wanted.dataset not in SETS:
-        parts = data.splits(wanted)
-        return Images(parts.train.per_epoch, len(parts.validation), len(parts.test))
-    return share_out(_size(wanted.dataset), wanted)
-
-
-def _size(dataset: str) -> int:
-    try:
-        folder = data.locate(dataset)
-    except AgmError:
-        return SETS[dataset]
-    assert folder is not None  # only bundled sets have none
-    return len(prepared.read_manifest(folder / prepared.MANIFEST))
+    """Image counts of a run. A set of the paper is as large as in the paper, whatever is there; others are split."""
+    if wanted.dataset in SETS:
+        return share_out(SETS[wanted.dataset], wanted)
+    parts = data.splits(wanted)
+    return Images(parts.train.per_epoch, len(parts.validation), len(parts.test))
 
 
 def share_out(total: int, wanted: DataConfig) -> Images:
@@ -84,49 +74,40 @@ def measured_unit(run: RunConfig, device: str) -> float:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        count, short = affordable(run, device)
-        return _step_seconds(short, count, device) / (TRAINED * count * cost.per_image(short))
+        short = affordable(run, device)
+        taken = list[float]()
+        for one in step_seconds(short, device):
+            taken.append(one)
+            if sum(taken) >= SECONDS:
+                break
+        return sum(taken) / len(taken) / (TRAINED * short.training.batch_size * cost.per_image(short))
     finally:
         torch.set_num_threads(threads)
 
 
-def affordable(run: RunConfig, device: str) -> tuple[int, RunConfig]:
-    """The batch size and the run to time: without AEL, with fewer images or iterations if a step is too costly."""
+def affordable(run: RunConfig, device: str) -> RunConfig:
+    """The run whose steps are timed: without AEL, with fewer images or iterations if a step is too costly."""
     operations = 2.0 * TRAINED * macs_per_iteration(run.generator, run.data.image_size)
     most = AFFORDABLE[device] / operations  # images times iterations
     count = min(run.training.batch_size, max(1, int(most / run.generator.iterations)))
     iterations = min(run.generator.iterations, max(2, int(most / count)))  # the first one costs less than others
-    return count, run.replace(iterations=iterations, schedule=f"xxxx ({iterations})", sampling="fixed")
+    return run.replace(batch_size=count, iterations=iterations, schedule=f"xxxx ({iterations})", sampling="fixed")
 
 
-def _step_seconds(run: RunConfig, images: int, device: str) -> float:
+def step_seconds(run: RunConfig, device: str, clock: Callable[[], float] = time.perf_counter) -> Iterator[float]:
+    """Seconds of a run's training steps on random images, without end; the first ones warm up unseen."""
     networks = build(run, Execution(device=device, progress=False))
-    update, place, size = stepper(networks), networks.device, run.data.image_size
-    low, high = (torch.rand(images, 3, side, side, device=place) for side in (size // 2, size))
-    mix = torch.zeros(images, device=place)
+    update, place = stepper(networks), networks.device
+    size, batch = run.data.image_size, run.training.batch_size
+    low, high = (torch.rand(batch, 3, side, side, device=place) for side in (size // 2, size))
     networks.generator.train()
-    for _ in range(GraphedStep.WARM_UP + 1 if place.type == "cuda" else 1):
-        update(low, high, mix)
-    return _seconds(lambda: update(low, high, mix), place)
-
-
-def _seconds(call: Callable[[], object], device: torch.device) -> float:
-    """Mean duration of a call, including pauses caused by other programs."""
-    machine.synchronize(device)
-    started, calls = time.perf_counter(), 0
-    while not calls or time.perf_counter() - started < SECONDS:
-        call()
-        machine.synchronize(device)
-        calls += 1
-    return (time.perf_counter() - started) / calls
-
-
-def side_by_side(seconds: Iterable[float], cores: int) -> float:
-    """Total duration of runs that share some cores, one run a core, the longest first."""
-    ends = [0.0] * cores
-    for one in sorted(seconds, reverse=True):
-        heapq.heapreplace(ends, ends[0] + one)
-    return max(ends)
+    for step in itertools.count():
+        machine.synchronize(place)
+        begun = clock()
+        update(low, high, torch.zeros(batch, device=place), trained(run, 0, step))
+        machine.synchronize(place)
+        if step > (GraphedStep.WARM_UP if device == "cuda" else 0):
+            yield clock() - begun
 
 
 def row(
@@ -134,7 +115,7 @@ def row(
 ) -> Row:
     """One line of the plan. Minutes and memory (of one run, the largest) are of the missing runs only.
 
-    `times`: seconds by run id.
+    `times`: seconds by run id. All cores together need as long as the longest run, or their share of all.
     """
     found = [times[run.id] for run in missing]
     return {
@@ -143,6 +124,6 @@ def row(
         "finished": len(planned) - len(missing),
         "missing": len(missing),
         "one_core_minutes": sum(found) / 60,
-        "all_cores_minutes": side_by_side(found, cores) / 60,
+        "all_cores_minutes": max([sum(found) / cores, *found]) / 60,
         "memory_mb": max(map(cost.memory_mb, missing), default=0),
     }

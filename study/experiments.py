@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+import yaml
+
 from agm.config import ORL_CONFIGURATIONS, RunConfig, field_owners
 from agm.errors import AgmError, unknown
 from agm.schedule import Schedule
@@ -129,7 +131,6 @@ PARAMETERS: dict[str, type] = {
     **{"own": bool, "measure": bool, "image": int},
 }
 """What notebooks take beside configuration fields."""
-TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
 def overrides(namespace: MutableMapping[str, Any], known: Iterable[str] = ("profile", "out")) -> dict[str, Any]:
@@ -172,11 +173,9 @@ def _typed(name: str, value: Any) -> Any:
     wanted = PARAMETERS[name]
     if value is None and wanted is str:
         return None
-    if isinstance(value, str) and wanted is bool:
-        value = TRUTHS.get(value.strip().lower(), value)
-    if isinstance(value, str) and wanted is int:
-        with contextlib.suppress(ValueError):
-            value = int(value)
+    if isinstance(value, str) and wanted is not str:
+        with contextlib.suppress(yaml.YAMLError, ValueError):
+            value = yaml.safe_load(value)
     if type(value) is wanted or (wanted is str and isinstance(value, PurePath)):
         return value
     says = {bool: "True or False", int: "a whole number", str: "text"}[wanted]

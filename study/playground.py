@@ -18,10 +18,11 @@ from agm import data, runs
 from agm.config import ORL_CONFIGURATIONS, DataConfig
 from agm.data.images import Pixels, read_image, square
 from agm.errors import AgmError
-from agm.networks.generator import SCALE, Generator
+from agm.networks.generator import Generator
 from agm.runs import Run
 from agm.schedule import NAMED, Schedule
 from study.figures import style
+from study.figures.film import latest
 from study.figures.image_grid import psnr, strip, versions
 from study.profiles import Profile
 
@@ -29,14 +30,13 @@ SIDE, OWN_SIDE = 64, 128
 """Sides in pixels of bundled photographs and of uploaded pictures. The network sees them halved."""
 
 SCHEDULES = {**{name: name for name in NAMED}, "layer 4 alone": "---x (10)", "layers 1, 4": "x--x (10)"}
-"""The choices of the AEL slider. Any other notation goes into the field beside it."""
+"""The choices of the AEL slider."""
 
 
 @dataclass(frozen=True)
 class Step:
     """One iteration: seconds from the start until its image is ready, PSNR in dB, and the image, (3, H, W)."""
 
-    iteration: int
     seconds: float
     psnr: float
     image: Tensor
@@ -77,29 +77,11 @@ def steps(generator: Generator, pixels: Pixels, schedule: Schedule) -> Iterator[
     low, _, high = versions(pixels)
     images = generator.eval().iterate(low[None], schedule, "iteration")
     seconds = 0.0
-    for iteration in range(1, len(schedule) + 1):
+    for _ in schedule:
         started = time.perf_counter()
         image = next(images)[0]
         seconds += time.perf_counter() - started
-        yield Step(iteration, seconds, psnr(image, high), image)
-
-
-def in_time(found: Sequence[Step], deadline: float) -> Step | None:
-    """The last step that is finished after `deadline` seconds, or None."""
-    return next((step for step in reversed(found) if step.seconds <= deadline), None)
-
-
-def parse(text: str, layers: str) -> Schedule:
-    """A schedule for a network with these layers. Raises AgmError if it does not fit."""
-    schedule = Schedule.parse(text)
-    schedule.check(layers)
-    return schedule
-
-
-def sides(pixels: Pixels) -> str:
-    """The input and output sizes in words."""
-    side = len(pixels)
-    return f"{side // SCALE} x {side // SCALE} to {side} x {side} pixels"
+        yield Step(seconds, psnr(image, high), image)
 
 
 def curve(found: Sequence[Step], bicubic: float, deadline: float) -> Figure:
@@ -129,7 +111,6 @@ class Playground:
         slider = {"continuous_update": False, "layout": {"width": "26em"}, "style": {"description_width": "7em"}}
         self.layers = widgets.SelectionSlider(options=ORL_CONFIGURATIONS, value="nnnr", description="ORL", **slider)
         self.schedule = widgets.SelectionSlider(options=SCHEDULES.items(), value="A", description="AEL", **slider)
-        self.own = widgets.Text(placeholder="x--x (4) - xxxx (6)", description="or your own", **slider)
         self.deadline = widgets.FloatLogSlider(
             value=300, base=10, min=0, max=4, step=0.05, description="deadline, ms", readout_format=".0f", **slider
         )
@@ -138,35 +119,34 @@ class Playground:
         self.upload = widgets.FileUpload(accept="image/*", description="your own picture", layout={"width": "26em"})
         self.pictures, self.curve = (widgets.Image(format="png", layout={"max_width": "100%"}) for _ in range(2))
         self.status = widgets.HTML()
-        for control in (self.layers, self.schedule, self.own, self.number, self.upload):
+        for control in (self.layers, self.schedule, self.number, self.upload):
             control.observe(self._run, "value")
         self.deadline.observe(self._draw, "value")
 
     def show(self) -> Any:
         """The widget, with the first result."""
         self._run()
-        left = widgets.VBox([self.layers, self.schedule, self.own])
-        right = widgets.VBox([self.deadline, self.number, self.upload])
+        left = widgets.VBox([self.layers, self.schedule, self.deadline])
+        right = widgets.VBox([self.number, self.upload])
         return widgets.VBox([widgets.HBox([left, right]), self.status, self.pictures, self.curve])
 
     def picture(self) -> Pixels:
         """The uploaded picture, if there is one, else the photograph that the slider shows."""
         if self.upload.value:
-            latest = self.upload.value[-1]
-            return photograph(bytes(latest["content"]), latest["name"])
+            sent = self.upload.value[-1]
+            return photograph(bytes(sent["content"]), sent["name"])
         return self.photographs[int(self.number.value)]
 
     def _run(self, _: Any = None) -> None:
         """Start again with the chosen network, schedule and picture, and draw after every iteration."""
         try:
-            schedule = parse(self.own.value.strip() or self.schedule.value, self.layers.value)
+            schedule = Schedule.parse(self.schedule.value)
             self.pixels = self.picture()
             self._say(f"{self.layers.value}: looking for its weights, or training it …")
             run = network(self.layers.value, str(schedule), self.profile)
-            generator: Generator = run.generator()
             self.name = f"run {run.config.id}, width {run.config.generator.width}, schedule {schedule}"
             self.found = []
-            for step in steps(generator, self.pixels, schedule):
+            for step in steps(run.generator(), self.pixels, schedule):
                 self.found.append(step)
                 self._draw()
         except AgmError as error:
@@ -178,14 +158,16 @@ class Playground:
             return
         seconds = self.deadline.value / 1000
         low, bicubic, original = versions(self.pixels)
-        level, step = psnr(bicubic, original), in_time(self.found, seconds)
-        image = bicubic if step is None else step.image
-        text = "nothing yet: bicubic" if step is None else f"iteration {step.iteration}: {step.psnr:.1f} dB"
+        level, count = psnr(bicubic, original), latest([step.seconds for step in self.found], seconds)
+        image, text = bicubic, "nothing yet: bicubic"
+        if count:
+            image, text = self.found[count - 1].image, f"iteration {count}: {self.found[count - 1].psnr:.1f} dB"
         self.pictures.value = png(
             strip([low, bicubic, image, original], ["input", f"bicubic: {level:.1f} dB", text, "original"])
         )
         self.curve.value = png(curve(self.found, level, seconds))
-        self._say(f"{text} after {self.deadline.value:.0f} ms ({self.name}, {sides(self.pixels)})")
+        sides = f"{low.shape[-1]} to {len(self.pixels)} pixels a side"
+        self._say(f"{text} after {self.deadline.value:.0f} ms ({self.name}, {sides})")
 
     def _say(self, text: str) -> None:
         self.status.value = f"<p class='agm-status'>{html.escape(text)}</p>"

@@ -19,9 +19,6 @@ UNKNOWN = "not recorded"
 
 ANEW = "the runs as well, from nothing"
 
-FRESH = 'AGM_HOME="$PWD/fresh"'
-"""Shell setting of a project folder without runs. Runs are trained there, and nothing else is touched."""
-
 
 @dataclass(frozen=True)
 class Provenance:
@@ -34,19 +31,13 @@ class Provenance:
     commands: Mapping[str, str]
     stale: str = ""
 
-    def __str__(self) -> str:
-        lines = [f"{name}: {text}" for name, text in {**self.facts, **self.commands}.items()]
-        return "\n".join([self.stale, *lines] if self.stale else lines)
-
-    __repr__ = __str__
-
     def _repr_html_(self) -> str:
         rows = [_row(name, html.escape(text)) for name, text in self.facts.items()]
         rows += [_row(name, f"<code>{html.escape(text)}</code>") for name, text in self.commands.items()]
-        return self._warning() + _folded("provenance", "Provenance", f"<dl>{''.join(rows)}</dl>")
-
-    def _warning(self) -> str:
-        return _folded("stale", "The code has changed since", f"<p>{html.escape(self.stale)}</p>") if self.stale else ""
+        shown = _folded("provenance", "Provenance", f"<dl>{''.join(rows)}</dl>")
+        if self.stale:
+            shown = _folded("stale", "The code has changed since", f"<p>{html.escape(self.stale)}</p>") + shown
+        return shown
 
 
 def _folded(kind: str, title: str, content: str) -> str:
@@ -175,11 +166,12 @@ def _papermill(notebook: str, given: Mapping[str, Any]) -> str:
 def remake(notebook: str, given: Mapping[str, Any], official: bool) -> dict[str, str]:
     """The commands that make a notebook's results again: from the finished runs, and from scratch.
 
-    `official`: the runs need the folder `data`, which is then linked into the fresh project folder.
+    From scratch means in a project folder without runs, `fresh`. `official`: the runs need the folder `data`, which is
+    linked into it.
     """
     command = _papermill(notebook, given)
     linked = 'mkdir -p fresh && ln -sfn "$PWD/data" fresh/data && ' if official else ""
-    return {"the same from these runs": command, ANEW: f"{linked}{FRESH} {command}"}
+    return {"the same from these runs": command, ANEW: f'{linked}AGM_HOME="$PWD/fresh" {command}'}
 
 
 def recording(experiment: str, profile: str) -> str:

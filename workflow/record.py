@@ -41,7 +41,8 @@ def main() -> int:
     parser.add_argument("--unpack", type=Path, help="only take packed runs from this folder into results/PROFILE")
     arguments = parser.parse_args()
     if arguments.unpack:
-        return unpack(arguments.unpack, results_folder() / arguments.profile)
+        unpack(arguments.unpack, results_folder() / arguments.profile)
+        return 0
     profile = profiles.load(arguments.profile)
     planned = experiments.plan_all(arguments.experiment or experiments.EXPERIMENTS, profile)
     status = train_all(planned, parse_duration(arguments.time_budget))
@@ -95,13 +96,12 @@ def pack(config: RunConfig, out: Path, with_weights: bool) -> None:
     files.write_bytes(out / f"{config.id}.tar", buffer.getvalue())
 
 
-def unpack(source: Path, results: Path) -> int:
+def unpack(source: Path, results: Path) -> None:
     """Take packed runs, refusing anything in an archive that is not one of the files of its run."""
     for path in sorted(source.rglob("*.tar")):
         contents = _contents(path)
         for name in sorted(contents, key=SUMMARY.__eq__):  # the summary last: a run that has one is complete
             files.write_bytes(results / path.stem / name, contents[name])
-    return 0
 
 
 def _contents(path: Path) -> dict[str, bytes]:

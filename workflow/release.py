@@ -26,17 +26,6 @@ TAG = f"v{agm.__version__}"
 SPECIFICATION = "https://codecheck.org.uk/spec/config/2.0/"
 
 
-def main() -> int:
-    try:
-        check()
-        if sys.argv[1:] != ["--check"]:
-            publish()
-    except AgmError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
 def check() -> None:
     """Raises AgmError if something is not committed, or the version has its tag elsewhere."""
     for path, text in descriptions().items():
@@ -136,4 +125,9 @@ def git(*arguments: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        check()
+        if sys.argv[1:] != ["--check"]:
+            publish()
+    except AgmError as error:
+        sys.exit(str(error))

@@ -3,12 +3,10 @@
 A page that is opened from a disk may load scripts and nothing else. So every part is a script with one call,
 `agm.deliver(name, contents)`, in which bytes are gzipped and in base64. The scripts are called .mjs because Jupyter
 Book would otherwise add them to every page.
-    python workflow/try_page.py --out book/_static/demo
 """
 
 from __future__ import annotations
 
-import argparse
 import base64
 import gzip
 import io
@@ -18,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from agm import files
 from agm.anytime import weights_files
 from agm.config import RunConfig
 from agm.errors import AgmError
@@ -85,19 +84,14 @@ def inputs() -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=OUT)
-    out = parser.parse_args().out
-    deliver(out, "runtime", runtime())
-    deliver(out, "index", index())
+    deliver(OUT, "runtime", runtime())
+    deliver(OUT, "index", index())
     for offered in models():
-        deliver(out, offered.name, exported(offered))
+        deliver(OUT, offered.name, exported(offered))
 
 
 def deliver(out: Path, name: str, contents: dict[str, Any]) -> None:
     """Write one of the scripts."""
-    from agm import files
-
     text = json.dumps(contents, ensure_ascii=False, separators=(",", ":"))
     files.write_bytes(out / f"{name}.mjs", f'agm.deliver("{name}", {text});\n'.encode())
 
@@ -110,12 +104,8 @@ def runtime() -> dict[str, str]:
 
 def index() -> dict[str, Any]:
     """The networks and photographs on offer."""
-    return {"models": [about(offered) for offered in models()], "pictures": pictures()}
-
-
-def about(offered: Model) -> dict[str, Any]:
-    """The page's description of a network."""
-    return {"name": offered.name, "title": offered.title, "schedule": offered.run.training.schedule}
+    offers = [{"name": one.name, "title": one.title, "schedule": one.run.training.schedule} for one in models()]
+    return {"models": offers, "pictures": pictures()}
 
 
 def pictures() -> list[dict[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -87,22 +87,29 @@ def compare(a: Path, b: Path, profile: str | None = None) -> Comparison:
 
 
 def pair(a: Run, b: Run) -> Pair:
-    """Two runs of the same configuration."""
-    mse, note = (float(a.test().mean()), float(b.test().mean())), _note(a, b)
-    times = [1000 * np.array(run.summary["seconds_until_iteration"], dtype=float) for run in (a, b)]
-    return Pair(
-        id=a.config.id,
-        what=_what(a),
-        status=(a.summary["status"], b.summary["status"]),
-        mse=mse,
-        ratio=mse[0] / mse[1],
-        interval=None if note else _interval(a, b),
-        psnr=(float(a.test("psnr").mean()), float(b.test("psnr").mean())),
-        first_ms=(float(times[0][0]), float(times[1][0])),
-        last_ms=(float(times[0][-1]), float(times[1][-1])),
-        seconds=(float(a.summary["seconds"]), float(b.summary["seconds"])),
-        note=note,
-    )
+    """Two runs of the same configuration. Raises AgmError if a summary is damaged."""
+
+    def both(measure: Callable[[Run], float]) -> tuple[float, float]:
+        return float(measure(a)), float(measure(b))
+
+    try:
+        mse, note = both(lambda run: run.test().mean()), _note(a, b)
+        return Pair(
+            id=a.config.id,
+            what=_what(a),
+            status=(a.summary["status"], b.summary["status"]),
+            mse=mse,
+            ratio=mse[0] / mse[1],
+            interval=None if note else _interval(a, b),
+            psnr=both(lambda run: run.test("psnr").mean()),
+            first_ms=both(lambda run: 1000 * run.summary["seconds_until_iteration"][0]),
+            last_ms=both(lambda run: 1000 * run.summary["seconds_until_iteration"][-1]),
+            seconds=both(lambda run: run.summary["seconds"]),
+            note=note,
+        )
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        folders = f"{a.folder} or {b.folder}"
+        raise AgmError(f"{folders}: damaged, its summary.json lacks something ({error}); restore it") from None
 
 
 def _note(a: Run, b: Run) -> str:
@@ -142,24 +149,13 @@ def _what(run: Run) -> str:
 
 
 def _read(folder: Path) -> dict[str, Run]:
-    """The finished runs of a folder by id. Raises AgmError if there are none, or one is damaged."""
+    """The finished runs of a folder by id. Raises AgmError if there are none."""
     if not folder.is_dir():
         raise AgmError(f"{folder}: there is no such folder")
     runs = {run.config.id: run for run in all_runs(folder)}
     if not runs:
         raise AgmError(f"{folder}: no finished runs in it; name a folder of run folders, such as build/runs")
-    for run in runs.values():
-        _check(run)
     return runs
-
-
-def _check(run: Run) -> None:
-    """Raises AgmError if something is missing that is compared here."""
-    try:
-        pair(run, run)
-        run.metrics  # noqa: B018  (read now: the claims may not come to it)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise AgmError(f"{run.folder}: damaged, its summary.json lacks something ({error}); restore it") from None
 
 
 def _fitting(runs: Sequence[Run]) -> Profile:

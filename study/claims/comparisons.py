@@ -36,30 +36,25 @@ class Range:
 
 @dataclass(frozen=True)
 class Tested:
-    """The outcome of a test: a number, its 95 % interval if there is one, and two p-values.
+    """The outcome of a test: two p-values, and the number's 95 % interval if there is one.
 
     `holds` is small where the claim is shown to hold, `fails` where it is shown not to.
     """
 
-    value: float
-    interval: Interval | None
     holds: float
     fails: float
+    interval: Interval | None = None
 
 
-def t_test(x: Array) -> Callable[[float], tuple[float, float]]:
-    """Student's t test of (S,) numbers. Returns margin -> p-values of "the mean is not above" and "is not below" it.
+def t_test(x: Array, margin: float = 0.0) -> tuple[float, float]:
+    """Student's t test of (S,) numbers: the p-values of "the mean is not above the margin" and "is not below it".
 
     Not `scipy.stats.ttest_1samp`, which warns of numbers that are all the same.
     """
-
-    def at(margin: float) -> tuple[float, float]:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            t = (x.mean() - margin) / (x.std(ddof=1) / math.sqrt(len(x)))
-        above = float(np.nan_to_num(stats.t.sf(t, len(x) - 1), nan=1.0))
-        return above, float(np.nan_to_num(stats.t.cdf(t, len(x) - 1), nan=1.0))
-
-    return at
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = (x.mean() - margin) / (x.std(ddof=1) / math.sqrt(len(x)))
+    above, below = stats.t.sf(t, len(x) - 1), stats.t.cdf(t, len(x) - 1)
+    return float(np.nan_to_num(above, nan=1.0)), float(np.nan_to_num(below, nan=1.0))
 
 
 def t_interval(x: Array) -> Interval:
@@ -103,12 +98,11 @@ class Contrast(Part):
 
     def test(self, values: Array, holds: Range) -> Tested:
         x = self.logs(values)
-        at = t_test(x)
-        ends = [at(math.log(holds.low))] if holds.low > 0 else []
-        ends += [at(math.log(holds.high))[::-1]] if holds.high < math.inf else []
+        ends = [t_test(x, math.log(holds.low))] if holds.low > 0 else []
+        ends += [t_test(x, math.log(holds.high))[::-1]] if holds.high < math.inf else []
         low, high = t_interval(x)
         inside, outside = max(end[0] for end in ends), min(1.0, len(ends) * min(end[1] for end in ends))
-        return Tested(self.value(values), (math.exp(low), math.exp(high)), inside, outside)
+        return Tested(inside, outside, (math.exp(low), math.exp(high)))
 
 
 @dataclass(frozen=True)
@@ -126,10 +120,10 @@ class Agreement(Part):
         return math.exp(np.sign(a * b) * min(abs(a), abs(b)))
 
     def test(self, values: Array, holds: Range) -> Tested:
-        (a_above, a_below), (b_above, b_below) = (t_test(x)(0.0) for x in self.logs(values))
+        (a_above, a_below), (b_above, b_below) = map(t_test, self.logs(values))
         same = min(1.0, 2 * min(max(a_above, b_above), max(a_below, b_below)))
         apart = min(1.0, 2 * min(max(a_above, b_below), max(a_below, b_above)))
-        return Tested(self.value(values), None, same, apart)
+        return Tested(same, apart)
 
 
 @dataclass(frozen=True)
@@ -157,10 +151,10 @@ class Spread(Part):
             alternative="greater",
             rng=np.random.default_rng(0),
         )
-        value, margin = self.value(values), math.log(holds.low)
-        pairs = [t_test(a - b) for a, b in itertools.combinations(logs, 2)]
-        alike = max(max(at(-margin)[0], at(margin)[1]) for at in pairs)
-        return Tested(value, None, float(drawn.pvalue) if value > holds.low else 1.0, alike)
+        margin = math.log(holds.low)
+        pairs = [a - b for a, b in itertools.combinations(logs, 2)]
+        alike = max(max(t_test(x, -margin)[0], t_test(x, margin)[1]) for x in pairs)
+        return Tested(float(drawn.pvalue) if self.value(values) > holds.low else 1.0, alike)
 
 
 @dataclass(frozen=True)
@@ -181,12 +175,12 @@ class Sooner(Part):
         first, second = (half.ravel() for half in np.split(values, [self.count]))
         method = stats.PermutationMethod(rng=np.random.default_rng(0))
         if np.ptp(values) == 0:
-            return Tested(1.0, None, 1.0, 1.0)
+            return Tested(1.0, 1.0)
         less, greater = (
             float(stats.mannwhitneyu(first, second, alternative=way, method=method).pvalue)
             for way in ("less", "greater")
         )
-        return Tested(self.value(values), None, *((less, greater) if holds.high < math.inf else (greater, less)))
+        return Tested(less, greater) if holds.high < math.inf else Tested(greater, less)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from agm.config import ORL_CONFIGURATIONS, RunConfig, Statistics
 from agm.runs import Run
 from study import aggregate, measured
-from study.aggregate import diverged, schedule_name, value
+from study.aggregate import diverged, field, schedule_name, value
 from study.experiments import role_of
 from study.paper import PAPER_NAMES
 from study.profiles import Profile
@@ -172,15 +172,9 @@ class Evidence:
 
     def below_the_paper(self) -> str:
         """The settings (width, image size, epochs) in which the runs fall short of the paper's; empty if none."""
-        paper = RunConfig()
-        wanted = {
-            "width": paper.generator.width,
-            "image_size": paper.data.image_size,
-            "epochs": paper.training.epochs,
-        }
         short = []
-        for name, number in wanted.items():
-            least = min((value(run, name) for run in self.runs), default=0)
+        for name in ("width", "image_size", "epochs"):
+            number, least = field(RunConfig(), name), min((value(run, name) for run in self.runs), default=0)
             short += [f"{name} {least} of {number}"] if least < number else []
         return ", ".join(short)
 
@@ -189,14 +183,10 @@ Measure = Callable[[Run, Run, Statistics], float]
 """A run, a reference of the same seed, the kind of batch statistics -> a number."""
 
 
-def error(iteration: int | None = None) -> Measure:
+def error(run: Run, _: Run, statistics: Statistics, iteration: int | None = None) -> float:
     """Test MSE of one iteration, or averaged over all."""
-
-    def measure(run: Run, _: Run, statistics: Statistics) -> float:
-        found = run.test("mse", statistics)
-        return float(found.mean() if iteration is None else found[iteration])
-
-    return measure
+    found = run.test("mse", statistics)
+    return float(found.mean() if iteration is None else found[iteration])
 
 
 def spikes(run: Run, _: Run, statistics: Statistics) -> float:
@@ -220,10 +210,10 @@ def epochs(run: Run, reference: Run, statistics: Statistics, within: float = 1) 
 
 
 MEASURES: dict[str, Measure] = {
-    "mse": error(),
-    "first mse": error(0),
-    "fifth mse": error(4),
-    "last mse": error(-1),
+    "mse": error,
+    "first mse": partial(error, iteration=0),
+    "fifth mse": partial(error, iteration=4),
+    "last mse": partial(error, iteration=-1),
     "bicubic": lambda run, _, __: run.bicubic(),
     "spikiness": spikes,
     "epochs to reference": epochs,

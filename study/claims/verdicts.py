@@ -20,7 +20,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -32,7 +32,7 @@ from agm.files import finite
 from agm.paths import results_folder
 from agm.runs import Run, all_runs
 from study import aggregate, profiles
-from study.claims.comparisons import Counted, Interval, Measured, Part, Predicate, Range, Tested
+from study.claims.comparisons import Counted, Interval, Measured, Part, Predicate, Range
 from study.claims.evidence import TIMES, Array, Evidence, UndecidableError
 from study.experiments import plan
 from study.profiles import Profile
@@ -118,18 +118,13 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        claim = self.claim
+        claim, outcome = self.claim, self.outcome
         named = {name: getattr(claim, name) for name in ("key", "text", "section", "published", "where", "basis")}
-        found: dict[str, Any] = {
-            "verdict": self.verdict,
-            "reason": self.reason,
-            "value": self.outcome.value,
-            "p": self.p,
-        }
-        found |= {"interval": _listed(self.outcome), "holds": [claim.holds.low, claim.holds.high]}
-        parts = [asdict(outcome) | {"interval": _listed(outcome)} for outcome in self.outcomes]
-        seeds = list(self.outcome.seeds)
-        whole: dict[str, Any] = finite(named | found | {"seeds": seeds, "runs": list(self.runs), "parts": parts})
+        named |= {"verdict": self.verdict, "reason": self.reason, "value": outcome.value, "p": self.p}
+        named |= {"interval": _listed(outcome), "holds": [claim.holds.low, claim.holds.high]}
+        parts = [asdict(each) | {"interval": _listed(each)} for each in self.outcomes]
+        named |= {"seeds": list(outcome.seeds), "runs": list(self.runs), "parts": parts}
+        whole: dict[str, Any] = finite(named)
         return whole
 
 
@@ -179,8 +174,8 @@ def compare(part: Part, claim: Claim, evidence: Evidence, implementation: str = 
     if reason:
         shown = value if math.isfinite(value) else None
         return Outcome(part.label, shown, seeds=stack.seeds, runs=stack.runs, reason=reason)
-    found: Tested = part.test(stack.values, claim.holds)
-    return Outcome(part.label, found.value, found.interval, found.holds, found.fails, stack.seeds, stack.runs)
+    found = part.test(stack.values, claim.holds)
+    return Outcome(part.label, value, found.interval, found.holds, found.fails, stack.seeds, stack.runs)
 
 
 def combine(predicate: Predicate, outcomes: Sequence[Outcome]) -> tuple[float, float]:
@@ -247,23 +242,18 @@ def planned(profile: Profile) -> set[Recipe]:
 
 def gather(profile: Profile, statistics: Statistics | None = None, root: Path | None = None) -> Evidence:
     """The finished runs that a profile plans, with any seed; by default runs made here and recorded ones."""
-    return Evidence(_gathered(profile, root), profile, statistics)
-
-
-def _gathered(profile: Profile, root: Path | None) -> Iterable[Run]:
     wanted, found = planned(profile), dict[str, Run]()
     for run in all_runs(root):
         if recipe(run.config) in wanted:
             found.setdefault(run.config.id, run)
-    return found.values()
+    return Evidence(found.values(), profile, statistics)
 
 
 def recorded() -> dict[tuple[str, Statistics], Evidence]:
     """(profile, kind of statistics) -> the recorded evidence."""
     found = {}
-    for name in profiles.names():
-        profile = profiles.load(name)
-        runs = list(_gathered(profile, results_folder() / name))
+    for profile in map(profiles.load, profiles.names()):
+        runs = gather(profile, root=results_folder() / profile.name).runs
         for reading in aggregate.both(runs) if runs else ():
-            found[name, reading] = Evidence(runs, profile, reading)
+            found[profile.name, reading] = Evidence(runs, profile, reading)
     return found

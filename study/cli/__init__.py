@@ -12,9 +12,8 @@ commands = typer.Typer(
     pretty_exceptions_enable=False,
     help="Adaptive generative modeling: train, evaluate and compare recurrent super-resolution generators.",
 )
-train.register(commands)
-claims.register(commands)
-plan.register(commands)
+for command in (train.train, train.runs, train.status, claims.claims, claims.compare, plan.plan):
+    commands.command()(command)
 agm.cli.register(commands)
 
 

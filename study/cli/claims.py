@@ -84,12 +84,6 @@ def compare(
     )
 
 
-def register(commands: typer.Typer) -> None:
-    """Add the commands of this module."""
-    commands.command()(claims)
-    commands.command()(compare)
-
-
 def _print_runs(found: Comparison) -> None:
     import pandas as pd
 

@@ -80,8 +80,3 @@ def _minutes(minutes: float) -> str:
     if minutes < 1:
         return f"{60 * minutes:.0f} s"
     return f"{minutes / 60:.1f} h" if minutes >= 120 else f"{minutes:.1f} min"
-
-
-def register(commands: typer.Typer) -> None:
-    """Add the command of this module."""
-    commands.command()(plan)

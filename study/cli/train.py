@@ -13,8 +13,8 @@ from typing import Annotated, Any
 import typer
 
 from agm.cli.evaluate import AsJson
-from agm.config import RunConfig, field_owners
-from agm.errors import AgmError, unknown
+from agm.config import RunConfig
+from agm.errors import AgmError
 from study import experiments, profiles
 
 UNFINISHED = 75
@@ -27,15 +27,8 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
-ProfileName = Annotated[str, typer.Option(help=f"How much is spent: {', '.join(profiles.names())}.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="FIELD=VALUE", help="Any configuration field, such as --set width=32. Repeatable."),
-]
-
-
 def train(
-    profile: ProfileName = "quick",
+    profile: Annotated[str, typer.Option(help=f"How much is spent: {', '.join(profiles.names())}.")] = "quick",
     layers: Annotated[str | None, typer.Option(help="ORL configuration, bottom layer first, such as nnnr.")] = None,
     schedule: Annotated[
         str | None, typer.Option(help="AEL: NOAEL, A, B, or notation such as 'x--x (4) - xxxx (6)'.")
@@ -43,7 +36,10 @@ def train(
     dataset: Annotated[str | None, typer.Option(help="A name from `agm data list`, or a folder of images.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides the initial weights and the order of images.")] = None,
-    set_: Set = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="FIELD=VALUE", help="Any configuration field, such as width=32. Repeatable."),
+    ] = None,
     experiment: Annotated[
         list[str] | None, typer.Option(help="Train all runs of a figure or table, such as fig4. Repeatable.")
     ] = None,
@@ -89,11 +85,7 @@ def train(
         folder = (out or runs_folder()) / config.id
         what = f"{config.generator.layers} on {config.data.dataset}"
         label = f"[{number}/{len(configs)}] {what}, {schedule_name(config.training.schedule)}"
-        how = Execution(
-            device=device.value,
-            time_budget=deadline - time.monotonic(),
-            label=label,
-        )
+        how = Execution(device=device.value, time_budget=deadline - time.monotonic(), label=label)
         status = train_run(config, folder, how)
         if status == "interrupted":
             typer.echo(f"{config.id} stopped and saved in {folder}; run the same command again to go on", err=True)
@@ -149,24 +141,18 @@ def _pick(planned: dict[str, RunConfig], id_: str, profile: str) -> RunConfig:
 
 def _assignments(texts: list[str]) -> dict[str, Any]:
     """FIELD=VALUE; the value of a field that is no text is read as JSON where it is JSON."""
+    from study.aggregate import field
+
     fields: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
             raise AgmError(f"--set {text}: expected FIELD=VALUE")
-        owners = field_owners()
-        if name not in owners:
-            raise unknown("configuration field", name, owners)
         fields[name] = value
-        if not isinstance(_default(name, owners[name]), str):
+        if not isinstance(field(RunConfig(), name), str):
             with contextlib.suppress(ValueError, RecursionError):
                 fields[name] = json.loads(value)
     return fields
-
-
-def _default(name: str, part: str) -> Any:
-    config = RunConfig()
-    return getattr(getattr(config, part) if part else config, name)
 
 
 def parse_duration(text: str) -> float:
@@ -175,9 +161,3 @@ def parse_duration(text: str) -> float:
     if match is None:
         raise AgmError(f"time budget {text!r}: expected a number with s, m or h, such as 90s or 9m")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
-
-
-def register(commands: typer.Typer) -> None:
-    """Add the commands of this module."""
-    for command in (train, runs, status):
-        commands.command()(command)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +11,8 @@ from support.anytime import slow, table
 from agm import Generator, GeneratorConfig, Schedule
 from agm.anytime.latency import Times
 from agm.config import ORL_CONFIGURATIONS
-from benchmarks import deadlines, inference, training
-from benchmarks.straightforward import images, straightforward
+from benchmarks import deadlines, inference
+from benchmarks.straightforward import images
 
 
 @pytest.mark.parametrize("layers", ORL_CONFIGURATIONS)
@@ -23,7 +21,7 @@ def test_the_straightforward_generator_is_the_generator(layers: str, fields: dic
     torch.manual_seed(0)
     generator = Generator(GeneratorConfig(layers=layers, width=2, **fields)).double().eval()
     schedule, x = Schedule.parse("---x (1) - x--x (1) - xxxx (2)"), torch.rand(2, 3, 5, 4, dtype=torch.float64)
-    found = torch.stack(list(images(straightforward(generator).double(), x, schedule, "iteration")))
+    found = torch.stack(list(images(generator, x, schedule, "iteration")))
     with torch.no_grad():
         expected = torch.stack(list(generator.iterate(x, schedule, "iteration")))
     assert expected.std() > 0
@@ -56,14 +54,3 @@ def test_calls_are_noted() -> None:
     assert found["misses"] == 0
     for deadline, iteration in zip(found["deadline_ms"], found["iteration"], strict=True):
         assert iteration == min(9, (deadline - 110) // 100 + 1)  # each begins if 110 ms are left, and takes 100
-
-
-def test_training_beside_the_straightforward_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    out = tmp_path / "new" / "training.json"
-    small = ["--layers", "nnnr", "--width", "2", "--batch-size", "2", "--repeats", "1", "--steps", "1"]
-    variants = ["--variants", "straightforward", "eager"]
-    monkeypatch.setattr("sys.argv", ["training", *small, *variants, "--device", "cpu", "--out", str(out)])
-    training.main()
-    rows = json.loads(out.read_text())["rows"]
-    assert [row["variant"] for row in rows] == ["straightforward", "eager"]
-    assert all(row["images_per_second"] > 0 for row in rows)

@@ -11,7 +11,6 @@ from support.runs import tiny
 
 from agm import data
 from agm.config import GeneratorConfig, RunConfig
-from agm.errors import AgmError
 from agm.networks.complexity import macs_per_iteration
 from agm.networks.generator import Generator
 from agm.schedule import Schedule
@@ -30,13 +29,6 @@ def test_images_of_the_papers_sets_by_their_size_alone() -> None:
 
 def test_images_are_known_before_the_data_are_there(home: Path) -> None:
     assert budget.images_of(RunConfig().replace(dataset="geo", test_images=7).data) == Images(12960, 1440, 7)
-
-
-def test_a_set_without_its_manifest_is_said(home: Path) -> None:
-    (home / "data" / "cars").mkdir(parents=True)
-    (home / "data" / "cars" / "images.tar").touch()
-    with pytest.raises(AgmError, match=r"manifest\.csv: missing"):
-        budget.images_of(RunConfig().replace(dataset="cars", seed=77).data)
 
 
 @pytest.mark.parametrize("role", profiles.ROLES)
@@ -95,18 +87,22 @@ def test_the_time_of_one_run_by_hand() -> None:
     assert budget.seconds(run, Images(16, 8, 4), 0.5) == 0.5 * cost.per_image(run) * (2 * (3 * 16 + 4 * 8) + 4 * 4)
 
 
-def test_side_by_side() -> None:
-    assert budget.side_by_side([2, 3, 2, 3, 2], 2) == 7  # 3 + 2 + 2 and 3 + 2
-    assert budget.side_by_side([2, 3], 1) == 5
-    assert budget.side_by_side([], 4) == 0
+@pytest.mark.parametrize(
+    ("minutes", "cores", "expected"),
+    [([2, 3, 2, 3, 2], 2, 6), ([2, 3], 1, 5), ([2, 9, 2], 4, 9), ([], 4, 0)],
+)
+def test_all_cores_share_the_runs_and_none_is_cut(minutes: list[int], cores: int, expected: float) -> None:
+    runs = [SMOKE.run("cars", epochs=1 + number) for number in range(len(minutes))]
+    times = {run.id: 60.0 * one for run, one in zip(runs, minutes, strict=True)}
+    assert budget.row("", runs, runs, times, cores)["all_cores_minutes"] == expected
 
 
 def test_what_would_take_too_long_is_timed_in_part() -> None:
     small, large = SMOKE.run("cars"), RunConfig()
-    assert budget.affordable(small, "cpu") == (small.training.batch_size, small.replace(schedule="xxxx (10)"))
-    count, timed = budget.affordable(large, "cpu")
-    assert (count, timed.generator.iterations) == (1, 2)
-    assert budget.affordable(large, "cuda") == (16, large)
+    assert budget.affordable(small, "cpu") == small.replace(schedule="xxxx (10)")
+    timed = budget.affordable(large, "cpu")
+    assert (timed.training.batch_size, timed.generator.iterations) == (1, 2)
+    assert budget.affordable(large, "cuda") == large
 
 
 def test_timing_leaves_the_number_of_threads_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,7 +121,7 @@ def test_what_is_drawn_from_the_code_is_never_stale() -> None:
     found = provenance.of_code("fig1", {"profile": "quick"})
     assert found.facts["code"] == code_hash()
     assert (found.stale, len(found.commands)) == ("", 1)
-    assert str(found).startswith("made from: the code itself")
+    assert "made from</dt><dd>the code itself" in found._repr_html_()
 
 
 def test_every_run_has_a_row(home: Path) -> None:
