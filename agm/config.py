@@ -12,7 +12,6 @@ import hashlib
 import itertools
 import json
 import math
-import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -68,15 +67,12 @@ class GeneratorConfig:
     base: Literal["paper", "light"] = "paper"
 
     def __post_init__(self) -> None:
-        _check_types(self)
+        _check(self)
         if self.base == "light":
             object.__setattr__(self, "feedback", "features" if self.feedback == "zeros" else self.feedback)
             object.__setattr__(self, "residual", True)
         elif self.feedback == "features":
             raise AgmError("feedback='features': the paper's base feeds its images back; choose base=light")
-        if len(self.layers) != LAYERS or not set(self.layers) <= set(KINDS):
-            raise AgmError(f"layers={self.layers!r}: expected four letters of {', '.join(KINDS)}, such as 'nnnr'")
-        _check_positive(self, "width", "iterations")
 
     @property
     def readings(self) -> tuple[Statistics, ...]:
@@ -105,16 +101,7 @@ class DataConfig:
     crops: int = 0
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        _check_positive(self, "image_size", "train_images", "validation_images", "test_images")
-        if self.image_size % 2:
-            raise AgmError(f"image_size={self.image_size}: must be even, the inputs have half of it")
-        if self.image_size < 12:
-            raise AgmError(f"image_size={self.image_size}: must be at least 12, SSIM has a window of 11 pixels")
-        if not 0 < self.fraction <= 1:
-            raise AgmError(f"fraction={self.fraction}: must lie in (0, 1]")
-        if not 0 <= self.crops <= LARGEST:
-            raise AgmError(f"crops={self.crops}: must lie between 0 and {LARGEST:,}")
+        _check(self)
 
 
 @dataclass(frozen=True)
@@ -157,30 +144,12 @@ class TrainingConfig:
     average: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_types(self)
+        _check(self)
         object.__setattr__(self, "schedule", str(Schedule.parse(self.schedule)))
-        _check_positive(
-            self,
-            "epochs",
-            "batch_size",
-            "learning_rate",
-            "adam_epsilon",
-            "gradient_clip",
-            "weight_clip",
-            "critic_width",
-        )
-        if self.adversarial_weight < 0 or self.penalty_weight < 0:
-            raise AgmError("adversarial_weight and penalty_weight must not be negative")
-        if not 0 <= self.average < 1:
-            raise AgmError(f"average={self.average}: must lie in [0, 1)")
 
 
-ADDED: dict[str, set[tuple[str, Any]]] = {
-    "generator": {("base", "paper")},
-    "data": {("crops", 0)},
-    "training": {("sampling", "fixed"), ("loss", "mse"), ("decay", "none"), ("average", 0.0)},
-}
-"""Fields that were added later, by part, with the value that stands for how it was before."""
+ADDED = {("base", "paper"), ("crops", 0), ("sampling", "fixed"), ("loss", "mse"), ("decay", "none"), ("average", 0.0)}
+"""Fields that were added later, with the value that stands for how it was before."""
 
 
 @dataclass(frozen=True)
@@ -193,9 +162,7 @@ class RunConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        if not 0 <= self.seed < 2**63:
-            raise AgmError(f"seed={self.seed}: must not be negative, and less than 2^63")
+        _check(self)
         length = len(Schedule.parse(self.training.schedule))
         if length != self.generator.iterations:
             raise AgmError(f"the schedule has {length} iterations, the generator {self.generator.iterations}")
@@ -207,11 +174,10 @@ class RunConfig:
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
     def to_dict(self) -> dict[str, Any]:
-        parts = {"generator": self.generator, "data": self.data, "training": self.training}
-        values: dict[str, Any] = {name: dict(vars(part)) for name, part in parts.items()} | {"seed": self.seed}
-        for part, added in ADDED.items():  # runs that were recorded before there was a choice keep their ids
-            values[part] = {name: value for name, value in values[part].items() if (name, value) not in added}
-        return values
+        def fields(part: Any) -> dict[str, Any]:  # runs that were recorded before there was a choice keep their ids
+            return {name: value for name, value in vars(part).items() if (name, value) not in ADDED}
+
+        return {name: fields(getattr(self, name)) for name in PARTS} | {"seed": self.seed}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
@@ -237,10 +203,12 @@ class RunConfig:
         return dataclasses.replace(self, **changes)
 
 
+PARTS: dict[str, type[Any]] = {"generator": GeneratorConfig, "data": DataConfig, "training": TrainingConfig}
+
+
 def field_owners() -> dict[str, str]:
     """Name of every configuration field -> the part of a RunConfig that holds it ("" for the run's own)."""
-    parts = {"generator": GeneratorConfig, "data": DataConfig, "training": TrainingConfig}
-    owners = {f.name: part for part, cls in parts.items() for f in dataclasses.fields(cls)}
+    owners = {f.name: part for part, cls in PARTS.items() for f in dataclasses.fields(cls)}
     return owners | {"seed": ""}
 
 
@@ -260,41 +228,53 @@ def from_dict(cls: type[Config], values: Mapping[str, Any]) -> Config:
 
 _hints: Callable[[Any], dict[str, Any]] = cache(typing.get_type_hints)
 
+RULES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    (
+        "width iterations train_images validation_images test_images epochs batch_size critic_width",
+        lambda n: 0 < n <= LARGEST,
+        f"must be positive, and not larger than {LARGEST:,}",
+    ),
+    ("learning_rate adam_epsilon gradient_clip weight_clip", lambda x: x > 0, "must be positive"),
+    ("adversarial_weight penalty_weight", lambda x: x >= 0, "must not be negative"),
+    ("layers", lambda x: len(x) == LAYERS and set(x) <= set(KINDS), f"expected four letters of {', '.join(KINDS)}"),
+    ("image_size", lambda n: n % 2 == 0, "must be even, the inputs have half of it"),
+    (
+        "image_size",
+        lambda n: 12 <= n <= LARGEST,
+        f"must lie between 12 and {LARGEST:,}, SSIM has a window of 11 pixels",
+    ),
+    ("fraction", lambda x: 0 < x <= 1, "must lie in (0, 1]"),
+    ("crops", lambda n: 0 <= n <= LARGEST, f"must lie between 0 and {LARGEST:,}"),
+    ("average", lambda x: 0 <= x < 1, "must lie in [0, 1)"),
+    ("seed", lambda n: 0 <= n < 2**63, "must not be negative, and less than 2^63"),
+)
+"""Fields, what holds for their values besides the type, and how that is said."""
 
-def _check_types(config: Any) -> None:
+
+def _check(config: Any) -> None:
+    """Give all fields their types. Raises AgmError if one cannot have it, or breaks one of the `RULES`."""
     for name, hint in _hints(type(config)).items():
-        value = getattr(config, name)
-        if hint is float and type(value) is int and abs(value) < 2**1023:
-            object.__setattr__(config, name, float(value))
-        elif typing.get_origin(hint) is Literal:
-            if type(value) is int and str(value) in typing.get_args(hint):  # YAML and papermill take 32 for a number
-                object.__setattr__(config, name, str(value))
-            elif value not in typing.get_args(hint):
-                raise unknown(name, str(value), map(str, typing.get_args(hint)))
-        elif not isinstance(value, _runtime_type(hint)) or (isinstance(value, bool) and hint is not bool):
-            wanted = str(getattr(hint, "__name__", hint))
-            raise AgmError(f"{name}={value!r}: expected {wanted}, got {type(value).__name__}{_hint(value)}")
-        if hint is float and not math.isfinite(getattr(config, name)):  # JSON could not record it
-            raise AgmError(f"{name}={value}: must be a finite number")
+        value = _typed(name, getattr(config, name), hint)
+        object.__setattr__(config, name, value)
+        for fields, holds, must in RULES:
+            if name in fields.split() and value is not None and not holds(value):
+                raise AgmError(f"{name}={value!r}: {must}")
 
 
-def _hint(value: Any) -> str:
-    """YAML, and so papermill -y, takes 1e-4 for text."""
-    with contextlib.suppress(ValueError, TypeError):
-        mantissa, e, exponent = str(value).lower().partition("e")
-        if e and isinstance(value, str) and math.isfinite(float(value)) and "." not in mantissa:
-            return f"; in YAML a number needs a point, {mantissa}.0e{exponent}"
-    return ""
-
-
-def _runtime_type(hint: Any) -> Any:
-    return hint if not isinstance(hint, types.UnionType) else typing.get_args(hint)
-
-
-def _check_positive(config: Any, *names: str) -> None:
-    for name in names:
-        value = getattr(config, name)
-        if value is not None and not value > 0:
-            raise AgmError(f"{name}={value}: must be positive")
-        if isinstance(value, int) and value > LARGEST:
-            raise AgmError(f"{name}={value}: must not be larger than {LARGEST:,}")
+def _typed(name: str, value: Any, hint: Any) -> Any:
+    """The value as its field holds it: YAML and papermill take 32 for a number, and 1e-4 for text."""
+    if typing.get_origin(hint) is Literal:
+        choices = typing.get_args(hint)
+        value = str(value) if type(value) is int else value
+        if value not in choices:
+            raise unknown(name, str(value), choices)
+        return value
+    if hint is float and type(value) in (int, str):
+        with contextlib.suppress(ValueError, OverflowError):
+            value = float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        wanted = getattr(hint, "__name__", hint)
+        raise AgmError(f"{name}={value!r}: expected {wanted}, got {type(value).__name__}")
+    if hint is float and not math.isfinite(value):  # JSON could not record it
+        raise AgmError(f"{name}={value}: must be a finite number")
+    return value

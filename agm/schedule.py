@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -44,10 +44,6 @@ class Group:
     pattern: str
     repeat: int
 
-    @property
-    def mask(self) -> Mask:
-        return tuple(letter != "-" for letter in self.pattern)
-
     def __str__(self) -> str:
         return f"{self.pattern} ({self.repeat})"
 
@@ -66,24 +62,27 @@ class Schedule:
         """
         return cls(_groups(text))
 
+    @classmethod
+    def of(cls, patterns: Iterable[str]) -> Schedule:
+        """The schedule with these patterns, one per iteration."""
+        return cls(tuple(Group(pattern, len(list(run))) for pattern, run in itertools.groupby(patterns)))
+
+    @property
+    def patterns(self) -> list[str]:
+        """One pattern per iteration."""
+        return [group.pattern for group in self.groups for _ in range(group.repeat)]
+
     @property
     def masks(self) -> tuple[Mask, ...]:
         """One mask per iteration; element i says whether layer i + 1 is active."""
-        return tuple(group.mask for group in self.groups for _ in range(group.repeat))
+        return tuple(tuple(letter != "-" for letter in pattern) for pattern in self.patterns)
 
     def take(self, iterations: int) -> Schedule:
         """The first `iterations` iterations; past its end a schedule goes on with its last group."""
         if iterations < 1:
             raise AgmError(f"a schedule needs at least one iteration, not {iterations}")
-        groups: list[Group] = []
-        left = iterations
-        for group in self.groups:
-            if left > 0:
-                groups.append(Group(group.pattern, min(group.repeat, left)))
-                left -= groups[-1].repeat
-        if left > 0:
-            groups[-1] = Group(groups[-1].pattern, groups[-1].repeat + left)
-        return Schedule(tuple(groups))
+        patterns = self.patterns
+        return Schedule.of((patterns + patterns[-1:] * iterations)[:iterations])
 
     def check(self, layers: str) -> None:
         """Raises AgmError if a group names another kind of layer than a network of these letters has."""
@@ -111,11 +110,9 @@ def sandwich(iterations: int, random: np.random.Generator) -> tuple[Schedule, Sc
     steps = len(NESTED) - 1
     # Stars and bars: choose where, among the iterations, the walk goes one group further.
     bars = sorted(random.choice(iterations + steps, steps, replace=False).tolist())
-    ends = [0, *(bar - number for number, bar in enumerate(bars)), iterations]
-    lengths = [end - start for start, end in itertools.pairwise(ends)]
-    groups = (Group(pattern, n) for pattern, n in zip(NESTED, lengths, strict=True) if n > 0)
-    full, cheapest = (Schedule((Group(pattern, iterations),)) for pattern in (NESTED[-1], NESTED[0]))
-    return full, cheapest, Schedule(tuple(groups))
+    ends = [bar - number for number, bar in enumerate(bars)]
+    drawn = (NESTED[sum(end <= t for end in ends)] for t in range(iterations))
+    return Schedule.of(NESTED[-1:] * iterations), Schedule.of(NESTED[:1] * iterations), Schedule.of(drawn)
 
 
 def candidates(iterations: int) -> tuple[Schedule, ...]:
@@ -123,34 +120,30 @@ def candidates(iterations: int) -> tuple[Schedule, ...]:
 
     Where there are not ten iterations, A and B are stretched or shrunk.
     """
-    found = [Schedule((Group(pattern, iterations),)) for pattern in NESTED]
+    found = [Schedule.of([pattern] * iterations) for pattern in NESTED]
     for name in ("A", "B"):
-        groups = [group.pattern for group in Schedule.parse(name).groups for _ in range(group.repeat)]
-        stretched = (groups[(2 * t + 1) * len(groups) // (2 * iterations)] for t in range(iterations))
-        found.append(Schedule(tuple(Group(pattern, len(list(run))) for pattern, run in itertools.groupby(stretched))))
+        patterns = Schedule.parse(name).patterns
+        stretched = (patterns[(2 * t + 1) * len(patterns) // (2 * iterations)] for t in range(iterations))
+        found.append(Schedule.of(stretched))
     return tuple(dict.fromkeys(found))
 
 
 @lru_cache  # thousands of runs have the same few schedules
 def _groups(text: str) -> tuple[Group, ...]:
-    source = NAMED.get(text.strip(), text).replace("–", "-")
+    source = NAMED.get(text.strip(), text).replace("–", "-").rstrip()
     groups: list[Group] = []
     position = len(source) - len(source.lstrip())
-    end = len(source.rstrip())
-    if position >= end:
+    if not source:
         raise _refuse(text, 0, "the schedule is empty")
-    while True:
-        match = _GROUP.match(source, position, end)
-        if match is None:
-            raise _refuse(text, position, "expected a group such as x--x (2)")
+    while match := _GROUP.match(source, position):
         groups.append(_group(text, match))
-        position = match.end()
-        if position == end:
+        if match.end() == len(source):
             return tuple(groups)
-        separator = _SEPARATOR.match(source, position, end)
+        separator = _SEPARATOR.match(source, match.end())
         if separator is None:
-            raise _refuse(text, position, "expected ' - ' between groups")
+            raise _refuse(text, match.end(), "expected ' - ' between groups")
         position = separator.end()
+    raise _refuse(text, position, "expected a group such as x--x (2)")
 
 
 def _group(text: str, match: re.Match[str]) -> Group:
@@ -162,9 +155,7 @@ def _group(text: str, match: re.Match[str]) -> Group:
         raise _refuse(text, start, f"{pattern!r} has {len(pattern)} letters, one for each of {LAYERS} layers is needed")
     if pattern[-1] == "-":
         raise _refuse(text, start + LAYERS - 1, "layer 4 changes the number of channels and cannot be skipped")
-    if match["repeat"] is None:
-        return Group(pattern, 1)
-    repeat = match["repeat"].strip()
+    repeat = "1" if match["repeat"] is None else match["repeat"].strip()
     if re.fullmatch("[0-9]{1,4}", repeat) is None or int(repeat) == 0:
         start = match.end("repeat") - len(match["repeat"].lstrip())
         raise _refuse(text, start, f"{repeat!r} is not a number of repeats from 1 to 9999")

@@ -157,8 +157,8 @@ def test_a_number_that_is_out_of_range_says_what_there_is() -> None:
 
 
 def test_numbers_that_yaml_takes_for_text() -> None:
-    with pytest.raises(AgmError, match=r"'1e-4': expected float, got str; in YAML a number needs a point, 1\.0e-4"):
-        plan("fig4", QUICK, learning_rate="1e-4")
+    (one, *_), (other, *_) = (plan("fig4", QUICK, learning_rate=rate) for rate in ("1e-4", 1e-4))
+    assert one == other
 
 
 @pytest.mark.parametrize("name", ["widht", "epoch", "profil", "seedz", "learning_rat"])
