@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +21,9 @@ if TYPE_CHECKING:
     from agm.training.step import Execution
 
 
-COLUMNS = ("epoch", "statistics", "iteration", "mse", "psnr", "ssim", "visual_loss", "critic_loss")
-"""Columns of metrics.csv. Some files lack the losses."""
+MEASURED = ("mse", "psnr", "ssim", "visual_loss", "critic_loss")
+COLUMNS: dict[str, type] = {"epoch": int, "statistics": str, "iteration": int} | dict.fromkeys(MEASURED, float)
+"""Columns of metrics.csv."""
 
 RESTORE = "restore it, or delete the folder to train the run again"
 
@@ -39,11 +39,13 @@ class Run:
     @classmethod
     def read(cls, folder: Path) -> Run:
         """Raises AgmError if the folder holds no finished run or its files do not belong together."""
-        config, summary = _configuration(folder), files.read_json(folder / "summary.json")
+        values, summary = (files.read_json(folder / name) for name in ("config.json", "summary.json"))
+        try:
+            config = RunConfig.from_dict(values)
+        except AgmError as error:
+            raise AgmError(f"{folder / 'config.json'}: {error}") from None
         if not isinstance(summary, dict) or summary.get("id") != config.id:
-            raise AgmError(
-                f"{folder}: summary.json belongs to another configuration than config.json; delete the folder"
-            )
+            raise AgmError(f"{folder}: summary.json belongs to another configuration; delete the folder")
         if ("sha256" in summary or "files" in summary) and not files.is_sealed(summary):  # older runs have neither
             raise AgmError(f"{folder / 'summary.json'}: damaged, its checksum does not match; {RESTORE}")
         return cls(config, folder, summary)
@@ -56,7 +58,7 @@ class Run:
     @property
     def fingerprint(self) -> str:
         """The sha256 of the images it was made on; empty if it was not noted."""
-        return str((self.summary.get("data") or {}).get("fingerprint") or "")
+        return str(self.summary.get("data", {}).get("fingerprint", ""))
 
     def kind(self, statistics: Statistics | None) -> Statistics:
         """The kind under which a reading is stored: the configured one for None, and always without batch norm."""
@@ -81,7 +83,7 @@ class Run:
         """Validation: a row per epoch, kind of statistics and iteration; none if the first epoch diverged."""
         path = self._intact("metrics.csv")
         try:
-            return _metrics(path.read_text(encoding="utf-8"))
+            return pd.read_csv(path, usecols=list(COLUMNS))[list(COLUMNS)].astype(COLUMNS)
         except (OSError, ValueError, OverflowError) as error:
             raise AgmError(f"{path}: damaged, or cannot be read ({error}); {RESTORE}") from None
 
@@ -149,25 +151,6 @@ class Run:
         return load(self._intact("generator.safetensors"))
 
 
-def _configuration(folder: Path) -> RunConfig:
-    """Raises AgmError if it cannot be read."""
-    path = folder / "config.json"
-    values = files.read_json(path)
-    try:
-        return RunConfig.from_dict(values)
-    except AgmError as error:
-        raise AgmError(f"{path}: {error}") from None
-
-
-def _metrics(text: str) -> pd.DataFrame:
-    """The text of metrics.csv as a table of COLUMNS; what is missing of the losses is NaN. Raises ValueError."""
-    frame = pd.read_csv(io.StringIO(text)) if text.strip() else pd.DataFrame(columns=COLUMNS)
-    if missing := [name for name in COLUMNS[:-2] if name not in frame]:
-        raise ValueError(f"it has no column {missing[0]}")
-    types = dict.fromkeys(COLUMNS, float) | {"epoch": int, "statistics": str, "iteration": int}
-    return frame.reindex(columns=list(COLUMNS)).astype(types)
-
-
 def load(path: str | Path) -> Generator:
     """Rebuild a trained generator from its weights file; the configuration is inside.
 
@@ -198,12 +181,20 @@ def load_trained(path: str | Path) -> tuple[Generator, RunConfig]:
     return generator.eval(), config
 
 
+def _roots(root: Path | None) -> list[Path]:
+    """Where runs are looked for: by default those made on this machine, then those recorded."""
+    return [root] if root else [runs_folder(), *sorted(results_folder().glob("*/"))]
+
+
 def find(config: RunConfig, root: Path | None = None) -> Run | None:
     """The finished run of a configuration, if it is there: made on this machine, else recorded."""
-    folders = [(root or runs_folder()) / config.id]
-    if root is None:
-        folders += sorted(results_folder().glob(f"*/{config.id}"))
+    folders = (folder / config.id for folder in _roots(root))
     return next((Run.read(folder) for folder in folders if (folder / "summary.json").exists()), None)
+
+
+def all_runs(root: Path | None = None) -> list[Run]:
+    """The finished runs below a folder, in the order of their ids; by default those made here, then recorded ones."""
+    return [Run.read(path.parent) for folder in _roots(root) for path in sorted(folder.glob("*/summary.json"))]
 
 
 def ensure(configs: Sequence[RunConfig], root: Path | None = None, execution: Execution | None = None) -> list[Run]:
@@ -214,23 +205,23 @@ def ensure(configs: Sequence[RunConfig], root: Path | None = None, execution: Ex
     finished = []
     for number, config in enumerate(configs, 1):
         run = find(config, root)
-        if run is None:
-            from dataclasses import replace
-
-            from agm.training.loop import train
-            from agm.training.step import Execution
-
-            label = f"run {number} of {len(configs)}: {config.generator.layers} on {config.data.dataset}"
-            how = replace(execution or Execution(), label=label)
-            folder = (root or runs_folder()) / config.id
-            if train(config, folder, how) == "interrupted":
-                raise AgmError(f"run {config.id} was interrupted; run the same command again to go on with it")
-            run = Run.read(folder)
-        else:
+        if run:
             made_on_these_images(run)
+        else:
+            label = f"run {number} of {len(configs)}: {config.generator.layers} on {config.data.dataset}"
+            run = _train(config, (root or runs_folder()) / config.id, label, execution)
         finished.append(run)
     made_on_the_same_images(finished)
     return finished
+
+
+def _train(config: RunConfig, folder: Path, label: str, execution: Execution | None) -> Run:
+    from agm.training.loop import train
+    from agm.training.step import Execution
+
+    if train(config, folder, replace(execution or Execution(), label=label)) == "interrupted":
+        raise AgmError(f"run {config.id} was interrupted; run the same command again to go on with it")
+    return Run.read(folder)
 
 
 def made_on_these_images(run: Run) -> None:
@@ -263,12 +254,6 @@ def made_on_the_same_images(runs: Iterable[Run]) -> None:
                 f"{other.folder} and {run.folder} were made on different images of one name, "
                 f"{run.config.data.dataset!r}: move the runs away that are not to be shown"
             )
-
-
-def all_runs(root: Path | None = None) -> list[Run]:
-    """The finished runs below a folder, in the order of their ids; by default those made here, then recorded ones."""
-    roots = [root] if root else [runs_folder(), *sorted(results_folder().glob("*/"))]
-    return [Run.read(path.parent) for folder in roots for path in sorted(folder.glob("*/summary.json"))]
 
 
 def table(runs: Iterable[Run], missing: Iterable[RunConfig] = ()) -> pd.DataFrame:

@@ -28,7 +28,7 @@ from agm.data import Part, Splits
 from agm.data.images import Pixels
 from agm.errors import AgmError, enough_memory
 from agm.networks.generator import Generator
-from agm.runs import Run, made_on_these_images
+from agm.runs import COLUMNS, Run, made_on_these_images
 from agm.schedule import Schedule, candidates, sandwich
 from agm.training import checkpoint
 from agm.training.calibrate import precise
@@ -253,7 +253,7 @@ def _validation_mse(progress: Progress, config: RunConfig) -> float:
 
 
 def _write_metrics(folder: Path, progress: Progress) -> None:
-    files.write_text(folder / METRICS_FILE, pd.DataFrame(progress.rows).to_csv(index=False))
+    files.write_text(folder / METRICS_FILE, pd.DataFrame(progress.rows, columns=list(COLUMNS)).to_csv(index=False))
 
 
 def _finish(

@@ -10,7 +10,7 @@ import pandas as pd
 
 from agm import files
 from agm.config import STATISTICS, RunConfig
-from agm.runs import Run
+from agm.runs import COLUMNS, Run
 
 BICUBIC = {"mse": 0.004, "psnr": 24.0, "ssim": 0.8}
 
@@ -42,7 +42,7 @@ def _make(folder: Path, config: RunConfig, level: float, changes: dict[str, Any]
         for t in steps
     ]
     files.write_json(folder / "config.json", config.to_dict())
-    files.write_text(folder / "metrics.csv", pd.DataFrame(rows).to_csv(index=False))
+    files.write_text(folder / "metrics.csv", pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(index=False))
     images = {"train": 16, "validation": 8, "test": 8}
     summary = {"id": config.id, "status": "finished", "epochs": epochs, "seconds": 60.0, "parameters": 1000}
     summary |= {"test": dict.fromkeys(STATISTICS, quality), "bicubic": {"validation": BICUBIC, "test": BICUBIC}}
