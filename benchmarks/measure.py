@@ -50,7 +50,7 @@ def step_seconds(config: RunConfig, rounds: int) -> list[float]:
     """Processor time of each of so many training steps on the CPU, after one that warms up."""
     networks = build(config, Execution(device="cpu", progress=False))
     networks.generator.train()
-    update, size, batch = stepper(networks, config.training), config.data.image_size, config.training.batch_size
+    update, size, batch = stepper(networks), config.data.image_size, config.training.batch_size
     low, high = (torch.rand(batch, 3, side, side) for side in (size // 2, size))
     taken = []
     for step in range(rounds + 1):

@@ -11,6 +11,7 @@ import multiprocessing
 import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -92,8 +93,8 @@ def prepared(config: RunConfig, variant: str, device: str) -> tuple[Networks, Up
     if variant == "straightforward":
         networks.generator.__class__ = Straightforward  # it differs in nothing but `iterate`
     if variant == "library":
-        return networks, stepper(networks, config.training)
-    return networks, lambda low, target, mix, schedules=(): train_step(networks, low, target, config.training, mix)
+        return networks, stepper(networks)
+    return networks, partial(train_step, networks)
 
 
 def peak_memory(config: RunConfig, variant: str) -> int:

@@ -101,7 +101,7 @@ def affordable(run: RunConfig, device: str) -> tuple[int, RunConfig]:
 
 def _step_seconds(run: RunConfig, images: int, device: str) -> float:
     networks = build(run, Execution(device=device, progress=False))
-    update, place, size = stepper(networks, run.training), networks.device, run.data.image_size
+    update, place, size = stepper(networks), networks.device, run.data.image_size
     low, high = (torch.rand(images, 3, side, side, device=place) for side in (size // 2, size))
     mix = torch.zeros(images, device=place)
     networks.generator.train()

@@ -7,10 +7,10 @@ uninterrupted run: everything random is drawn anew from (seed, epoch, step), so 
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import math
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from agm.training import checkpoint
 from agm.training.calibrate import precise
 from agm.training.checkpoint import Progress
 from agm.training.evaluate import BATCH, METRICS, Quality, bicubic_baseline, evaluate, time_iterations
-from agm.training.step import Execution, Networks, build, stepper
+from agm.training.step import Execution, Networks, build, follow, stepper
 from agm.training.stopping import Stop
 
 CONFIG, SUMMARY, WEIGHTS, CHECKPOINT = "config.json", "summary.json", "generator.safetensors", "checkpoint.safetensors"
@@ -56,47 +56,41 @@ def train(config: RunConfig, folder: Path, execution: Execution | None = None) -
     execution = execution or Execution()
     started, lock = time.monotonic(), folder.with_name(f".{folder.name}.lock")
     if (folder / SUMMARY).exists():
-        made_on_these_images(Run.read(folder))
         return _finished(folder, lock)
     data.locate(config.data.dataset)  # a misspelt name should leave nothing behind
     sizes = f"batch_size {config.training.batch_size}, width {config.generator.width}"
     hint = f"lower one of {sizes}, image_size {config.data.image_size}; {folder} keeps its last checkpoint"
     with enough_memory(hint), contextlib.ExitStack() as held:
-        status = _claim(held, lock, folder, execution)
+        try:
+            held.enter_context(files.locked(lock, execution.time_budget if execution.wait else 0))
+        except TimeoutError:
+            return "interrupted" if execution.wait else "busy"
         left = execution.time_budget - (time.monotonic() - started)
-        status = status or _train(config, folder, replace(execution, time_budget=left))
-        return status if status in ("interrupted", "busy") else _finished(folder, lock)
+        if not (folder / SUMMARY).exists() and not _train(config, folder, replace(execution, time_budget=left)):
+            return "interrupted"
+        return _finished(folder, lock)
 
 
-def _claim(held: contextlib.ExitStack, lock: Path, folder: Path, execution: Execution) -> str:
-    """Lock a run for ourselves; returns nothing, or why there is nothing to train."""
-    try:
-        held.enter_context(files.locked(lock, execution.time_budget if execution.wait else 0))
-    except TimeoutError:
-        return "interrupted" if execution.wait else "busy"
-    return "finished" if (folder / SUMMARY).exists() else ""  # while we waited
-
-
-def _train(config: RunConfig, folder: Path, execution: Execution) -> str:
-    """`train`, in the only process that is at this run."""
-    settings, schedule = config.training, Schedule.parse(config.training.schedule)
-    parts = data.splits(config.data)
+def _train(config: RunConfig, folder: Path, execution: Execution) -> bool:
+    """Train, in the only process that is at this run, until it ends or has to stop -> whether it ended."""
+    settings, parts = config.training, data.splits(config.data)
     files.clear_partial(folder)
     files.write_json(folder / CONFIG, config.to_dict())
 
     networks = build(config, execution)
-    device = networks.device
+    device, update = networks.device, stepper(networks)
     losses = torch.zeros(2, device=device)  # sums over the epoch so far: visual loss, critic loss
-    good = _snapshot(networks.result)  # the generator after the last whole epoch
+    good = copy.deepcopy(networks.result.state_dict())  # the generator after the last whole epoch
     progress = checkpoint.resume(folder / CHECKPOINT, config, networks, losses, good)
     _note_origin(progress, data.load(config.data.dataset, config.data.image_size).fingerprint, folder)
-    started, saved = time.monotonic() - progress.seconds, time.monotonic()
+    started = time.monotonic() - progress.seconds
 
-    def save() -> None:
+    def save() -> float:
         progress.seconds = time.monotonic() - started
         checkpoint.save(folder / CHECKPOINT, config, networks, losses, good, progress)
+        return time.monotonic()
 
-    update = stepper(networks, settings)
+    status, saved = "finished", time.monotonic()
     steps = math.ceil(parts.train.per_epoch / settings.batch_size)
     bar = tqdm(
         total=settings.epochs * steps,
@@ -106,30 +100,26 @@ def _train(config: RunConfig, folder: Path, execution: Execution) -> str:
         disable=None if execution.progress else True,
     )
     networks.generator.train()
-    first = progress.epoch
     with Stop(execution.time_budget) as stop, bar:
         while progress.epoch < settings.epochs:
-            pixels = parts.train.epoch(config.seed, progress.epoch)
-            if progress.epoch == first or parts.train.per_epoch != len(parts.train):
-                high, low = (to_device(array, device) for array in pixels)
+            high, low = (to_device(pixels, device) for pixels in parts.train.epoch(config.seed, progress.epoch))
             order = batches(config.seed, progress.epoch, parts.train.per_epoch, settings.batch_size)
-            for step, batch in enumerate(order):
-                if step < progress.step:
-                    continue
+            for step in range(progress.step, steps):
                 if stop:
                     save()
-                    return "interrupted"
+                    return False
                 if time.monotonic() - saved > execution.checkpoint_interval:
-                    save()
-                    saved = time.monotonic()
+                    saved = save()
                 # Without waiting for the device, which may still be busy with the step before.
-                index = torch.from_numpy(batch).to(device, non_blocking=True)
-                mix = _mix(config.seed, progress.epoch, step, len(batch)).to(device, non_blocking=True)
+                index = torch.from_numpy(order[step]).to(device, non_blocking=True)
+                share = np.random.default_rng([config.seed, progress.epoch, step]).random(len(index), dtype=np.float32)
+                mix = torch.from_numpy(share).to(device, non_blocking=True)
                 schedules = trained(config, progress.epoch, step)
                 done = progress.epoch * steps + step
                 set_rate(networks.optimizer, learning_rate(settings, done / (settings.epochs * steps)))
                 losses += update(low[index].float() / 255, high[index].float() / 255, mix, schedules)
-                networks.follow(settings.average, done)
+                if networks.average is not None:
+                    follow(networks.average, networks.generator, settings.average, done)
                 progress.step = step + 1
                 bar.update()
             training_loss = losses.div(steps).tolist()
@@ -137,19 +127,21 @@ def _train(config: RunConfig, folder: Path, execution: Execution) -> str:
                 where = f"{folder}: the loss is not finite in epoch {progress.epoch + 1}"
                 logger.warning("%s; recorded as diverged, in the state after the epoch before", where)
                 networks.result.load_state_dict(good)
-                _write_metrics(folder, progress)
-                return _finish(config, folder, "diverged", networks, parts, schedule, progress)
+                status = "diverged"
+                break
             progress.epoch, progress.step = progress.epoch + 1, 0
             losses.zero_()
-            good = _snapshot(networks.result)
-            progress.rows += _validate(networks.result, parts, config, progress.epoch, training_loss)
+            good = copy.deepcopy(networks.result.state_dict())
+            rows = _validate(networks.result, parts, config, progress.epoch, training_loss)
+            progress.rows += rows
             _write_metrics(folder, progress)
-            save()
-            bar.set_postfix(validation_mse=f"{_validation_mse(progress, config):.4f}")
-            saved = time.monotonic()
+            saved = save()
+            own = [row["mse"] for row in rows if row["statistics"] == config.generator.statistics]
+            bar.set_postfix(validation_mse=f"{np.mean(own):.4f}")
             if stop:  # after the last epoch as well: the tests take a while
-                return "interrupted"
-    return _finish(config, folder, "finished", networks, parts, schedule, progress)
+                return False
+    _finish(config, folder, status, networks, parts, progress)
+    return True
 
 
 def _note_origin(progress: Progress, images: str, folder: Path) -> None:
@@ -161,25 +153,19 @@ def _note_origin(progress: Progress, images: str, folder: Path) -> None:
 
 
 def _finished(folder: Path, lock: Path) -> str:
-    """The status of a run that ended; removes its checkpoint and lock."""
-    summary = files.read_json(folder / SUMMARY)
-    status = summary.get("status") if isinstance(summary, dict) else None
-    if status not in ("finished", "diverged"):
-        raise AgmError(f"{folder / SUMMARY}: does not say how the run ended; delete the folder to train it again")
+    """The status of a run that ended; removes its checkpoint and lock. Raises AgmError if it is of other images."""
+    run = Run.read(folder)
+    made_on_these_images(run)
     for path in (folder / CHECKPOINT, lock):  # here, since a kill may have come right after the summary
         with contextlib.suppress(OSError):
             path.unlink()
-    return str(status)
+    return str(run.summary["status"])
 
 
-def _snapshot(generator: Generator) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in generator.state_dict().items()}
-
-
-def batches(seed: int, epoch: int, images: int, size: int) -> Iterator[np.ndarray]:
+def batches(seed: int, epoch: int, images: int, size: int) -> list[np.ndarray]:
     """The indices of each mini-batch of an epoch; the last one may be smaller."""
     order = np.random.default_rng([seed, epoch]).permutation(images)
-    return (order[start : start + size] for start in range(0, images, size))
+    return [order[start : start + size] for start in range(0, images, size)]
 
 
 def trained(config: RunConfig, epoch: int, step: int) -> tuple[Schedule, ...]:
@@ -207,10 +193,6 @@ def set_rate(optimizer: Any, rate: float) -> None:
 def to_device(pixels: np.ndarray, device: torch.device) -> Tensor:
     """(N, H, W, 3) uint8 -> (N, 3, H, W) uint8 on the device: a whole set of small images fits there."""
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().to(device)
-
-
-def _mix(seed: int, epoch: int, step: int, size: int) -> Tensor:
-    return torch.from_numpy(np.random.default_rng([seed, epoch, step]).random(size, dtype=np.float32))
 
 
 def readings(
@@ -243,29 +225,16 @@ def _validate(
     return rows
 
 
-def _validation_mse(progress: Progress, config: RunConfig) -> float:
-    last = [
-        row["mse"]
-        for row in progress.rows
-        if row["epoch"] == progress.epoch and row["statistics"] == config.generator.statistics
-    ]
-    return float(np.mean(last))
-
-
 def _write_metrics(folder: Path, progress: Progress) -> None:
     files.write_text(folder / METRICS_FILE, pd.DataFrame(progress.rows, columns=list(COLUMNS)).to_csv(index=False))
 
 
 def _finish(
-    config: RunConfig,
-    folder: Path,
-    status: str,
-    networks: Networks,
-    parts: Splits,
-    schedule: Schedule,
-    progress: Progress,
-) -> str:
+    config: RunConfig, folder: Path, status: str, networks: Networks, parts: Splits, progress: Progress
+) -> None:
     """Test, then write the weights and, last of all, the summary: a run that has one is complete."""
+    schedule = Schedule.parse(config.training.schedule)
+    _write_metrics(folder, progress)
     halve(networks.result)  # what is tested is what is kept
     generator, tests = readings(networks.result, parts.test, config, parts.train.low)
     plans = {str(plan): (generator, plan) for plan in (schedule, *candidates(len(schedule))[-3:])}
@@ -291,7 +260,6 @@ def _finish(
     save_weights(folder / WEIGHTS, generator, config)
     summary["files"] = {name: files.sha256((folder / name).read_bytes()) for name in CHECKED}
     files.write_json(folder / SUMMARY, files.seal(files.finite(summary)))
-    return status
 
 
 def _scores(generator: Generator, part: Part, config: RunConfig) -> dict[str, dict[str, list[float]]]:

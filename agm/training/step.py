@@ -46,32 +46,32 @@ class Execution:
 class Networks:
     """The two networks with their optimizers. `average`: a moving average of the generator's weights, if asked for."""
 
+    settings: TrainingConfig
     generator: Generator
     critic: Critic
     optimizer: torch.optim.Adam
     critic_optimizer: torch.optim.Adam
-    precision: str = "32"
-    average: Generator | None = None
+    average: Generator | None
 
     @property
     def device(self) -> torch.device:
         return next(self.generator.parameters()).device
-
-    def forward(self, network: nn.Module, *arguments: Any) -> Tensor:
-        """A network's output in 32 bits; with precision bf16 its convolutions compute in 16."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            result: Tensor = network(*arguments)
-        return result.float()
 
     @property
     def result(self) -> Generator:
         """The generator that is validated, tested and saved."""
         return self.average or self.generator
 
-    def follow(self, share: float, steps: int) -> None:
-        """Let the average, if there is one, follow the generator's weights."""
-        if self.average is not None:
-            follow(self.average, self.generator, share, steps)
+    def forward(self, network: nn.Module, *arguments: Any) -> Tensor:
+        """A network's output in 32 bits; with precision bf16 its convolutions compute in 16."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
+            result: Tensor = network(*arguments)
+        return result.float()
+
+    def update(self, network: nn.Module, optimizer: torch.optim.Adam) -> None:
+        """One step of an optimizer along the gradients, which are clipped."""
+        nn.utils.clip_grad_norm_(network.parameters(), self.settings.gradient_clip)
+        optimizer.step()
 
 
 @torch.no_grad()
@@ -91,35 +91,28 @@ def build(config: RunConfig, execution: Execution) -> Networks:
     generator = Generator(config.generator).to(device)
     critic = Critic(settings, config.data.image_size).to(device)
     on_gpu = device == "cuda"
-    if on_gpu:  # faster there by a quarter and more
-        generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        critic.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    adam: dict[str, Any] = {"lr": settings.learning_rate, "eps": settings.adam_epsilon, "capturable": on_gpu}
-    optimizer, critic_optimizer = (torch.optim.Adam(network.parameters(), **adam) for network in (generator, critic))
+    for network in (generator, critic) if on_gpu else ():  # faster there by a quarter and more
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    adam = partial(torch.optim.Adam, lr=settings.learning_rate, eps=settings.adam_epsilon, capturable=on_gpu)
     average = copy.deepcopy(generator).requires_grad_(False) if settings.average else None
-    return Networks(generator, critic, optimizer, critic_optimizer, settings.precision, average)
+    return Networks(settings, generator, critic, adam(generator.parameters()), adam(critic.parameters()), average)
 
 
 def train_step(
-    networks: Networks,
-    low: Tensor,
-    target: Tensor,
-    settings: TrainingConfig,
-    mix: Tensor,
-    schedules: Sequence[Schedule] = (),
+    networks: Networks, low: Tensor, target: Tensor, mix: Tensor, schedules: Sequence[Schedule] = ()
 ) -> Tensor:
     """One update of both networks. low: (N, 3, H, W), target: (N, 3, 2H, 2W); mix: (N,) for the gradient penalty.
 
     `schedules`: those that are trained, the configuration's by default; the critic sees the first one's last image.
     Returns the visual and the critic loss, (2,), without waiting for the device.
     """
-    generator, critic = networks.generator, networks.critic
+    generator, critic, settings = networks.generator, networks.critic, networks.settings
     first, *others = schedules or (Schedule.parse(settings.schedule),)
     images = networks.forward(generator, low, first)  # (T, N, 3, 2H, 2W)
 
     loss_d = images.new_zeros(())
     if settings.adversarial_weight:
-        loss_d = _update_critic(networks, images[-1].detach(), target, settings, mix)
+        loss_d = _update_critic(networks, images[-1].detach(), target, mix)
 
     # L_G = L_G_VIS + adversarial term (II-E); L_G_VIS is the mean over the schedules
     visual = visual_loss(images, target, settings.loss) / (1 + len(others))
@@ -135,48 +128,41 @@ def train_step(
         share = visual_loss(networks.forward(generator, low, schedule), target, settings.loss) / (1 + len(others))
         share.backward()  # type: ignore[no-untyped-call]
         visual += share.detach()
-    _update(generator, networks.optimizer, settings)
+    networks.update(generator, networks.optimizer)
     return torch.stack([visual, loss_d])
 
 
-def _update_critic(networks: Networks, fake: Tensor, target: Tensor, settings: TrainingConfig, mix: Tensor) -> Tensor:
+def _update_critic(networks: Networks, fake: Tensor, target: Tensor, mix: Tensor) -> Tensor:
     """One update of the critic by L_D, on the last iteration's image (II-E) -> L_D."""
-    critic = networks.critic.requires_grad_(True)
+    critic, settings = networks.critic.requires_grad_(True), networks.settings
     judge = partial(networks.forward, critic)
     loss = critic_loss(judge(target), judge(fake), settings.signs)
     if settings.lipschitz == "penalty":
         loss = loss + settings.penalty_weight * gradient_penalty(judge, target, fake, mix)
     networks.critic_optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
-    _update(critic, networks.critic_optimizer, settings)
+    networks.update(critic, networks.critic_optimizer)
     if settings.lipschitz == "clipping":
         clip_weights(critic, settings.weight_clip)
     return loss.detach()
 
 
 class Update(Protocol):
-    """`train_step` without its other arguments."""
+    """`train_step` without the networks."""
 
     def __call__(self, low: Tensor, target: Tensor, mix: Tensor, schedules: Sequence[Schedule] = ()) -> Tensor: ...
 
 
-def stepper(networks: Networks, settings: TrainingConfig) -> Update:
+def stepper(networks: Networks) -> Update:
     """`train_step`; on a GPU replayed from a CUDA graph where one can repeat it."""
-    if networks.device.type == "cuda":
-        why = no_graph(settings)
-        if not why:
-            return GraphedStep(networks, settings)
-        logger.info("training without a CUDA graph: %s", why)
-    return lambda low, target, mix, schedules=(): train_step(networks, low, target, settings, mix, schedules)
+    if networks.device.type == "cuda" and all_alike(networks.settings):
+        return GraphedStep(networks)
+    return partial(train_step, networks)
 
 
-def no_graph(settings: TrainingConfig) -> str:
-    """Why no CUDA graph can repeat the steps of a run; nothing if one can."""
-    reasons = {
-        f"sampling={settings.sampling} draws a schedule in each step": settings.sampling != "fixed",
-        f"decay={settings.decay} changes the learning rate in each step": settings.decay != "none",
-    }
-    return ", ".join(reason for reason, holds in reasons.items() if holds)
+def all_alike(settings: TrainingConfig) -> bool:
+    """Whether each step has the same schedule and the same learning rate: a CUDA graph can repeat nothing else."""
+    return settings.sampling == "fixed" and settings.decay == "none"
 
 
 class GraphedStep:
@@ -187,21 +173,20 @@ class GraphedStep:
 
     WARM_UP = 3
 
-    def __init__(self, networks: Networks, settings: TrainingConfig) -> None:
-        self.networks, self.settings = networks, settings
+    def __init__(self, networks: Networks) -> None:
+        self.networks, self.steps, self.failed = networks, 0, False
         self.stream = torch.cuda.Stream(networks.device)  # type: ignore[no-untyped-call]
         self.graph: torch.cuda.CUDAGraph | None = None
-        self.steps, self.failed = 0, False
 
     def __call__(self, low: Tensor, target: Tensor, mix: Tensor, schedules: Sequence[Schedule] = ()) -> Tensor:
-        if len(low) != self.settings.batch_size or self.failed:
-            return train_step(self.networks, low, target, self.settings, mix)
+        if len(low) != self.networks.settings.batch_size or self.failed:
+            return train_step(self.networks, low, target, mix)
         if self.steps < self.WARM_UP:
             self.steps += 1
             current = torch.cuda.current_stream(self.stream.device)
             self.stream.wait_stream(current)
             with torch.cuda.stream(self.stream):
-                losses = train_step(self.networks, low, target, self.settings, mix)
+                losses = train_step(self.networks, low, target, mix)
             current.wait_stream(self.stream)
             return losses
         if self.graph is None:
@@ -210,7 +195,7 @@ class GraphedStep:
             except RuntimeError as error:
                 self.failed = True
                 logger.info("training without a CUDA graph: %s", str(error).splitlines()[0])
-                return train_step(self.networks, low, target, self.settings, mix)
+                return train_step(self.networks, low, target, mix)
         for own, given in zip(self.inputs, (low, target, mix), strict=True):
             own.copy_(given)
         self.graph.replay()
@@ -221,10 +206,5 @@ class GraphedStep:
         self.inputs = (low.clone(), target.clone(), mix.clone())
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, stream=self.stream):
-            self.losses = train_step(self.networks, *self.inputs[:2], self.settings, self.inputs[2])
+            self.losses = train_step(self.networks, *self.inputs)
         return graph
-
-
-def _update(network: nn.Module, optimizer: torch.optim.Adam, settings: TrainingConfig) -> None:
-    nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_clip)
-    optimizer.step()

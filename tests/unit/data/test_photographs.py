@@ -18,7 +18,7 @@ from agm.data.images import halved
 from agm.data.photographs import Crops
 from agm.errors import AgmError
 from agm.training.loop import learning_rate, train, trained
-from agm.training.step import Execution
+from agm.training.step import Execution, build, follow
 
 SETS = Path(__file__).parents[4] / "shared" / "data" / "benchmarks"
 
@@ -141,13 +141,12 @@ def test_bicubic_has_the_known_psnr_on_standard_sets(name: str, bicubic: float, 
 
 
 def test_weights_that_are_saved_are_the_average(photographs: Path, tmp_path: Path) -> None:
-    from agm.training.step import build
-
     networks = build(config(photographs), Execution(device="cpu"))
     with torch.no_grad():
         for parameter in networks.generator.parameters():
             parameter.add_(1.0)
     before = [parameter.clone() for parameter in networks.result.parameters()]
-    networks.follow(0.9, 1000)
+    assert networks.average is not None
+    follow(networks.average, networks.generator, 0.9, 1000)
     for old, new in zip(before, networks.result.parameters(), strict=True):
         torch.testing.assert_close(new, old + 0.1)

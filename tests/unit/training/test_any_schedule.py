@@ -100,7 +100,7 @@ def test_gradients_are_those_of_the_mean_of_three_losses(layers: str) -> None:
     low, target = torch.rand(4, 3, 8, 8, generator=random), torch.rand(4, 3, 16, 16, generator=random)
     networks, fresh = build(config, QUIET), build(config, QUIET).generator.train()
     networks.generator.train()
-    losses = train_step(networks, low, target, config.training, torch.rand(4), THREE)
+    losses = train_step(networks, low, target, torch.rand(4), THREE)
     outputs = [fresh(low, schedule) for schedule in THREE]
     visual = sum((images - target).square().mean() for images in outputs) / 3
     loss = visual - 100.0 * networks.critic(outputs[0][-1]).mean()
@@ -116,7 +116,7 @@ def test_the_critic_judges_the_full_schedules_last_image() -> None:
     networks, fresh = build(config, QUIET), build(config, QUIET)
     for network in (networks.generator, fresh.generator, fresh.critic):
         network.train()
-    losses = train_step(networks, low, target, config.training, torch.rand(4), THREE)
+    losses = train_step(networks, low, target, torch.rand(4), THREE)
     image = fresh.generator(low, THREE[0])[-1]
     expected = fresh.critic(image).mean() - fresh.critic(target).mean()
     torch.testing.assert_close(losses[1], expected.detach())
