@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,16 +45,14 @@ def representative(base: str) -> str:
 def changed(codes: str, base: str) -> str:
     """The changes of the training code since `codes`, joined by +, made a result; empty if there are none."""
     groups = attested(base)
-    places = [_place(code, groups) for code in codes.split("+") if code != code_hash()]
-    today = _place(code_hash(), groups)
-    if None in places or (places and today is None):
+    place = {code: number for number, group in enumerate(groups) for code in group["codes"]}
+    compared = {*codes.split("+"), code_hash()}
+    if compared == {code_hash()}:
+        return ""
+    if not compared <= place.keys():
         return f"code {codes} was never compared with today's, {code_hash()}"
-    between = range(min([today, *places]) + 1, max([today, *places]) + 1) if places else ()
-    return "; ".join(groups[number]["changed"] for number in between)
-
-
-def _place(code: str, groups: Sequence[dict[str, Any]]) -> Any:
-    return next((number for number, group in enumerate(groups) if code in group["codes"]), None)
+    places = [place[code] for code in compared]
+    return "; ".join(group["changed"] for group in groups[min(places) + 1 : max(places) + 1])
 
 
 def timed(module: str, root: Path = ROOT) -> dict[str, str]:

@@ -62,7 +62,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         try:
             path = path.resolve() if path.is_symlink() else path
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{_short(path.name)}.{secrets.token_hex(4)}.partial")
+            partial = path.with_name(f".{secrets.token_hex(8)}.partial")  # a longer name might be too long
             with partial.open("xb") as file:
                 clean.callback(partial.unlink, missing_ok=True)  # nothing is there any more if all went well
                 with contextlib.suppress(FileNotFoundError):
@@ -73,11 +73,6 @@ def write_bytes(path: Path, content: bytes) -> None:
             partial.replace(path)
         except OSError as error:
             raise unwritable(path, error) from None
-
-
-def _short(name: str) -> str:
-    """A name that leaves room for a few letters more: file systems take 255 bytes."""
-    return name if len(os.fsencode(name)) < 230 else sha256(os.fsencode(name))
 
 
 def clear_partial(folder: Path) -> None:

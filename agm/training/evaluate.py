@@ -42,12 +42,7 @@ class Quality:
 
 def quality(iterate: Iterate, part: Part, device: torch.device | str = "cpu") -> Quality:
     """Metrics of what a function makes of the images of a part, on its device."""
-    chunks: list[Quality] = []
-    for start in range(0, len(part), BATCH):
-        low = to_tensor(part.low[start : start + BATCH]).to(device)
-        high = to_tensor(part.high[start : start + BATCH]).to(device)
-        chunks.append(_measure(torch.stack(list(iterate(low))).float(), high))  # (T, N, 3, H, W)
-    return Quality(*(torch.cat([getattr(c, name) for c in chunks], dim=1).cpu() for name in METRICS))
+    return _quality(lambda cut: torch.stack(list(iterate(to_tensor(part.low[cut]).to(device)))), part, device)
 
 
 @torch.no_grad()
@@ -70,17 +65,22 @@ def evaluate(
 
 def bicubic_baseline(part: Part) -> dict[str, float]:
     """Each metric of bicubic upsampling (Pillow, 8 bits), averaged over the images."""
-    cuts = [slice(start, start + BATCH) for start in range(0, len(part), BATCH)]
-    found = [_measure(to_tensor(part.bicubic[cut]), to_tensor(part.high[cut])) for cut in cuts]
-    return {name: float(torch.cat([getattr(quality, name) for quality in found]).double().mean()) for name in METRICS}
+    found = _quality(lambda cut: to_tensor(part.bicubic[cut])[None], part, "cpu").per_iteration()
+    return {name: values[0] for name, values in found.items()}
 
 
-def _measure(images: Tensor, high: Tensor) -> Quality:
-    # At most 100 dB (a mean error of a 400th of an 8-bit step): one perfect image must not make a mean infinite.
-    # SSIM's convolutions subtract nearly equal numbers: on a GPU, TF32 would leave them too few digits.
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        ssim = metrics.ssim(images, high)
-    return Quality(metrics.mse(images, high), metrics.psnr(images, high).clamp(max=100), ssim)
+def _quality(made: Callable[[slice], Tensor], part: Part, device: torch.device | str) -> Quality:
+    """Metrics of images (T, N, 3, H, W) that are made of one slice of the part after the other."""
+    chunks = []
+    for start in range(0, len(part), BATCH):
+        cut = slice(start, start + BATCH)
+        images, high = made(cut).float(), to_tensor(part.high[cut]).to(device)
+        # At most 100 dB (a mean error of a 400th of an 8-bit step): one perfect image must not make a mean infinite.
+        psnr = metrics.psnr(images, high).clamp(max=100)
+        # SSIM's convolutions subtract nearly equal numbers: on a GPU, TF32 would leave them too few digits.
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            chunks.append((metrics.mse(images, high), psnr, metrics.ssim(images, high)))
+    return Quality(*(torch.cat(values, dim=1).cpu() for values in zip(*chunks, strict=True)))
 
 
 @torch.no_grad()
