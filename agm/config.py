@@ -238,11 +238,7 @@ RULES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("adversarial_weight penalty_weight", lambda x: x >= 0, "must not be negative"),
     ("layers", lambda x: len(x) == LAYERS and set(x) <= set(KINDS), f"expected four letters of {', '.join(KINDS)}"),
     ("image_size", lambda n: n % 2 == 0, "must be even, the inputs have half of it"),
-    (
-        "image_size",
-        lambda n: 12 <= n <= LARGEST,
-        f"must lie between 12 and {LARGEST:,}, SSIM has a window of 11 pixels",
-    ),
+    ("image_size", lambda n: 12 <= n <= LARGEST, f"must lie between 12, which SSIM needs, and {LARGEST:,}"),
     ("fraction", lambda x: 0 < x <= 1, "must lie in (0, 1]"),
     ("crops", lambda n: 0 <= n <= LARGEST, f"must lie between 0 and {LARGEST:,}"),
     ("average", lambda x: 0 <= x < 1, "must lie in [0, 1)"),

@@ -83,8 +83,8 @@ class Run:
         """Validation: a row per epoch, kind of statistics and iteration; none if the first epoch diverged."""
         path = self._intact("metrics.csv")
         try:
-            return pd.read_csv(path, usecols=list(COLUMNS))[list(COLUMNS)].astype(COLUMNS)
-        except (OSError, ValueError, OverflowError) as error:
+            return pd.read_csv(path)[list(COLUMNS)].astype(COLUMNS)
+        except (OSError, LookupError, ValueError, OverflowError) as error:
             raise AgmError(f"{path}: damaged, or cannot be read ({error}); {RESTORE}") from None
 
     def curve(self, metric: str = "mse", statistics: Statistics | None = None) -> pd.Series[float]:
