@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from functools import cache
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 
 from agm.code_version import ROOT, code_hash, timed
-from agm.errors import AgmError
+from agm.errors import AgmError, unknown
 
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -34,11 +35,7 @@ ctypes.CFUNCTYPE(None, ctypes.c_void_p)(ctypes.addressof(ctypes.c_char.from_buff
 
 def hide_broken_amx() -> None:
     """Some virtual machines offer AMX and kill a process that uses it. Only there is oneDNN told to do without."""
-    try:
-        offered = "amx_bf16" in CPUINFO.read_text()
-    except OSError:
-        return
-    if offered and "ONEDNN_MAX_CPU_ISA" not in os.environ:
+    if "amx_bf16" in _cpuinfo() and "ONEDNN_MAX_CPU_ISA" not in os.environ:
         died = subprocess.run([sys.executable, "-I", "-c", AMX], capture_output=True, check=False).returncode
         if died:
             os.environ["ONEDNN_MAX_CPU_ISA"] = "AVX512_CORE_BF16"
@@ -64,14 +61,14 @@ def choose(device: str) -> str:
     """cpu, cuda or mps; auto takes CUDA's GPU if there is one. Raises AgmError for another name, or a GPU that is not
     there.
     """
-    if device not in ("auto", "cpu", "cuda", "mps"):
-        raise AgmError(f"unknown device {device!r} (known: auto, cpu, cuda, mps)")
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(device, True):
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        return "cuda" if there["cuda"] else "cpu"
+    if device not in there:
+        raise unknown("device", device, ["auto", *there])
+    if not there[device]:
         raise AgmError(f"device {device!r} was asked for, but torch sees no GPU; use --device cpu")
-    if device == "mps":
-        return device
-    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+    return device
 
 
 def synchronize(device: torch.device) -> None:
@@ -84,12 +81,13 @@ def synchronize(device: torch.device) -> None:
 
 def processor() -> str:
     """The processor's name, as the system gives it."""
-    try:
-        lines = CPUINFO.read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    name = re.search(r"^model name\s*:\s*(.*)$", _cpuinfo(), re.MULTILINE)
+    return name[1] if name else platform.processor() or platform.machine()
+
+
+def _cpuinfo() -> str:
+    """What Linux says of the processor; empty on other systems."""
+    return CPUINFO.read_text() if CPUINFO.exists() else ""
 
 
 @cache

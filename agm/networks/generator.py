@@ -125,9 +125,7 @@ class Generator(nn.Module):
 
     def upsample(self, z: Tensor) -> Tensor:
         """The static layer C.2."""
-        if self.config.upsampling == "bilinear":
-            return F.interpolate(z, scale_factor=SCALE, mode="bilinear", align_corners=False)
-        return F.interpolate(z, scale_factor=SCALE, mode="nearest")
+        return F.interpolate(z, scale_factor=SCALE, mode=self.config.upsampling)
 
     def resolve(self, schedule: Schedule | str | None) -> Schedule:
         """The schedule to run: all layers by default. Raises AgmError if its letters are not the network's."""
