@@ -129,6 +129,7 @@ def _train(config: RunConfig, folder: Path, execution: Execution) -> bool:
                 where = f"{folder}: the loss is not finite in epoch {progress.epoch + 1}"
                 logger.warning("%s; recorded as diverged, in the state after the epoch before", where)
                 networks.result.load_state_dict(good)
+                _write_metrics(folder, progress)
                 status = "diverged"
                 break
             progress.epoch, progress.step = progress.epoch + 1, 0
@@ -233,7 +234,6 @@ def _finish(
 ) -> None:
     """Test, then write the weights and, last of all, the summary: a run that has one is complete."""
     schedule = Schedule.parse(config.training.schedule)
-    _write_metrics(folder, progress)
     halve(networks.result)  # what is tested is what is kept
     generator, tests = readings(networks.result, parts.test, config, parts.train.low)
     plans = {str(plan): (generator, plan) for plan in (schedule, *candidates(len(schedule))[-3:])}
