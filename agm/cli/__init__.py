@@ -14,9 +14,8 @@ from agm.errors import AgmError, enough_memory
 
 def register(commands: typer.Typer) -> None:
     """Add the library's commands."""
-    upscale.register(commands)
-    export.register(commands)
-    evaluate.register(commands)
+    for command in (upscale.upscale, upscale.profile_machine, export.export, evaluate.evaluate, evaluate.params):
+        commands.command()(command)
     commands.add_typer(data.commands, name="data")
 
 

@@ -63,12 +63,11 @@ def data_prepare(
     from agm.data.official.prepare import prepare
     from agm.paths import data_folder
 
-    done = prepare(name, source, out or data_folder() / name, force)
-    state = "prepared" if done.new else "is there already, unchanged"
-    typer.echo(
-        f"{done.card['title']}: {done.card['images']:,} images from {done.card['layout']} -> {done.folder} {state}"
-    )
-    typer.echo(f"sha256 of all RGB bytes: {done.card['fingerprint']}")
+    folder = out or data_folder() / name
+    card, new = prepare(name, source, folder, force)
+    state = "prepared" if new else "is there already, unchanged"
+    typer.echo(f"{card['title']}: {card['images']:,} images from {card['layout']} -> {folder} {state}")
+    typer.echo(f"sha256 of all RGB bytes: {card['fingerprint']}")
 
 
 @commands.command("show")

@@ -111,9 +111,3 @@ def params(
     typer.echo(f"{'layers':8}{'parameters':>12}{'MMACs/iteration':>18}")
     for row in rows:
         typer.echo(f"{row['layers']:8}{row['parameters']:>12,}{row['macs'] / 1e6:>18,.1f}")
-
-
-def register(commands: typer.Typer) -> None:
-    """Add the commands of this module."""
-    commands.command()(evaluate)
-    commands.command()(params)

@@ -36,8 +36,3 @@ def export(
     for name, size in sizes.items():
         typer.echo(f"{name:20}{size:>14,} bytes")
     typer.echo(f"run {config.id}, {len(chain['parts'])} parts for {plan} -> {out}")
-
-
-def register(commands: typer.Typer) -> None:
-    """Add the command of this module."""
-    commands.command()(export)

@@ -10,8 +10,6 @@ import typer
 
 from agm.errors import AgmError, enough_memory
 
-SMALLER = "use a smaller --tile, or a smaller picture"
-
 Model = Annotated[
     str | None,
     typer.Option(help="A weights file, a run folder or a run's id. [default: the best recorded run with weights]"),
@@ -64,13 +62,13 @@ def upscale(
     Large pictures are cut into tiles. Memory: about 1 GB at width 64, and 60 bytes for each pixel of an 8-bit input,
     180 where there is transparency.
     """
-    seconds = None if deadline is None else parse_deadline(deadline)
-    with enough_memory(SMALLER):
-        from agm.anytime import batch
-        from agm.anytime.image_files import PIPE
-        from agm.anytime.upscaler import AnytimeUpscaler
-        from agm.machine import choose
+    from agm.anytime import batch
+    from agm.anytime.image_files import PIPE
+    from agm.anytime.upscaler import AnytimeUpscaler
+    from agm.machine import choose
 
+    seconds = None if deadline is None else parse_deadline(deadline)
+    with enough_memory(batch.SMALLER):
         how = batch.How(
             deadline=seconds,
             iterations=iterations,
@@ -126,11 +124,12 @@ def profile_machine(
 
     It counts for one model, number of threads and machine, while the machine is as busy as it is then.
     """
-    with enough_memory(SMALLER):
-        from agm.anytime.latency import FINISH, profile_path, write_profile
-        from agm.anytime.upscaler import AnytimeUpscaler
-        from agm.machine import choose
+    from agm.anytime.batch import SMALLER
+    from agm.anytime.latency import FINISH, profile_path, write_profile
+    from agm.anytime.upscaler import AnytimeUpscaler
+    from agm.machine import choose
 
+    with enough_memory(SMALLER):
         _use_threads(threads)
         upscaler = AnytimeUpscaler.load(model, schedule=schedule, device=choose(device), timed=False, faithful=True)
         table = upscaler.measure(sorted(sizes or (16, 32, 64, 128)), rounds, seconds)
@@ -143,12 +142,6 @@ def profile_machine(
             typer.echo(f"{'to an image' if name == FINISH else name:15}{side:>11}{values}")
     typer.echo(f"run by: {upscaler.stepper.name}")
     typer.echo(f"-> {profile_path()}")
-
-
-def register(commands: typer.Typer) -> None:
-    """Add the commands of this module."""
-    commands.command()(upscale)
-    commands.command("profile-machine")(profile_machine)
 
 
 def parse_deadline(text: str) -> float:

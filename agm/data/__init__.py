@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from agm.config import NATURAL, DataConfig
-from agm.data import bundled, folder, photographs, prepared
+from agm.data import bundled, folder, prepared
 from agm.data.images import ImageSet, image_files
 from agm.data.official import SETS
 from agm.data.splits import Part, Splits, split, to_tensor
@@ -27,18 +27,14 @@ def locate(dataset: str) -> Path | None:
     """The folder of a data set given by name or path; None for a bundled stand-in. Raises AgmError if there is none."""
     if dataset in bundled.STAND_INS:
         return None
-    if dataset in PAPER_SETS:
+    if dataset in (*PAPER_SETS, NATURAL):
         path = data_folder() / dataset
-        if not prepared.is_prepared(path):
+        ready = next(image_files(path), None) if dataset == NATURAL else prepared.is_prepared(path)
+        if not ready:
             raise AgmError(
-                f"data set {dataset!r} is not prepared: {path} has no {prepared.IMAGES}; see data/{dataset}.md, "
+                f"data set {dataset!r} is not prepared: {path} does not hold it; see data/{dataset}.md, "
                 f"or use a bundled stand-in ({', '.join(bundled.STAND_INS)})"
             )
-        return path
-    if dataset == NATURAL:
-        path = data_folder() / NATURAL
-        if not next(image_files(path), None):
-            raise AgmError(f"data set {NATURAL!r} is not there: {path} holds no photograph; see data/{NATURAL}.md")
         return path
     with contextlib.suppress(OSError, RuntimeError, ValueError):  # no path at all: too long, no such user, a NUL
         path = Path(dataset).expanduser()
@@ -73,4 +69,4 @@ def splits(config: DataConfig) -> Splits:
     path = locate(config.dataset)
     if path is None or prepared.is_prepared(path):
         raise AgmError(f"crops={config.crops}: {config.dataset} is no folder of photographs; leave crops out")
-    return photographs.split(images, path, config)
+    return folder.split(images, path, config)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import skimage
-from PIL import Image
 
 from agm.data.images import ImageSet, Pixels, read_image, square
 
@@ -67,7 +66,7 @@ def load(name: str) -> ImageSet:
     banded = itertools.product(stand_in.photographs.items(), range(stand_in.bands))
     for number, ((name, files), band) in enumerate(banded):
         group = f"{name} {band + 1}" if stand_in.bands > 1 else name
-        photographs = [_photograph(file) for file in files]
+        photographs = [read_image(Path(skimage.__file__).parent / "data" / file, file) for file in files]
         random = np.random.default_rng([number, stand_in.zoom])
         while groups.count(group) < stand_in.crops_per_group:
             turn = groups.count(group) % len(files)
@@ -82,7 +81,3 @@ def load(name: str) -> ImageSet:
             sources.append(f"{file}@{left},{top}")
             groups.append(group)
     return ImageSet(name, np.stack(images), tuple(sources), tuple(groups), stand_in=stand_in.description)
-
-
-def _photograph(file: str) -> Image.Image:
-    return read_image(Path(skimage.__file__).parent / "data" / file, file)

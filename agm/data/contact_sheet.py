@@ -41,15 +41,10 @@ def _part(high: np.ndarray) -> np.ndarray:
     """(N, S, S, 3) -> one picture of N triples, COLUMNS in a row, on white."""
     part = Part(np.arange(len(high)), high)
     size = high.shape[1]
-    low = np.stack([_enlarge(image, size) for image in part.low])
+    low = part.low.repeat(2, axis=1).repeat(2, axis=2)  # squares, so that it shows how few pixels there are
     triples = np.concatenate([high, low, part.bicubic], axis=2)  # (N, S, 3 S, 3)
     rows = -(-len(triples) // COLUMNS)
     page = np.full((rows * COLUMNS, size + GAP, 3 * size + GAP, 3), 255, dtype=np.uint8)
     page[: len(triples), :size, : 3 * size] = triples
     page = page.reshape(rows, COLUMNS, size + GAP, 3 * size + GAP, 3).transpose(0, 2, 1, 3, 4)
     return page.reshape(rows * (size + GAP), COLUMNS * (3 * size + GAP), 3)
-
-
-def _enlarge(image: np.ndarray, size: int) -> np.ndarray:
-    """Pixels become squares, so that it shows how few there are."""
-    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.NEAREST))

@@ -1,17 +1,23 @@
-"""A user's own folder of images as a data set."""
+"""A user's own folder of images as a data set: their centres, or random crops of whole photographs."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from agm.data.images import ImageSet, image_files, read_image, square
+from agm.config import DataConfig
+from agm.data.images import ImageSet, Pixels, halved, image_files, read_image, square
+from agm.data.splits import Part, Splits, split_indices, trained_on
 from agm.errors import AgmError
 
 logger = logging.getLogger(__name__)
+
+EVALUATED = 192
+"""Side in pixels of the centre that is validated and tested on; smaller where some photograph is."""
 
 
 def load(folder: Path, size: int, skip: str = "") -> ImageSet:
@@ -20,18 +26,85 @@ def load(folder: Path, size: int, skip: str = "") -> ImageSet:
 
     Broken images are named, skipped and counted in a warning. Raises AgmError if none is left.
     """
-    images, sources, broken = [], [], []
+    images, sources = [], []
     files = [path for path in image_files(folder) if not skip or skip not in path.relative_to(folder).parts[:-1]]
     for path in tqdm(files, desc=f"reading {folder.name}", unit="image", disable=None, leave=False):
         try:
             images.append(square(read_image(path, str(path)), size))
             sources.append(path.relative_to(folder).as_posix())
         except AgmError as error:
-            broken.append(error)
             logger.warning("skipped %s", error)
-    if broken:
-        logger.warning("%d of %d images in %s could not be read and were skipped", len(broken), len(files), folder)
+    if broken := len(files) - len(images):
+        logger.warning("%d of %d images in %s could not be read and were skipped", broken, len(files), folder)
     if not images:
         raise AgmError(f"{folder}: no readable image in this folder or below it")
     # Every image is a group of its own: nothing is known of which belong together.
     return ImageSet(str(folder), np.stack(images), tuple(sources), tuple(sources))
+
+
+@dataclass(frozen=True)
+class Crops(Part):
+    """A training part whose epochs are random crops. `high` holds the centres, as in the other parts.
+
+    photographs: (H, W, 3) uint8 of even sides, and each at half the size; size: side of a crop; count: crops an epoch.
+    """
+
+    photographs: tuple[tuple[Pixels, Pixels], ...]
+    size: int
+    count: int
+
+    @property
+    def per_epoch(self) -> int:
+        return self.count
+
+    def epoch(self, seed: int, epoch: int) -> tuple[Pixels, Pixels]:
+        """Crops (count, S, S, 3) and the same of the halved photographs, each turned or flipped in one of 8 ways.
+
+        Photographs are halved whole, so a crop's border is like its inside.
+        """
+        random = np.random.default_rng([seed, epoch, 2])
+        high = np.empty((self.count, self.size, self.size, 3), np.uint8)
+        low = np.empty((self.count, self.size // 2, self.size // 2, 3), np.uint8)
+        for i in range(self.count):
+            large, small = self.photographs[int(random.integers(len(self.photographs)))]
+            y, x = (int(random.integers(side - self.size // 2 + 1)) for side in small.shape[:2])
+            quarter_turns, flipped = int(random.integers(4)), bool(random.integers(2))
+            cut = large[2 * y : 2 * y + self.size, 2 * x : 2 * x + self.size]
+            high[i] = _turned(cut, quarter_turns, flipped)
+            low[i] = _turned(small[y : y + self.size // 2, x : x + self.size // 2], quarter_turns, flipped)
+        return high, low
+
+
+def split(images: ImageSet, folder: Path, config: DataConfig) -> Splits:
+    """The parts of a folder of photographs, split by photograph. `images` says what is in the folder.
+
+    Raises AgmError if a photograph is smaller than a crop.
+    """
+    train, validation, test = split_indices(images)
+    train = trained_on(train, config)
+    chosen = train, validation[: config.validation_images], test[: config.test_images]
+    pictures = [[_read(folder / images.sources[i], config.image_size) for i in part] for part in chosen]
+    side = min(EVALUATED, *(min(picture.shape[:2]) for part in pictures for picture in part))
+    centres = [np.stack([_centre(picture, side) for picture in part]) for part in pictures]
+    pairs = tuple((picture, halved(picture)) for picture in pictures[0])
+    crops = Crops(train, centres[0], pairs, config.image_size, config.crops)
+    return Splits(crops, Part(chosen[1], centres[1]), Part(chosen[2], centres[2]))
+
+
+def _read(path: Path, least: int) -> Pixels:
+    pixels = np.asarray(read_image(path, str(path)))
+    height, width = (side // 2 * 2 for side in pixels.shape[:2])
+    if min(height, width) < least:
+        raise AgmError(f"{path}: {width} x {height} pixels, smaller than a crop of image_size={least}")
+    return pixels[:height, :width]
+
+
+def _centre(pixels: Pixels, side: int) -> Pixels:
+    """An even offset keeps the halved centre the centre of the halved photograph."""
+    y, x = ((length - side) // 4 * 2 for length in pixels.shape[:2])
+    return pixels[y : y + side, x : x + side]
+
+
+def _turned(pixels: Pixels, quarter_turns: int, flipped: bool) -> Pixels:
+    turned = np.rot90(pixels, quarter_turns)
+    return turned[:, ::-1] if flipped else turned

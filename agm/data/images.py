@@ -33,10 +33,10 @@ DECODERS = (
 BY_NAME = {".tga": "TGA", ".dib": "DIB"}
 """Formats that begin with nothing to know them by; only a file with this ending can be one."""
 PLUGINS = {
-    "HEIC": (re.compile(rb"....ftyp(hei|hev|mif1|msf1)", re.DOTALL), "pillow_heif", "pillow-heif"),
+    "HEIC": (re.compile(rb"....ftyp(hei|hev|mif1|msf1)", re.DOTALL), "pillow_heif.HeifImagePlugin", "pillow-heif"),
     "JPEG XL": (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL ", re.DOTALL), "pillow_jxl", "pillow-jxl-plugin"),
 }
-"""Formats that Pillow reads with a plug-in: how such files begin, its module, and its package."""
+"""Formats that Pillow reads with a plug-in: how such files begin, the module that registers it, and its package."""
 
 
 @dataclass(frozen=True)
@@ -119,11 +119,9 @@ def _plugin(start: bytes, name: str) -> bool:
     for kind, (pattern, module, package) in PLUGINS.items():
         if pattern.match(start):
             try:
-                plugin = importlib.import_module(module)
+                importlib.import_module(module)
             except ImportError:
                 raise AgmError(f"{name}: {kind} is read only with a plug-in; pip install {package}") from None
-            if hasattr(plugin, "register_heif_opener"):
-                plugin.register_heif_opener()
             return True
     return False
 
@@ -246,15 +244,11 @@ def survey(folder: Path, without: Path | None = None) -> Survey:
     `without`: a folder, resolved, that is not looked into.
     """
     found = Survey()
-
-    def locked(error: OSError) -> None:
-        found.others[LOCKED].append(Path(error.filename))
-
-    for here, folders, names in os.walk(folder, onerror=locked):
+    locked = found.others[LOCKED]
+    for here, folders, names in os.walk(folder, onerror=lambda error: locked.append(Path(error.filename))):
         apart = [name for name in folders if name.startswith(".") or Path(here, name).is_symlink()]
         folders[:] = [name for name in folders if name not in apart and Path(here, name).resolve() != without]
-        paths = [Path(here, name) for name in (*names, *apart)]
-        for path in paths:
+        for path in (Path(here, name) for name in (*names, *apart)):
             kind = _kind(path)
             (found.others[kind] if kind else found.pictures).append(path)
     found.pictures.sort(key=lambda path: path.relative_to(folder).as_posix())

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -95,14 +94,10 @@ def split_table(images: ImageSet) -> str:
 
     `part` is train, validation, test, or repeat for an image whose pixels occurred before.
     """
-    parts = np.full(len(images), "repeat", dtype="<U10")
+    table = pd.DataFrame({"source": images.sources, "group": images.groups, "part": "repeat"})
     for name, indices in zip(("train", "validation", "test"), split_indices(images), strict=True):
-        parts[indices] = name
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("index", "source", "group", "part"))
-    writer.writerows(zip(range(len(images)), images.sources, images.groups, parts, strict=True))
-    return text.getvalue()
+        table.loc[indices, "part"] = name
+    return table.to_csv(index_label="index", lineterminator="\n")
 
 
 def split(images: ImageSet, config: DataConfig) -> Splits:

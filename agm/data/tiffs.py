@@ -14,7 +14,6 @@ from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """The first bytes of a TIFF: little or big end first, classic or BigTIFF."""
 _GREYS, _RGB, _CMYK = (0, 1), 2, 5
-_MODES = {(1, False): "L", (1, True): "LA", (3, False): "RGB", (3, True): "RGBA", (4, False): "CMYK"}
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is broken is said once, by what it raises
 TiffImagePlugin.OPEN_INFO.setdefault((b"MM", 0, (1,), 1, (16,), ()), ("I;16B", "I;16B"))
@@ -82,8 +81,8 @@ def _image(page: Any) -> Image.Image:
         shares = np.divide(shares, alpha, out=np.zeros_like(shares), where=alpha > 0) if kind == 1 else shares
         shares = np.concatenate([shares, alpha], axis=2)
     numbers = (shares.clip(0, 1) * 255).round().astype(np.uint8)
-    bands = [Image.fromarray(np.ascontiguousarray(band)) for band in np.moveaxis(numbers, 2, 0)]
-    return Image.merge(_MODES[colours, kind in (1, 2)], bands)
+    image = Image.fromarray(numbers if numbers.shape[2] > 1 else numbers[..., 0])
+    return Image.merge("CMYK", image.split()) if page.photometric == _CMYK else image
 
 
 def _white(values: NDArray[Any], page: Any) -> Any:

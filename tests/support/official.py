@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import tarfile
+import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ import scipy.io
 import skimage
 from numpy.typing import NDArray
 from PIL import Image
+
+from agm.data.official import Cut, Plan
+from agm.data.official.archives import Source
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 """Real data beside the checkout, where there is some."""
@@ -162,6 +166,22 @@ def pack(folder: Path, target: Path) -> Path:
         for path in files:
             tar.add(path, path.relative_to(folder).as_posix())
     return target
+
+
+def planned(plan: Callable[[Source], Plan], path: Path) -> tuple[Plan, list[Cut]]:
+    """What a data set's `plan` finds in a source, and its images."""
+    with tempfile.TemporaryDirectory() as scratch:
+        found = plan(Source(path, Path(scratch)))
+        return found, list(found.images)
+
+
+def same(one: list[Cut], other: list[Cut]) -> bool:
+    """Whether two lists hold the same images, from the same places."""
+    fields = ("source", "group", "width", "height", "box")
+    return all(
+        np.array_equal(a.pixels, b.pixels) and all(getattr(a, field) == getattr(b, field) for field in fields)
+        for a, b in zip(one, other, strict=True)
+    )
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -1,14 +1,11 @@
-"""The paper's data sets as their authors publish them. What they share: what is known before any image is read."""
+"""The paper's data sets as their authors publish them. What they share."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from PIL import Image
-
-from agm.data.images import Pixels, read_image
+from agm.data.images import Pixels
 
 SETS = {"cars": 16_185, "faces": 10_205, "geo": 16_000}
 """The paper's data sets, each a module here, and how many images the paper took of them."""
@@ -36,17 +33,13 @@ class About:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One image to come: where it is from, and what a split must not cut through."""
+class Cut:
+    """One image: where it is from, what a split must not cut through, (64, 64, 3) pixels, the size of its source in
+    pixels, and the box cut from it (None: all of it).
+    """
 
     source: str
     group: str
-
-
-@dataclass(frozen=True)
-class Cut:
-    """One image: (64, 64, 3) pixels, the size of its source in pixels, and the box cut from it (None: all of it)."""
-
     pixels: Pixels
     width: int
     height: int
@@ -55,21 +48,16 @@ class Cut:
 
 @dataclass(frozen=True)
 class Plan:
-    """A source that was looked through.
+    """A source that was looked through, before any image is read.
 
-    rows: the images in the order of their index; counts: how many there are of what; images: makes them, one by one;
-    frame: the official size of the whole frames, if any.
+    total: the number of images; counts: how many there are of what; images: makes them, one by one, in the order of
+    their index; frame: the official size of the whole frames, if any.
     """
 
     about: About
     layout: str
-    rows: tuple[Row, ...]
+    total: int
     counts: dict[str, int]
     images: Iterator[Cut]
     warnings: tuple[str, ...] = ()
     frame: tuple[int, int] | None = None
-
-
-def decode(content: bytes, name: str, upright: bool = True) -> Image.Image:
-    """A file's content -> RGB. Raises AgmError naming the file."""
-    return read_image(io.BytesIO(content), name, upright=upright)

@@ -1,20 +1,16 @@
-"""Folders and archives as one list of files. Archives are unpacked into a temporary folder."""
+"""Folders and archives as one list of files."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import logging
-import lzma
 import os
 import re
-import shutil
 import stat
 import tarfile
 import tempfile
-import weakref
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,24 +23,16 @@ from agm.errors import AgmError
 logger = logging.getLogger(__name__)
 
 PREPARED = {"images.tar", "manifest.csv"}
-"""The file that marks a prepared set, which is not accepted as a source."""
+"""The files that mark a prepared set, which is not accepted as a source."""
 
 ENDINGS = (".tgz", ".tar.gz", ".tar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip")
-
-
-class Scratch:
-    """A temporary folder, which is removed when nobody holds this any more."""
-
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="agm-"))
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 @dataclass(frozen=True)
 class Member:
     """One file. name: its path below the source, or inside its archive below the folder that holds the archive.
 
-    path: where it can be read, as long as there is the source; archive: what it was unpacked from, if it was.
+    path: where it can be read; archive: what it was unpacked from, if it was.
     """
 
     name: str
@@ -64,33 +52,27 @@ class Member:
 
 
 class Source:
-    """A folder, one archive, a folder with archives in it, or one plain file.
+    """A folder, one archive, a folder with archives in it, or one plain file. `scratch`: where archives are unpacked.
 
     Raises AgmError if there is no such path, or an archive is damaged or leads out of its folder.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.scratch = Scratch()
+    def __init__(self, path: Path, scratch: Path) -> None:
+        self.path, self.scratch = path, scratch
         with _one_line(path):
             if not path.exists():
                 raise AgmError(f"{path}: there is no such file or folder")
             found = _walk(path) if path.is_dir() else [(path.name, path)]
             self.members = tuple(member for name, file in found for member in self._members(name, file))
 
-    def read(self, member: Member) -> bytes:
-        """The content of one small file."""
-        with _one_line(member):
-            return member.path.read_bytes()
-
     def _members(self, name: str, path: Path) -> Iterator[Member]:
         """The files of an archive, or the file itself."""
         if not path.name.lower().endswith(ENDINGS):
             yield Member(name, path)
             return
-        folder = Path(tempfile.mkdtemp(dir=self.scratch.path))
+        folder = Path(tempfile.mkdtemp(dir=self.scratch))
         with _one_line(path):
-            (_unzip if path.name.lower().endswith(".zip") else _untar)(path, folder)
+            _unpack(path, folder)
         above = name.rpartition("/")[0]
         for inside, file in _walk(folder, path):
             yield Member(f"{above}/{inside}" if above else inside, file, path)
@@ -125,56 +107,51 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _unzip(path: Path, folder: Path) -> None:
-    links = 0
-    with zipfile.ZipFile(path) as archive:
-        for info in _checked(archive.infolist(), path, lambda info: info.filename):
-            regular = stat.S_IFMT(info.external_attr >> 16) in (0, stat.S_IFREG)
-            if regular and not info.is_dir():
-                archive.extract(info, folder)
-            links += not (regular or info.is_dir())
-    _tell(path, links)
+def _unpack(path: Path, folder: Path) -> None:
+    """Plain files and folders; the rest is counted. Raises AgmError where a name leads out of the archive."""
+    zipped, ignored = path.name.lower().endswith(".zip"), 0
+    with zipfile.ZipFile(path) if zipped else tarfile.open(path) as archive:
+        entries = _zip_entries(archive) if isinstance(archive, zipfile.ZipFile) else _tar_entries(archive)
+        for name, entry, plain in tqdm(entries, desc=f"unpacking {path.name}", unit="file", disable=None, leave=False):
+            if re.match(r"[/\\]|[A-Za-z]:", name) or ".." in re.split(r"[/\\]", name):
+                raise AgmError(f"{path}: {name!r} leads out of the archive; get it from a source that you trust")
+            if plain:
+                archive.extract(entry, folder)
+            ignored += not plain
+    if ignored:
+        logger.warning("%s: ignored %d links and special files", path, ignored)
 
 
-def _untar(path: Path, folder: Path) -> None:
-    special = 0
-    with tarfile.open(path) as archive:
-        for info in _checked(archive, path, lambda info: info.name):
-            if info.isreg():
-                archive.extract(info, folder, filter="data")
-            special += not (info.isreg() or info.isdir())
-        # tarfile takes a damaged header for the end of the archive: look whether it is the end.
-        stream: Any = archive.fileobj
-        stream.seek(archive.offset)
-        block = stream.read(tarfile.BLOCKSIZE)
-        if len(block) < tarfile.BLOCKSIZE or any(block):
-            raise tarfile.ReadError("it has no end")
-        while stream.read(2**20):  # so far that gzip compares its checksum
-            pass
-    _tell(path, special)
+def _zip_entries(archive: zipfile.ZipFile) -> Iterator[tuple[str, Any, bool]]:
+    """Name, entry, and whether it is a plain file or a folder."""
+    for info in archive.infolist():
+        kind = stat.S_IFMT(info.external_attr >> 16)
+        yield info.filename, info, kind in (0, stat.S_IFREG, stat.S_IFDIR)
 
 
-def _checked(infos: Iterable[Any], path: Path, name_of: Callable[[Any], str]) -> Iterator[Any]:
-    """The entries of an archive. Raises AgmError where one leads out of it."""
-    for info in tqdm(infos, desc=f"unpacking {path.name}", unit="file", disable=None, leave=False):
-        name = name_of(info)
-        if re.match(r"[/\\]|[A-Za-z]:", name) or ".." in re.split(r"[/\\]", name):
-            raise AgmError(f"{path}: {name!r} leads out of the archive; get it from a source that you trust")
-        yield info
-
-
-def _tell(path: Path, special: int) -> None:
-    if special:
-        logger.warning("%s: ignored %d links and special files", path, special)
+def _tar_entries(archive: tarfile.TarFile) -> Iterator[tuple[str, Any, bool]]:
+    """The same of a tar. Raises ReadError if it does not end as it should."""
+    archive.extraction_filter = tarfile.data_filter
+    for info in archive:
+        yield info.name, info, info.isreg() or info.isdir()
+    # tarfile takes a damaged header for the end of the archive: look whether it is the end.
+    stream: Any = archive.fileobj
+    stream.seek(archive.offset)
+    block = stream.read(tarfile.BLOCKSIZE)
+    if len(block) < tarfile.BLOCKSIZE or any(block):
+        raise tarfile.ReadError("it has no end")
+    while stream.read(2**20):  # so far that gzip compares its checksum
+        pass
 
 
 @contextlib.contextmanager
-def _one_line(where: Path | Member) -> Iterator[None]:
-    """Everything that a damaged archive makes the standard library raise -> AgmError."""
-    damage = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, UnicodeError, OSError)
+def _one_line(where: Path) -> Iterator[None]:
+    """Whatever a damaged archive makes the standard library raise -> AgmError."""
     try:
         yield
-    except (*damage, ValueError, LookupError, NotImplementedError, RuntimeError) as error:
+    except AgmError:
+        raise
+    except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             place = tempfile.gettempdir()
             raise AgmError(f"{where}: no space to unpack it in {place}; set TMPDIR to a larger disk") from None

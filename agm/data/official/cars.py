@@ -9,19 +9,20 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from agm.data.images import resize
-from agm.data.official import SIZE, About, Box, Cut, Plan, Row, decode, matlab
+from agm.data.images import read_image, resize
+from agm.data.official import SIZE, About, Box, Cut, Plan, matlab
 from agm.data.official.archives import Member, Source, distinct
 from agm.errors import AgmError
 
 BOX = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
-HALVES = ("train", "test")
-DEVKIT = {"train": ("cars_train_annos.mat",), "test": ("cars_test_annos_withlabels.mat", "cars_test_annos.mat")}
-"""Annotation files of each half, the better ones first."""
-ALL = "cars_annos.mat"
-IMS = "car_ims"
+WHOLE, WHOLE_FILE, UNLABELLED = "car_ims", "cars_annos.mat", "cars_test_annos.mat"
+FOLDERS = {
+    "cars_train": ("cars_train_annos.mat",),
+    "cars_test": ("cars_test_annos_withlabels.mat", UNLABELLED),
+    WHOLE: (WHOLE_FILE,),
+}
+"""Folders of images, and their annotation files, the better ones first."""
 OFFICIAL = {"train": 8_144, "test": 8_041}
 UNKNOWN = "unknown"
 
@@ -54,75 +55,72 @@ def plan(source: Source) -> Plan:
 
     Raises AgmError where an image has no annotation, or an annotated one is missing from a half that is there.
     """
-    halves = {half: _images_below(source, f"cars_{half}") for half in HALVES}
-    whole = _images_below(source, IMS)
-    found: dict[str, list[Annotation]] = {half: [] for half in HALVES}
-    if any(halves.values()):
-        there = [half for half in HALVES if halves[half]]
-        kits = {half: _annotations(source, DEVKIT[half], f"cars_{half}", halves[half], half) for half in there}
-        found |= {half: rows for half, (_, rows) in kits.items()}
-        layout = "; ".join(f"cars_{half} with {name}" for half, (name, _) in kits.items())
-    elif whole:
-        layout = f"{IMS} with {ALL}"
-        _, rows = _annotations(source, (ALL,), IMS, whole, None)
-        found |= {half: [row for row in rows if row.half == half] for half in HALVES}
-        halves = dict.fromkeys(HALVES, whole)
-    else:
+    there = _images_below(source, ("cars_train", "cars_test")) or _images_below(source, (WHOLE,))
+    if not there:
         raise AgmError(
-            f"{source.path}: no Stanford Cars; looked in it and below it for folders cars_train and cars_test "
-            f"with JPEGs beside {DEVKIT['train'][0]}, and for {IMS} beside {ALL}"
+            f"{source.path}: no Stanford Cars; looked in it and below it for folders cars_train and cars_test with "
+            f"JPEGs beside {FOLDERS['cars_train'][0]}, and for {WHOLE} beside {WHOLE_FILE}"
         )
-    rows = [row for half in HALVES for row in found[half]]
+    layout, found = [], list[tuple[Annotation, Member]]()
+    for folder, images in there.items():
+        name, rows = _annotations(source, folder, images)
+        layout.append(f"{folder} with {name}")
+        found += [(row, images[row.file]) for row in rows]
+    found.sort(key=lambda pair: pair[0].half == "test")  # the training half first
+    rows = [row for row, _ in found]
+    counts = {half: sum(row.half == half for row in rows) for half in OFFICIAL}
     return Plan(
         ABOUT,
-        layout,
-        tuple(Row(row.file, row.group) for row in rows),
-        {half: len(found[half]) for half in HALVES} | {"classes": len({row.group for row in rows} - {UNKNOWN})},
-        (_image(source, halves[row.half][row.file], row.box) for row in rows),
-        tuple(_warnings(found)),
+        "; ".join(layout),
+        len(rows),
+        counts | {"classes": len({row.group for row in rows} - {UNKNOWN})},
+        (cut(row, member) for row, member in found),
+        tuple(_warnings(counts, sum(row.group == UNKNOWN for row in rows))),
     )
 
 
-def _warnings(found: dict[str, list[Annotation]]) -> Iterator[str]:
-    for half, rows in found.items():
-        if not rows:
+def _warnings(counts: dict[str, int], unlabelled: int) -> Iterator[str]:
+    for half, count in counts.items():
+        if not count:
             yield f"the {half} half is missing: {OFFICIAL[half]:,} images of {sum(OFFICIAL.values()):,}"
-        elif len(rows) != OFFICIAL[half]:
-            yield f"{len(rows):,} images in the {half} half, the official one has {OFFICIAL[half]:,}"
-    if unlabelled := sum(row.group == UNKNOWN for rows in found.values() for row in rows):
-        yield f"the class of {unlabelled:,} images is unknown: {DEVKIT['test'][0]} was not found"
+        elif count != OFFICIAL[half]:
+            yield f"{count:,} images in the {half} half, the official one has {OFFICIAL[half]:,}"
+    if unlabelled:
+        yield f"the class of {unlabelled:,} images is unknown: {FOLDERS['cars_test'][0]} was not found"
 
 
-def cut(image: Image.Image, box: Box, where: str) -> Cut:
+def cut(row: Annotation, member: Member) -> Cut:
     """The part of the image inside the box. Raises AgmError if there is none."""
-    x1, y1, x2, y2 = max(box[0], 0), max(box[1], 0), min(box[2], image.width), min(box[3], image.height)
-    if x1 >= x2 or y1 >= y2:
-        size = f"{image.width} x {image.height}"
-        raise AgmError(
-            f"{where}: the box {', '.join(map(str, box))} is empty or lies outside the image ({size} pixels)"
-        )
-    return Cut(resize(np.asarray(image.crop((x1, y1, x2, y2))), SIZE), image.width, image.height, (x1, y1, x2, y2))
+    # As stored, not turned upright: the boxes were drawn by MATLAB, which ignores EXIF.
+    image = read_image(member.path, str(member), upright=False)
+    x1, y1, x2, y2 = row.box
+    box = max(x1, 0), max(y1, 0), min(x2, image.width), min(y2, image.height)
+    if box[0] >= box[2] or box[1] >= box[3]:
+        size = f"{image.width} x {image.height} pixels"
+        raise AgmError(f"{member}: the box {x1}, {y1}, {x2}, {y2} is empty or lies outside the image ({size})")
+    pixels = resize(np.asarray(image.crop(box)), SIZE)
+    return Cut(row.file, row.group, pixels, image.width, image.height, box)
 
 
-def _images_below(source: Source, folder: str) -> dict[str, Member]:
-    """JPEGs anywhere below folders of this name, by file name."""
-    jpegs = (member for member in source.members if member.file.lower().endswith((".jpg", ".jpeg")))
-    return distinct((member for member in jpegs if folder in member.folders), lambda member: member.file)
+def _images_below(source: Source, folders: Sequence[str]) -> dict[str, dict[str, Member]]:
+    """Folder -> file name -> JPEG anywhere below a folder of this name. Folders without any are left out."""
+    jpegs = [member for member in source.members if member.file.lower().endswith((".jpg", ".jpeg"))]
+    below = {folder: [member for member in jpegs if folder in member.folders] for folder in folders}
+    return {folder: distinct(found, lambda member: member.file) for folder, found in below.items() if found}
 
 
-def _annotations(
-    source: Source, names: Sequence[str], folder: str, images: dict[str, Member], half: str | None
-) -> tuple[str, list[Annotation]]:
+def _annotations(source: Source, folder: str, images: dict[str, Member]) -> tuple[str, list[Annotation]]:
     """Name and rows of the annotation file that fits the images best; files with labels are preferred.
 
-    `half`: of which the images are, None for both. A half without any image is left out.
+    A half without any image is left out.
     """
+    names = FOLDERS[folder]
     for name in names:
         found = distinct((member for member in source.members if member.file == name), lambda member: member.name)
-        tables = [_read(member, source.scratch.path, half) for member in found.values()]
+        tables = [_read(member, source.scratch) for member in found.values()]
         if tables:
             best = min(tables, key=lambda rows: len({row.file for row in rows} ^ set(images)))
-            there = {row.half for row in best if row.file in images} if half is None else {half}
+            there = {row.half for row in best if row.file in images}
             rows = [row for row in best if row.half in there]
             _match(rows, images, f"{source.path}: {folder}", name)
             return name, rows
@@ -130,30 +128,28 @@ def _annotations(
     raise AgmError(f"{source.path}: {len(images):,} images in {folder}, but no {missing}; get the annotations, too")
 
 
-def _read(member: Member, scratch: Path, half: str | None) -> list[Annotation]:
-    """The rows of one annotation file. `half` is None for the file of both, which says of each row where it belongs."""
-    name = "relative_im_path" if half is None else "fname"
-    optional = ("class",) if half is None or member.file != DEVKIT["test"][1] else ()
-    fields = (*BOX, *optional, name, *(("test",) if half is None else ()))
-    where = str(member)
-    rows = matlab.read_struct(member.path, "annotations", scratch, where)
-    if not rows:
-        raise AgmError(f"{where}: lists no image")
-    missing = [field for field in fields if field not in rows[0]]
+def _read(member: Member, scratch: Path) -> list[Annotation]:
+    """The rows of one annotation file; that of both halves says of each row where it belongs."""
+    whole = member.file == WHOLE_FILE
+    fields = [*BOX, *(("relative_im_path", "test") if whole else ("fname",))]
+    fields += [] if member.file == UNLABELLED else ["class"]
+    rows = matlab.read_struct(member, "annotations", scratch)
+    missing = [field for field in fields if not rows or field not in rows[0]]
     if missing:
-        raise AgmError(f"{where}: annotations has no field {', '.join(missing)}; this is another annotation file")
-    rows = [{field: row[field] for field in fields} for row in rows]
-    return [_annotation(row, name, half, f"{where}: annotations({number})") for number, row in enumerate(rows, 1)]
+        raise AgmError(f"{member}: annotations has no field {', '.join(missing)}; this is another annotation file")
+    half = "" if whole else "train" if member.file in FOLDERS["cars_train"] else "test"
+    return [_annotation(row, half, f"{member}: annotations({number})") for number, row in enumerate(rows, 1)]
 
 
-def _annotation(row: dict[str, Any], name: str, half: str | None, where: str) -> Annotation:
-    numbers = {field: value for field, value in row.items() if field != name}
-    if not isinstance(row[name], str) or not all(isinstance(value, int) for value in numbers.values()):
+def _annotation(row: dict[str, Any], half: str, where: str) -> Annotation:
+    """`half`: where the row belongs; empty if the row says it."""
+    name, box = row["fname" if half else "relative_im_path"], [row[field] for field in BOX]
+    numbers = (*box, row.get("class", 0), row.get("test", 0))
+    if not isinstance(name, str) or not all(isinstance(number, int) for number in numbers):
         raise AgmError(f"{where}: expected whole numbers and a file name, it has {row}")
-    x1, y1, x2, y2 = (row[field] for field in BOX)
-    test = half == "test" if half else row["test"]
-    file = PurePosixPath(row[name]).name
-    return Annotation(file, (x1, y1, x2, y2), str(row.get("class", UNKNOWN)), "test" if test else "train")
+    x1, y1, x2, y2 = box
+    half = half or ("test" if row["test"] else "train")
+    return Annotation(PurePosixPath(name).name, (x1, y1, x2, y2), str(row.get("class", UNKNOWN)), half)
 
 
 def _match(rows: Sequence[Annotation], images: dict[str, Member], where: str, name: str) -> None:
@@ -167,8 +163,3 @@ def _match(rows: Sequence[Annotation], images: dict[str, Member], where: str, na
     for problem, files in problems.items():
         if files:
             raise AgmError(f"{where}: {len(files):,} images are {problem} {name}, first {min(files)}; get them again")
-
-
-def _image(source: Source, member: Member, box: Box) -> Cut:
-    # As stored, not turned upright: the boxes were drawn by MATLAB, which ignores EXIF.
-    return cut(decode(source.read(member), str(member), upright=False), box, str(member))

@@ -6,12 +6,9 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from os.path import commonpath
-from pathlib import PurePosixPath
 
-from PIL import Image
-
-from agm.data.images import centre_square, square
-from agm.data.official import SIZE, About, Cut, Plan, Row, decode
+from agm.data.images import centre_square, read_image, square
+from agm.data.official import SIZE, About, Cut, Plan
 from agm.data.official.archives import Member, Source, distinct
 from agm.errors import AgmError
 
@@ -47,8 +44,8 @@ def plan(source: Source) -> Plan:
     )
     if not images:
         raise AgmError(f"{source.path}: no faces; looked for images ({', '.join(ENDINGS)}) in it and below it")
-    top = len(PurePosixPath(commonpath(["/".join(member.folders) for member in images.values()])).parts)
-    members = {"/".join(name.split("/")[top:]): images[name] for name in sorted(images)}
+    common = commonpath(["/".join(member.folders) for member in images.values()])
+    members = {name.removeprefix(f"{common}/"): images[name] for name in sorted(images)}
     strays = [member for member in images.values() if not _lfw_person(member)]
     lfw = 2 * len(strays) < len(images)
     if lfw and strays:
@@ -65,9 +62,9 @@ def plan(source: Source) -> Plan:
     return Plan(
         about,
         "<Person>/<Person>_0001.jpg" if lfw else "images in folders" if any(folders) else "images in one folder",
-        tuple(Row(name, group) for name, group in zip(members, groups, strict=True)),
+        len(members),
         {"images": len(images), about.groups + "s": len(set(groups))},
-        (cut(decode(source.read(member), str(member))) for member in members.values()),
+        (_cut(members[name], name, group) for name, group in zip(members, groups, strict=True)),
         tuple(warnings),
         frame=(250, 250) if lfw else (600, 600),
     )
@@ -92,7 +89,8 @@ def _people(folders: Sequence[tuple[str, ...]]) -> list[str]:
     return []
 
 
-def cut(image: Image.Image) -> Cut:
+def _cut(member: Member, name: str, group: str) -> Cut:
     """The whole frame of a square image, the centre square of another one."""
+    image = read_image(member.path, str(member))
     box = None if image.width == image.height else centre_square(image)
-    return Cut(square(image, SIZE), image.width, image.height, box)
+    return Cut(name, group, square(image, SIZE), image.width, image.height, box)

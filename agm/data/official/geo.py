@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import codecs
-import gzip
-import zlib
-from collections.abc import Iterator
-from pathlib import Path
+import warnings
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
 
 from agm.data.images import Pixels, resize
-from agm.data.official import SIZE, About, Cut, Plan, Row, matlab
+from agm.data.official import SIZE, About, Cut, Plan, matlab
 from agm.data.official.archives import Member, Source, distinct
 from agm.errors import AgmError
 
@@ -56,7 +51,6 @@ def plan(source: Source) -> Plan:
     drawn = np.random.default_rng(0).permutation(total)[:DRAWN]
     grids = drawn[: len(drawn) // 4 * 4].reshape(-1, 4).tolist()
     places = [[("train", n) if n < counts["train"] else ("test", n - counts["train"]) for n in grid] for grid in grids]
-    names = ("+".join(f"{half}_x[{row}]" for half, row in grid) for grid in places)
     warnings = [f"the {half} half is missing" for half in HALVES if not counts[half]]
     if total != OFFICIAL:
         warnings.append(f"{total:,} patches at hand, the official set has {OFFICIAL:,}")
@@ -65,26 +59,29 @@ def plan(source: Source) -> Plan:
     return Plan(
         ABOUT,
         layout,
-        tuple(Row(name, name) for name in names),
+        len(places),
         {f"{half} patches": count for half, count in counts.items()},
-        (_cut(*(patches[half][:, :, :3, row] for half, row in grid)) for grid in places),
+        (_cut(patches, grid) for grid in places),
         tuple(warnings),
     )
 
 
-def _cut(top_left: Pixels, top_right: Pixels, bottom_left: Pixels, bottom_right: Pixels) -> Cut:
-    grid = np.vstack([np.hstack([top_left, top_right]), np.hstack([bottom_left, bottom_right])])
-    return Cut(resize(np.ascontiguousarray(grid), SIZE), 2 * SIDE, 2 * SIDE)
+def _cut(patches: Patches, places: Sequence[tuple[str, int]]) -> Cut:
+    """Four patches, each a half and its number there, as one image."""
+    one, two, three, four = (patches[half][:, :, :3, row] for half, row in places)
+    name = "+".join(f"{half}_x[{row}]" for half, row in places)
+    grid = np.vstack([np.hstack([one, two]), np.hstack([three, four])])
+    return Cut(name, name, resize(np.ascontiguousarray(grid), SIZE), 2 * SIDE, 2 * SIDE)
 
 
 def _patches(source: Source) -> tuple[str, Patches]:
-    """The layout, and the patches of each half that is there, left on the disk."""
+    """The layout, and the patches of each half that is there."""
     if mat := _find(source, MAT):
         return MAT, _read_mat(source, mat)
     found = {half: member for half in HALVES if (member := _find(source, CSV[half], f"{CSV[half]}.gz"))}
     if not found:
         raise AgmError(f"{source.path}: no SAT-4; looked for {MAT}, {' and '.join(CSV.values())} in it and below it")
-    patches = {half: _read_csv(member, source.scratch.path / half) for half, member in found.items()}
+    patches = {half: _read_csv(member) for half, member in found.items()}
     return " and ".join(CSV[half] for half in found), patches
 
 
@@ -94,7 +91,7 @@ def _find(source: Source, *names: str) -> Member | None:
 
 
 def _read_mat(source: Source, member: Member) -> Patches:
-    arrays = matlab.read_arrays(member.path, [f"{half}_x" for half in HALVES], source.scratch.path, str(member))
+    arrays = matlab.read_arrays(member, [f"{half}_x" for half in HALVES], source.scratch)
     if not arrays:
         raise AgmError(f"{member}: no patches; SAT-4 has them in the variables train_x and test_x")
     for name, array in arrays.items():
@@ -106,41 +103,14 @@ def _read_mat(source: Source, member: Member) -> Patches:
     return {name.removesuffix("_x"): array for name, array in arrays.items()}
 
 
-def _read_csv(member: Member, scratch: Path) -> Pixels:
-    """No header, and 3,136 values a line in the order rows, columns, channels; blank lines may end the file."""
-    with scratch.open("wb") as file:
-        for patch in tqdm(_lines(member), desc=f"reading {member.file}", unit="patch", disable=None, leave=False):
-            file.write(patch.tobytes())
-    if not scratch.stat().st_size:
-        raise AgmError(f"{member}: has no patches")
-    patches: Pixels = np.memmap(scratch, np.uint8, "r").reshape(-1, SIDE, SIDE, CHANNELS)
-    return patches.transpose(1, 2, 3, 0)  # (N, 28, 28, 4) -> (28, 28, 4, N)
-
-
-def _lines(member: Member) -> Iterator[Pixels]:
-    packed = member.file.lower().endswith(".gz")
+def _read_csv(member: Member) -> Pixels:
+    """No header, and 3,136 values a line in the order rows, columns, channels."""
     try:
-        with gzip.open(member.path) if packed else member.path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if not line.strip() and not any(map(bytes.strip, file)):
-                    return
-                yield parse_line(
-                    line.removeprefix(codecs.BOM_UTF8) if number == 1 else line, f"{member}, line {number}"
-                )
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise AgmError(f"{member}: damaged or cut short ({error})") from None
-
-
-def parse_line(line: bytes, where: str) -> Pixels:
-    """One line of a CSV file -> (28, 28, 4). Raises AgmError saying what is wrong with the line `where`."""
-    text = line.rstrip(b"\r\n")
-    columns = text.count(b",") + 1 if text else 0
-    if columns != COLUMNS:
-        raise AgmError(
-            f"{where}: {columns:,} columns, expected {COLUMNS:,} ({SIDE} x {SIDE} pixels, {CHANNELS} channels)"
-        )
-    digits = not text.translate(None, b"0123456789,") and b",," not in text and text[:1] != b"," and text[-1:] != b","
-    values: NDArray[np.int64] = np.fromstring(text, dtype=np.int64, sep=",") if digits else np.array([-1])
-    if values.min() < 0 or values.max() > 255:
-        raise AgmError(f"{where}: a value that is no whole number from 0 to 255; this is another file, or damaged")
-    return values.astype(np.uint8).reshape(SIDE, SIDE, CHANNELS)
+        with warnings.catch_warnings(action="error"):  # of an empty file, and by older NumPy of 1.5
+            table = np.loadtxt(member.path, np.uint8, comments=None, delimiter=",", encoding="utf-8-sig", ndmin=2)
+    except Exception as error:  # a damaged archive raises almost anything
+        raise AgmError(f"{member}: damaged or cut short, or no patches of numbers 0 to 255 ({error})") from None
+    if table.shape[1] != COLUMNS:
+        shape = f"{SIDE} x {SIDE} pixels, {CHANNELS} channels"
+        raise AgmError(f"{member}: {table.shape[1]:,} columns, expected {COLUMNS:,} ({shape})")
+    return table.reshape(-1, SIDE, SIDE, CHANNELS).transpose(1, 2, 3, 0)  # (N, 3136) -> (28, 28, 4, N)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from agm.data.official.archives import Member
 from agm.errors import AgmError
 
 SECONDS = 600
@@ -21,32 +22,32 @@ SECONDS = 600
 Row = dict[str, int | str | None]
 
 
-def read_struct(path: Path, name: str, scratch: Path, where: str) -> list[Row]:
+def read_struct(member: Member, name: str, scratch: Path) -> list[Row]:
     """Struct array `name`: a whole number or a text per element and field; None for anything else. Raises AgmError."""
-    folder = _read(path, [name], scratch, where)
-    if not (folder / f"{name}.json").exists():
-        raise AgmError(f"{where}: has no struct array {name!r}; this is another file than the official annotations")
-    rows: list[Row] = json.loads((folder / f"{name}.json").read_bytes())
+    file = _read(member, [name], scratch) / f"{name}.json"
+    if not file.exists():
+        raise AgmError(f"{member}: has no struct array {name!r}; this is another file than the official annotations")
+    rows: list[Row] = json.loads(file.read_bytes())
     return rows
 
 
-def read_arrays(path: Path, names: list[str], scratch: Path, where: str) -> dict[str, np.ndarray]:
+def read_arrays(member: Member, names: list[str], scratch: Path) -> dict[str, np.ndarray]:
     """The arrays of numbers among these variables, in MATLAB's order of axes, left on the disk. Raises AgmError."""
-    folder = _read(path, names, scratch, where)
+    folder = _read(member, names, scratch)
     found = {name: folder / f"{name}.npy" for name in names}
     return {name: np.load(array, mmap_mode="r") for name, array in found.items() if array.exists()}
 
 
-def _read(path: Path, names: list[str], scratch: Path, where: str) -> Path:
+def _read(member: Member, names: list[str], scratch: Path) -> Path:
     """Have a process write the variables into a new folder in `scratch`."""
     folder = tempfile.mkdtemp(dir=scratch)
-    command = [sys.executable, "-P", str(Path(__file__).with_name("read_mat.py")), str(path), folder, *names]
+    command = [sys.executable, "-P", str(Path(__file__).with_name("read_mat.py")), str(member.path), folder, *names]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
-        errors = done.stderr.strip().splitlines()
-        reason = "" if not done.returncode else errors[-1] if errors and done.returncode > 0 else "its reader crashed"
+        subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=True)
+        return Path(folder)
     except subprocess.TimeoutExpired:
         reason = f"reading it takes more than {SECONDS} s"
-    if reason:
-        raise AgmError(f"{where}: no MATLAB file, damaged or cut short ({reason}); get it again")
-    return Path(folder)
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.strip().splitlines() or [""]
+        reason = lines[-1] if error.returncode == 1 else "its reader crashed"
+    raise AgmError(f"{member}: no MATLAB file, damaged or cut short ({reason}); get it again")

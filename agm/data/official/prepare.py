@@ -8,7 +8,7 @@ import importlib
 import io
 import logging
 import tarfile
-from dataclasses import dataclass
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -31,37 +31,26 @@ VERSION = 1
 WEBP: dict[str, Any] = {"lossless": True, "quality": 80, "method": 2, "exact": True}
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """The outcome. `card`: all its fields; `new`: False where the folder held the same set already."""
-
-    folder: Path
-    card: dict[str, Any]
-    new: bool
-
-
-def prepare(name: str, path: Path, out: Path, force: bool = False) -> Prepared:
+def prepare(name: str, path: Path, out: Path, force: bool = False) -> tuple[dict[str, Any], bool]:
     """Read an official source of the data set `name` and write a prepared set to the folder `out`.
 
-    Raises AgmError, and leaves nothing behind, if the source is not what is expected or the disk is full; also if `out`
-    holds something else, unless `force` says to replace a prepared set.
+    Returns the card, and False where the folder held the same set already. Raises AgmError, and leaves nothing behind,
+    if the source is not what is expected or the disk is full; also if `out` holds something else, unless `force` says
+    to replace a prepared set.
     """
     if name not in SETS:
         raise unknown("data set", name, SETS)
-    plan: Plan = importlib.import_module(f"agm.data.official.{name}").plan(Source(path))
-    for warning in plan.warnings:
-        logger.warning("%s: %s", path, warning)
-    card: dict[str, Any] = {}
-
-    def write(folder: Path) -> None:
-        card.update(_write(plan, folder))
-
-    new = files.replace_folder(out, write, "prepared set", (prepared.IMAGES, prepared.MANIFEST), force)
-    return Prepared(out, card, new)
+    with tempfile.TemporaryDirectory(prefix="agm-") as scratch:
+        plan: Plan = importlib.import_module(f"agm.data.official.{name}").plan(Source(path, Path(scratch)))
+        for warning in plan.warnings:
+            logger.warning("%s: %s", path, warning)
+        marks = (prepared.IMAGES, prepared.MANIFEST)
+        new = files.replace_folder(out, lambda folder: _write(plan, folder), "prepared set", marks, force)
+    return files.read_yaml(out.expanduser() / prepared.CARD), new
 
 
-def _write(plan: Plan, folder: Path) -> dict[str, Any]:
-    """Write the three files. Returns the card."""
+def _write(plan: Plan, folder: Path) -> None:
+    """Write the three files."""
     digest, odd = hashlib.sha256(), 0
     with (
         tarfile.open(folder / prepared.IMAGES, "w", format=tarfile.USTAR_FORMAT) as archive,
@@ -69,27 +58,25 @@ def _write(plan: Plan, folder: Path) -> dict[str, Any]:
     ):
         writer = csv.DictWriter(file, prepared.COLUMNS, lineterminator="\n")
         writer.writeheader()
-        rows, what = zip(plan.rows, plan.images, strict=True), f"preparing {plan.about.name}"
-        for number, (row, cut) in enumerate(
-            tqdm(rows, total=len(plan.rows), desc=what, unit="image", disable=None, leave=False)
-        ):
+        what = f"preparing {plan.about.name}"
+        for number, cut in enumerate(tqdm(plan.images, what, plan.total, unit="image", disable=None, leave=False)):
             content = _webp(cut.pixels)
             digest.update(cut.pixels.tobytes())
             odd += plan.frame not in (None, (cut.width, cut.height))
             member = tarfile.TarInfo(f"{number:05d}.webp")  # time 0, owner 0, mode 644
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
-            writer.writerow({"index": number, "source": row.source, "group": row.group, **_columns(cut)})
+            writer.writerow({"index": number, **_columns(cut)})
     card = _card(plan, odd) | {"fingerprint": digest.hexdigest()}
     card = files.seal(card | {"manifest": files.sha256((folder / prepared.MANIFEST).read_bytes())})
     text = yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100)
     (folder / prepared.CARD).write_text(text, encoding="utf-8")
-    return card
 
 
 def _columns(cut: Cut) -> dict[str, Any]:
     box = dict(zip(("x1", "y1", "x2", "y2"), cut.box or ("",) * 4, strict=True))
-    return {"width": cut.width, "height": cut.height, **box, "sha256": files.sha256(cut.pixels.tobytes())}
+    known = {"source": cut.source, "group": cut.group, "width": cut.width, "height": cut.height}
+    return known | box | {"sha256": files.sha256(cut.pixels.tobytes())}
 
 
 def _webp(pixels: Pixels) -> bytes:
@@ -104,5 +91,5 @@ def _card(plan: Plan, odd: int) -> dict[str, Any]:
     if plan.frame is not None and odd:
         warnings.append(f"{odd:,} images are not {plan.frame[0]} x {plan.frame[1]} pixels, as the official ones are")
         logger.warning(warnings[-1])
-    about = {"layout": plan.layout, "version": VERSION, "images": len(plan.rows), "counts": plan.counts}
+    about = {"layout": plan.layout, "version": VERSION, "images": plan.total, "counts": plan.counts}
     return vars(plan.about) | about | {"warnings": warnings}

@@ -5,11 +5,13 @@ It imports nothing of agm, to start quickly.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import scipy.io
 
@@ -17,26 +19,11 @@ BYTES = 12 * 2**30
 """Memory limit; SAT-4 takes some 3e9 bytes."""
 
 
-HDF5 = b"\x89HDF\r\n\x1a\n"
-"""First bytes of version 7.3, with or without MATLAB's 512 bytes before them."""
-
-
-def limit_memory() -> None:
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return
-    resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
-
-
 def variables(path: str, names: list[str]) -> dict[str, Any]:
-    with Path(path).open("rb") as file:
-        start = file.read(512 + len(HDF5))
-    if HDF5 not in (start[: len(HDF5)], start[512:]):
+    """Of version 7.3, which is HDF5, or of an older one."""
+    if not h5py.is_hdf5(path):
         found: dict[str, Any] = scipy.io.loadmat(path, variable_names=names)
         return found
-    import h5py  # only where it is needed: most copies are of version 5
-
     with h5py.File(path) as whole:  # HDF5 has MATLAB's axes reversed
         return {name: whole[name][()].T for name in names if isinstance(whole.get(name), h5py.Dataset)}
 
@@ -52,7 +39,10 @@ def plain(value: np.ndarray) -> int | str | None:
 
 def main(path: str, folder: str, *names: str) -> None:
     """Write a struct array as JSON, numbers as NumPy's file. Objects, which would be pickled, are left out."""
-    limit_memory()
+    with contextlib.suppress(ImportError):  # Windows has no such limit
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
     for name, value in variables(path, list(names)).items():
         if name in names and value.dtype.names:
             rows = [{field: plain(element[field]) for field in value.dtype.names} for element in value.ravel("F")]

@@ -71,15 +71,14 @@ made_archives: Named = st.sampled_from(sorted(samples.TARS)).flatmap(
 
 def use_archive(folder: Path, value: tuple[str, bytes]) -> None:
     ending, content = value
-    source = Source(official.write(folder / f"x{ending}", content))
-    for member in source.members:
-        assert isinstance(source.read(member), bytes)
+    (folder / "scratch").mkdir()
+    for member in Source(official.write(folder / f"x{ending}", content), folder / "scratch").members:
+        assert isinstance(member.path.read_bytes(), bytes)
 
 
 def use_patches(folder: Path, value: tuple[str, bytes]) -> None:
     name, content = value
-    plan = geo.plan(Source(official.write(folder / name, content).parent))
-    assert list(plan.images)
+    assert official.planned(geo.plan, official.write(folder / name, content).parent)[1]
 
 
 @st.composite

@@ -6,6 +6,7 @@ import io
 import shutil
 import stat
 import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from support.images import made_up, write_archive, write_prepared
 from support.official import KINDS, pack, write
 
-from agm.data.official.archives import Source, distinct
+from agm.data.official.archives import Member, Source, distinct
 from agm.errors import AgmError
 
 NOISE = np.random.default_rng(0).bytes(3000)
@@ -27,14 +28,15 @@ def tree(root: Path, content: dict[str, bytes] = CONTENT) -> Path:
     return root
 
 
-def everything(source: Source) -> dict[str, bytes]:
-    return {member.name: source.read(member) for member in source.members}
+def everything(path: Path) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as scratch:
+        return {member.name: member.path.read_bytes() for member in Source(path, Path(scratch)).members}
 
 
 def read_or_refusal(path: Path) -> tuple[dict[str, bytes], str]:
     """What is in the archive, or the one line that says why it is refused."""
     try:
-        return everything(Source(path)), ""
+        return everything(path), ""
     except AgmError as error:
         return {}, str(error)
 
@@ -56,7 +58,7 @@ def info_of(name: str, size: int = 3, kind: bytes = tarfile.REGTYPE, link: str =
 def test_an_archive_is_as_good_as_its_folder(tmp_path: Path, ending: str) -> None:
     folder = tree(tmp_path / "folder")
     packed = pack(folder, tmp_path / f"packed{ending}")
-    assert everything(Source(folder)) == everything(Source(packed)) == CONTENT
+    assert everything(folder) == everything(packed) == CONTENT
 
 
 def test_archives_in_a_folder_count_as_what_is_in_them(tmp_path: Path) -> None:
@@ -64,32 +66,31 @@ def test_archives_in_a_folder_count_as_what_is_in_them(tmp_path: Path) -> None:
     (root / "kit").mkdir()
     pack(tree(tmp_path / "one", {"x/1": b"first"}), root / "one.tgz")
     pack(tree(tmp_path / "two", {"x/2": b"second"}), root / "kit" / "two.zip")
-    assert everything(Source(root)) == {"plain.txt": b"plain", "x/1": b"first", "kit/x/2": b"second"}
+    assert everything(root) == {"plain.txt": b"plain", "x/1": b"first", "kit/x/2": b"second"}
 
 
 def test_one_plain_file_is_a_source(tmp_path: Path) -> None:
-    assert everything(Source(write(tmp_path / "x.mat", b"abc"))) == {"x.mat": b"abc"}
+    assert everything(write(tmp_path / "x.mat", b"abc")) == {"x.mat": b"abc"}
 
 
-def test_what_is_unpacked_goes_with_the_source(tmp_path: Path) -> None:
-    source = Source(pack(tree(tmp_path / "folder"), tmp_path / "x.zip"))
+def test_what_is_unpacked_lies_in_the_scratch_folder(tmp_path: Path) -> None:
+    path = pack(tree(tmp_path / "folder"), tmp_path / "x.zip")
+    (tmp_path / "scratch").mkdir()
+    source = Source(path, tmp_path / "scratch")
     (member,) = (member for member in source.members if member.file == "third.bin")
-    assert (member.folders, source.read(member)) == (("a.b",), NOISE)
-    scratch = source.scratch.path
-    assert member.path.is_relative_to(scratch)
-    del source, member
-    assert not scratch.exists()
+    assert (member.folders, member.archive, str(member)) == (("a.b",), path, f"{path}: a.b/third.bin")
+    assert member.path.is_relative_to(tmp_path / "scratch")
 
 
 def test_hidden_files_and_prepared_sets_are_no_source(tmp_path: Path) -> None:
     junk = {".DS_Store": b"x", "a/._photo.jpg": b"x", "__MACOSX/photo.jpg": b"x", ".git/photo.jpg": b"x"}
     folder = tree(tmp_path / "folder", junk | {"photo.jpg": b"y"})
     write_prepared(folder / "set", made_up(2))
-    assert everything(Source(folder)) == {"photo.jpg": b"y"}
+    assert everything(folder) == {"photo.jpg": b"y"}
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         for name in (*junk, "photo.jpg"):
             archive.writestr(name, "y")
-    assert everything(Source(tmp_path / "x.zip")) == {"photo.jpg": b"y"}
+    assert everything(tmp_path / "x.zip") == {"photo.jpg": b"y"}
 
 
 HOSTILE = ("../x", "/etc/x", "a/../../x", "a/..", "C:/x", "C:\\x", "..\\x", "a\nb", "a\x1b[2Jb")
@@ -105,7 +106,7 @@ def test_names_that_lead_out_or_cannot_be_printed_are_refused(tmp_path: Path, ki
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr(name, "x")
     with pytest.raises(AgmError, match=r"leads out of the archive|cannot be printed") as refused:
-        Source(path)
+        everything(path)
     assert "\n" not in str(refused.value)
     assert "\x1b" not in str(refused.value)
 
@@ -118,14 +119,13 @@ def test_links_and_devices_are_ignored_and_counted(tmp_path: Path, caplog: pytes
         info_of("pipe.jpg", 0, tarfile.FIFOTYPE),
         info_of("disk.jpg", 0, tarfile.BLKTYPE),
     ]
-    source = Source(tar_with(tmp_path / "x.tar", *special, info_of("real.jpg")))
-    assert everything(source) == {"real.jpg": bytes(3)}
+    assert everything(tar_with(tmp_path / "x.tar", *special, info_of("real.jpg"))) == {"real.jpg": bytes(3)}
     assert "ignored 4 links and special files" in caplog.text
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         info = zipfile.ZipInfo("link.jpg")
         info.external_attr = (stat.S_IFLNK | 0o777) << 16
         archive.writestr(info, str(secret))
-    assert Source(tmp_path / "x.zip").members == ()
+    assert everything(tmp_path / "x.zip") == {}
 
 
 @pytest.mark.parametrize("ending", KINDS)
@@ -147,30 +147,32 @@ def test_a_damaged_header_in_a_tar_is_not_taken_for_its_end(tmp_path: Path) -> N
     content[1024 + 150] ^= 1
     path.write_bytes(content)
     with pytest.raises(AgmError, match="it has no end"):
-        Source(path)
+        everything(path)
 
 
 @pytest.mark.parametrize("ending", [".zip", ".tgz", ".tar"])
 def test_what_is_no_archive_is_refused(tmp_path: Path, ending: str) -> None:
     for content in (b"", b"<html>404</html>", NOISE):
         with pytest.raises(AgmError, match="cannot be read, damaged or cut short"):
-            Source(write(tmp_path / f"x{ending}", content))
+            everything(write(tmp_path / f"x{ending}", content))
     with pytest.raises(AgmError, match="there is no such file or folder"):
-        Source(tmp_path / f"none{ending}")
+        everything(tmp_path / f"none{ending}")
+
+
+def by_file(path: Path) -> dict[str, Member]:
+    with tempfile.TemporaryDirectory() as scratch:
+        return distinct(Source(path, Path(scratch)).members, lambda member: member.file)
 
 
 def test_a_file_beside_its_archive_counts_once(tmp_path: Path) -> None:
     folder = tree(tmp_path / "root")
     pack(folder, tmp_path / "x.tgz").rename(folder / "x.tgz")
-    source = Source(folder)
-    assert len(source.members) == 2 * len(CONTENT)
-    found = distinct(source.members, lambda member: member.name)
-    assert set(found) == set(CONTENT)
+    found = by_file(folder)
+    assert {member.name for member in found.values()} == set(CONTENT)
     assert all(member.archive is None for member in found.values())
     write(folder / "top.txt", b"another")
-    changed = Source(folder)
     with pytest.raises(AgmError, match=r"top\.txt are two files of one name"):
-        distinct(changed.members, lambda member: member.name)
+        by_file(folder)
 
 
 def test_files_of_one_name_and_size_in_two_archives_are_refused(tmp_path: Path) -> None:
@@ -181,6 +183,5 @@ def test_files_of_one_name_and_size_in_two_archives_are_refused(tmp_path: Path) 
         write(folder / "0.bmp", content)
         pack(folder, tmp_path / f"{name}.zip").rename(tmp_path / f"{name}.zip")
         shutil.rmtree(folder)
-    source = Source(tmp_path)
     with pytest.raises(AgmError, match=r"0\.bmp are two files of one name; leave one of them out"):
-        distinct(source.members, lambda member: member.name.rpartition("/")[2])
+        by_file(tmp_path)

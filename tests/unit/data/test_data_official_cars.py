@@ -25,6 +25,8 @@ from support.official import (
     encoded,
     pack,
     photograph,
+    planned,
+    same,
     write_struct,
 )
 from support.official import write as write_file
@@ -32,13 +34,13 @@ from support.official import write as write_file
 from agm.data import prepared
 from agm.data.official import Cut, Plan, matlab
 from agm.data.official import cars as official
-from agm.data.official.archives import Source
+from agm.data.official.archives import Member
+from agm.data.official.cars import Annotation
 from agm.errors import AgmError
 
 
 def read(path: Path) -> tuple[Plan, list[Cut]]:
-    plan = official.plan(Source(path))
-    return plan, list(plan.images)
+    return planned(official.plan, path)
 
 
 def crop_by_hand(path: Path, box: tuple[int, int, int, int]) -> np.ndarray:
@@ -50,8 +52,8 @@ def crop_by_hand(path: Path, box: tuple[int, int, int, int]) -> np.ndarray:
 def test_every_image_is_the_crop_that_pillow_makes(tmp_path: Path) -> None:
     plan, cuts = read(cars(tmp_path))
     names = [f"{i:05d}.jpg" for i in (6, 5, 4, 3, 2, 1, 4, 3, 2, 1)]
-    assert [row.source for row in plan.rows] == names
-    assert [row.group for row in plan.rows] == [str(int(name[:5]) % 3 + 1) for name in names]
+    assert [cut.source for cut in cuts] == names
+    assert [cut.group for cut in cuts] == [str(int(name[:5]) % 3 + 1) for name in names]
     for i, (name, cut) in enumerate(zip(names, cuts, strict=True)):
         half, box = "train" if i < 6 else "test", car_box(int(name[:5]))
         np.testing.assert_array_equal(cut.pixels, crop_by_hand(tmp_path / f"cars_{half}" / name, box))
@@ -63,23 +65,18 @@ def test_every_image_is_the_crop_that_pillow_makes(tmp_path: Path) -> None:
 def test_the_other_layout_train_first(tmp_path: Path) -> None:
     plan, cuts = read(car_ims(tmp_path))
     names = [f"{i:06d}.jpg" for i in (8, 7, 5, 4, 2, 1, 6, 3)]
-    assert [row.source for row in plan.rows] == names
+    assert [cut.source for cut in cuts] == names
     assert plan.counts == {"train": 6, "test": 2, "classes": 3}
     assert plan.layout == "car_ims with cars_annos.mat"
     for name, cut in zip(names, cuts, strict=True):
         np.testing.assert_array_equal(cut.pixels, crop_by_hand(tmp_path / "car_ims" / name, car_box(int(name[:6]))))
 
 
-def same(one: list[Cut], other: list[Cut]) -> bool:
-    return all(np.array_equal(a.pixels, b.pixels) and a.box == b.box for a, b in zip(one, other, strict=True))
-
-
 @pytest.mark.parametrize("layout", [cars, car_ims])
 @pytest.mark.parametrize("ending", KINDS)
 def test_an_archive_gives_the_same(tmp_path: Path, ending: str, layout: Callable[[Path], Path]) -> None:
     folder = layout(tmp_path / "folder")
-    (plan, cuts), (packed, from_packed) = read(folder), read(pack(folder, tmp_path / f"x{ending}"))
-    assert plan.rows == packed.rows
+    (_, cuts), (_, from_packed) = read(folder), read(pack(folder, tmp_path / f"x{ending}"))
     assert same(cuts, from_packed)
 
 
@@ -90,8 +87,7 @@ def test_the_three_official_archives_in_one_folder(tmp_path: Path) -> None:
         (tmp_path / name / "x").mkdir(parents=True)
         shutil.copytree(folder / part, tmp_path / name / "x" / part)
         pack(tmp_path / name / "x", tmp_path / "all" / f"{name}.tgz")
-    (plan, cuts), (packed, from_packed) = read(folder), read(tmp_path / "all")
-    assert plan.rows == packed.rows
+    (_, cuts), (_, from_packed) = read(folder), read(tmp_path / "all")
     assert same(cuts, from_packed)
 
 
@@ -103,15 +99,14 @@ def test_folders_within_folders_and_labels_that_lie_apart(tmp_path: Path) -> Non
     shutil.copytree(folder / "devkit", root / "car_devkit" / "devkit")
     (root / "car_devkit" / "devkit" / "cars_test_annos_withlabels.mat").rename(root / "cars_test_annos_withlabels.mat")
     write_struct(root / "car_devkit" / "devkit" / "cars_test_annos.mat", car_rows(1, 4, labels=False))
-    (plan, cuts), (nested, from_nested) = read(folder), read(root)
-    assert plan.rows == nested.rows
+    (_, cuts), (nested, from_nested) = read(folder), read(root)
     assert not [warning for warning in nested.warnings if "unknown" in warning]
     assert same(cuts, from_nested)
 
 
 def test_without_labels_the_class_is_unknown(tmp_path: Path) -> None:
-    plan, _ = read(cars(tmp_path, labels=False))
-    assert [row.group for row in plan.rows[6:]] == ["unknown"] * 4
+    plan, cuts = read(cars(tmp_path, labels=False))
+    assert [cut.group for cut in cuts[6:]] == ["unknown"] * 4
     assert plan.counts == {"train": 6, "test": 4, "classes": 3}
     assert any("the class of 4 images is unknown" in warning for warning in plan.warnings)
 
@@ -128,8 +123,8 @@ def test_a_missing_half_of_the_other_layout(tmp_path: Path) -> None:
     car_ims(tmp_path)
     for number in (3, 6):
         (tmp_path / "car_ims" / f"{number:06d}.jpg").unlink()
-    plan, cuts = read(tmp_path)
-    assert [row.source[:6] for row in plan.rows] == ["000008", "000007", "000005", "000004", "000002", "000001"]
+    _, cuts = read(tmp_path)
+    assert [cut.source[:6] for cut in cuts] == ["000008", "000007", "000005", "000004", "000002", "000001"]
     assert len(cuts) == 6
 
 
@@ -226,7 +221,7 @@ def test_what_does_not_fit_is_refused_in_one_line(tmp_path: Path, case: str) -> 
 @pytest.mark.parametrize("packed", [True, False])
 def test_other_variables_and_types_of_numbers_do_no_harm(tmp_path: Path, packed: bool) -> None:
     """MATLAB stores numbers as double unless asked otherwise."""
-    (expected, _), root = read(cars(tmp_path / "a", 3, 0)), cars(tmp_path / "b", 3, 0)
+    (_, expected), root = read(cars(tmp_path / "a", 3, 0)), cars(tmp_path / "b", 3, 0)
     rows = car_rows(1, 3)
     for row, kind in zip(rows, (np.float64, np.int16, np.uint32), strict=True):
         row.update({field: np.array([[row[field]]], kind) for field in BOX})
@@ -234,7 +229,7 @@ def test_other_variables_and_types_of_numbers_do_no_harm(tmp_path: Path, packed:
     table[0] = [tuple(row.values()) for row in rows]
     variables = {"first": np.arange(5.0), "cell": np.array([[1, "x"]], dtype=object), "annotations": table, "z": 1j}
     scipy.io.savemat(root / "devkit" / "cars_train_annos.mat", variables, do_compression=packed)
-    assert read(root)[0].rows == expected.rows
+    assert same(read(root)[1], expected)
 
 
 def test_an_image_missing_from_the_other_layout(tmp_path: Path) -> None:
@@ -261,8 +256,8 @@ def test_every_colour_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
     """Whatever the ending says: Pillow looks at the content."""
     cars(tmp_path, 2, 0)
     write_file(tmp_path / "cars_train" / "00002.jpg", MODES[mode](photograph(2)))
-    plan, cuts = read(tmp_path)
-    assert plan.rows[0].source == "00002.jpg"
+    _, cuts = read(tmp_path)
+    assert cuts[0].source == "00002.jpg"
     grey = mode in ("grey", "16 bits")
     original = photograph(2).convert("L").convert("RGB") if grey else photograph(2)
     expected = original.crop(car_box(2)).resize((64, 64), Image.Resampling.BICUBIC)
@@ -283,14 +278,16 @@ boxes = st.tuples(*[st.integers(-40, 160)] * 4)
 
 
 @given(boxes)
-def test_a_box_is_clipped_or_refused(box: tuple[int, int, int, int]) -> None:
-    whole = photograph(5)
+def test_a_box_is_clipped_or_refused(tmp_path_factory: pytest.TempPathFactory, box: tuple[int, int, int, int]) -> None:
+    whole, path = photograph(5), tmp_path_factory.getbasetemp() / "x.jpg"
+    path.write_bytes(encoded(whole, "PNG"))
+    row, member = Annotation("x.jpg", box, "1", "train"), Member("x.jpg", path)
     xs, ys = range(max(box[0], 0), min(box[2], 120)), range(max(box[1], 0), min(box[3], 90))
     if not xs or not ys:
         with pytest.raises(AgmError, match=r"x\.jpg: the box .* is empty or lies outside"):
-            official.cut(whole, box, "x.jpg")
+            official.cut(row, member)
         return
-    cut = official.cut(whole, box, "x.jpg")
+    cut = official.cut(row, member)
     assert cut.box == (xs[0], ys[0], xs[-1] + 1, ys[-1] + 1)
     inside = np.asarray(whole)[ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1]
     expected = Image.fromarray(inside).resize((64, 64), Image.Resampling.BICUBIC)
@@ -317,20 +314,20 @@ def test_the_official_samples_are_the_images_that_are_known(tmp_path: Path) -> N
     The known crops had been cut before and saved as JPEG once more; the canvas here was saved as JPEG, too, with the
     crop at another place in JPEG's 8 x 8 grid. Measured: 0.44 of 255 on average, 1.15 for the worst image.
     """
-    plan, cuts = read(SAMPLES / "stanford_cars")
+    _, cuts = read(SAMPLES / "stanford_cars")
     assert len(cuts) == 64
-    sources = {row.source for row in plan.rows}
+    sources = {cut.source for cut in cuts}
     lines = (SHARED / "cars" / "manifest.csv").read_text().splitlines(keepends=True)
     kept = [line for line in lines[1:] if line.split(",")[1] in sources]
     write_file(tmp_path / "manifest.csv", "".join([lines[0], *kept]).encode())
     (tmp_path / "images.tar").symlink_to(SHARED / "cars" / "images.tar")
     known = prepared.load(tmp_path)
-    assert known.sources == tuple(row.source for row in plan.rows)
-    assert known.groups == tuple(row.group for row in plan.rows)
+    assert known.sources == tuple(cut.source for cut in cuts)
+    assert known.groups == tuple(cut.group for cut in cuts)
     differences = np.abs(np.stack([cut.pixels for cut in cuts]).astype(int) - known.images).mean(axis=(1, 2, 3))
     assert differences.mean() < 0.7
     assert differences.max() < 2
-    last = {row.source: cut for row, cut in zip(plan.rows, cuts, strict=True)}["07389.jpg"]
+    last = {cut.source: cut for cut in cuts}["07389.jpg"]
     assert last.width == 576
     assert last.box == (56, 89, 576, 519)
 
@@ -338,8 +335,8 @@ def test_the_official_samples_are_the_images_that_are_known(tmp_path: Path) -> N
 @pytest.mark.skipif(not (SAMPLES / "stanford_cars").is_dir(), reason="no official samples beside the checkout")
 def test_the_real_devkit_is_read(tmp_path: Path) -> None:
     for name, count, labels in (("cars_train_annos.mat", 8144, True), ("cars_test_annos.mat", 8041, False)):
-        path = SAMPLES / "stanford_cars" / "devkit" / name
-        rows = matlab.read_struct(path, "annotations", tmp_path, name)
+        member = Member(name, SAMPLES / "stanford_cars" / "devkit" / name)
+        rows = matlab.read_struct(member, "annotations", tmp_path)
         assert [row["fname"] for row in rows] == [f"{i:05d}.jpg" for i in range(1, count + 1)]
         assert all(row["bbox_x1"] < row["bbox_x2"] and row["bbox_y1"] < row["bbox_y2"] for row in rows)
         assert not labels or {row["class"] for row in rows} == set(range(1, 197))

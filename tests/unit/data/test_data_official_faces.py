@@ -7,18 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.official import KINDS, SAMPLES, encoded, lfw, pack, photograph, write
+from support.official import KINDS, SAMPLES, encoded, lfw, pack, photograph, planned, same, write
 
 from agm.data.official import Cut, Plan, faces
-from agm.data.official.archives import Source
 from agm.errors import AgmError
 
 PEOPLE = {"Ann_Bee": 3, "Cy_Dee": 1, "Cy_Dee_Junior": 2}
 
 
 def read(path: Path) -> tuple[Plan, list[Cut]]:
-    plan = faces.plan(Source(path))
-    return plan, list(plan.images)
+    return planned(faces.plan, path)
 
 
 def frame(path: Path, number: int, width: int = 600, height: int = 600) -> Path:
@@ -29,8 +27,8 @@ def test_lfw_is_recognised_and_grouped_by_person(tmp_path: Path) -> None:
     folder = lfw(tmp_path / "lfw", PEOPLE)
     plan, cuts = read(tmp_path)
     names = [f"{person}/{person}_{i:04d}.jpg" for person, count in PEOPLE.items() for i in range(1, count + 1)]
-    assert [row.source for row in plan.rows] == names
-    assert [row.group for row in plan.rows] == ["Ann_Bee"] * 3 + ["Cy_Dee"] + ["Cy_Dee_Junior"] * 2
+    assert [cut.source for cut in cuts] == names
+    assert [cut.group for cut in cuts] == ["Ann_Bee"] * 3 + ["Cy_Dee"] + ["Cy_Dee_Junior"] * 2
     assert plan.about.substitute == plan.about.title == "Labeled Faces in the Wild"
     assert plan.about.groups_leak
     assert plan.counts == {"images": 6, "persons": 3}
@@ -45,14 +43,13 @@ def test_lfw_is_recognised_and_grouped_by_person(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", KINDS)
 def test_an_archive_gives_the_same_whatever_lies_above(tmp_path: Path, ending: str) -> None:
     deep = lfw(tmp_path / "deep" / "a" / "lfw", PEOPLE)
-    (plan, cuts), (packed, from_packed) = read(deep), read(pack(tmp_path / "deep", tmp_path / f"x{ending}"))
-    assert plan.rows == packed.rows
-    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(cuts, from_packed, strict=True))
+    (_, cuts), (_, from_packed) = read(deep), read(pack(tmp_path / "deep", tmp_path / f"x{ending}"))
+    assert same(cuts, from_packed)
 
 
 def test_one_person_of_lfw_is_one_group(tmp_path: Path) -> None:
     lfw(tmp_path, {"Ann_Bee": 3})
-    assert [row.group for row in read(tmp_path)[0].rows] == ["Ann_Bee"] * 3
+    assert [cut.group for cut in read(tmp_path)[1]] == ["Ann_Bee"] * 3
 
 
 def test_a_stray_image_among_lfw_is_named(tmp_path: Path) -> None:
@@ -66,9 +63,9 @@ def test_other_folders_are_people(tmp_path: Path) -> None:
     for number, name in enumerate(("c/9.jpg", "a/x.JPG", "a/b.png", "b/1.jpeg", "b/2.jpg")):
         frame(tmp_path / "set" / name, number)
     write(tmp_path / "set" / "readme.txt", b"no image")
-    plan, _ = read(tmp_path)
-    assert [row.source for row in plan.rows] == ["a/b.png", "a/x.JPG", "b/1.jpeg", "b/2.jpg", "c/9.jpg"]
-    assert [row.group for row in plan.rows] == ["a", "a", "b", "b", "c"]
+    plan, cuts = read(tmp_path)
+    assert [cut.source for cut in cuts] == ["a/b.png", "a/x.JPG", "b/1.jpeg", "b/2.jpg", "c/9.jpg"]
+    assert [cut.group for cut in cuts] == ["a", "a", "b", "b", "c"]
     assert plan.about.title.startswith("CyberExtruder")
     assert plan.about.substitute is None
     assert plan.frame == (600, 600)
@@ -77,21 +74,21 @@ def test_other_folders_are_people(tmp_path: Path) -> None:
 def test_the_coarsest_folders_are_people_as_sessions_of_one_must_not_be_parted(tmp_path: Path) -> None:
     for number, name in enumerate(("p1/s1/1", "p1/s2/1", "p2/s1/1", "p3/s1/1", "p3/s2/1")):
         frame(tmp_path / f"{name}.jpg", number)
-    assert [row.group for row in read(tmp_path)[0].rows] == ["p1", "p1", "p2", "p3", "p3"]
+    assert [cut.group for cut in read(tmp_path)[1]] == ["p1", "p1", "p2", "p3", "p3"]
 
 
 def test_a_level_deeper_where_two_folders_could_not_be_split(tmp_path: Path) -> None:
     for number, name in enumerate(("disc1/p1/1", "disc1/p1/2", "disc1/p2/1", "disc2/p3/1")):
         frame(tmp_path / f"{name}.jpg", number)
-    assert [row.group for row in read(tmp_path)[0].rows] == ["disc1/p1", "disc1/p1", "disc1/p2", "disc2/p3"]
+    assert [cut.group for cut in read(tmp_path)[1]] == ["disc1/p1", "disc1/p1", "disc1/p2", "disc2/p3"]
 
 
 @pytest.mark.parametrize("names", [("1", "2", "3"), ("a/1", "a/2", "b/3")])
 def test_where_nobody_is_known_that_is_said(tmp_path: Path, names: tuple[str, ...]) -> None:
     for number, name in enumerate(names):
         frame(tmp_path / f"{name}.jpg", number)
-    plan, _ = read(tmp_path)
-    assert [row.group for row in plan.rows] == [row.source for row in plan.rows]
+    plan, cuts = read(tmp_path)
+    assert [cut.group for cut in cuts] == [cut.source for cut in cuts]
     assert plan.about.groups == "image"
     assert any("one person may be on two sides of a split" in warning for warning in plan.warnings)
 
@@ -130,5 +127,5 @@ def test_the_official_samples() -> None:
     assert plan.about.substitute
     assert len(cuts) == 39
     assert {(cut.width, cut.height, cut.box) for cut in cuts} == {(250, 250, None)}
-    assert {row.group for row in plan.rows} == {row.source.split("/")[0] for row in plan.rows}
+    assert {cut.group for cut in cuts} == {cut.source.split("/")[0] for cut in cuts}
     assert plan.counts == {"images": 39, "persons": 7}

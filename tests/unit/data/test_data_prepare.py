@@ -32,19 +32,21 @@ from support.official import (
 from agm import data
 from agm.data import prepared
 from agm.data.official import prepare as module
-from agm.data.official.prepare import Prepared, prepare
+from agm.data.official.prepare import prepare
 from agm.data.splits import split_indices
 from agm.errors import AgmError
 
 FILES = ("card.yml", "images.tar", "manifest.csv")
 
 
-def make(tmp_path: Path, **changes: Any) -> tuple[Path, Prepared]:
-    return tmp_path / "out", prepare("cars", cars(tmp_path / "source", **changes), tmp_path / "out")
+def make(tmp_path: Path, **changes: Any) -> tuple[Path, dict[str, Any]]:
+    card, new = prepare("cars", cars(tmp_path / "source", **changes), tmp_path / "out")
+    assert new
+    return tmp_path / "out", card
 
 
 def test_a_prepared_set_has_what_the_official_files_have(tmp_path: Path) -> None:
-    out, done = make(tmp_path)
+    out, card = make(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source"]
     assert tuple(contents(out)) == FILES
     with (out / "manifest.csv").open(newline="") as file:
@@ -64,15 +66,13 @@ def test_a_prepared_set_has_what_the_official_files_have(tmp_path: Path) -> None
             crop = original.crop(box).resize((64, 64), Image.Resampling.BICUBIC)
         np.testing.assert_array_equal(image, np.asarray(crop))
         assert row["sha256"] == hashlib.sha256(image.tobytes()).hexdigest()
-    assert done.card["fingerprint"] == hashlib.sha256(np.stack(pixels).tobytes()).hexdigest()
-    assert done.new
-    assert done.folder == out
+    assert card["fingerprint"] == hashlib.sha256(np.stack(pixels).tobytes()).hexdigest()
 
 
 def test_the_card_says_what_the_set_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    out, done = make(tmp_path, test=0)
+    out, made = make(tmp_path, test=0)
     card = yaml.safe_load((out / "card.yml").read_text())
-    assert card == done.card
+    assert card == made
     assert (card["name"], card["images"], card["groups"], card["groups_leak"]) == ("cars", 6, "class", False)
     assert card["counts"] == {"train": 6, "test": 0, "classes": 3}
     assert card["substitute"] is None
@@ -86,9 +86,9 @@ def test_the_card_says_what_the_set_is(tmp_path: Path, caplog: pytest.LogCapture
 
 def test_a_substitute_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     lfw(tmp_path / "lfw", {"A_A": 2, "B_B": 2, "C_C": 1})
-    done = prepare("faces", tmp_path / "lfw", tmp_path / "out")
-    assert done.card["substitute"] == prepared.load(tmp_path / "out").stand_in == "Labeled Faces in the Wild"
-    assert done.card["warnings"][1] == "5 images are not 250 x 250 pixels, as the official ones are"
+    card, _ = prepare("faces", tmp_path / "lfw", tmp_path / "out")
+    assert card["substitute"] == prepared.load(tmp_path / "out").stand_in == "Labeled Faces in the Wild"
+    assert card["warnings"][1] == "5 images are not 250 x 250 pixels, as the official ones are"
     assert "5 images are not 250 x 250" in caplog.text
     images = prepared.load(tmp_path / "out")
     assert images.groups_leak
@@ -124,7 +124,7 @@ def test_the_same_set_is_left_as_it_is(tmp_path: Path) -> None:
     out, _ = make(tmp_path)
     before = stamps(out)
     for force in (False, True):
-        assert not prepare("cars", tmp_path / "source", out, force).new
+        assert not prepare("cars", tmp_path / "source", out, force)[1]
         assert stamps(out) == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source"]
 
@@ -156,7 +156,7 @@ def test_another_set_is_replaced_only_by_force(tmp_path: Path, change: Callable[
     with pytest.raises(AgmError, match="holds another prepared set; name another folder with --out, or replace it"):
         prepare("cars", tmp_path / "source", out)
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
-    assert prepare("cars", tmp_path / "source", out, force=True).new
+    assert prepare("cars", tmp_path / "source", out, force=True)[1]
     assert (out / "notes" / "mine.txt").read_bytes() == b"mine"
     assert (out / "notes.txt").read_bytes() == b"mine, too"
     assert {name: (out / name).read_bytes() for name in FILES} == wanted

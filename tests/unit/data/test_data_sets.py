@@ -80,7 +80,7 @@ def test_no_bundled_crop_is_flat(name: str) -> None:
 
 @pytest.mark.usefixtures("_forget")
 def test_the_papers_sets_are_looked_for_in_the_data_folder(home: Path) -> None:
-    with pytest.raises(AgmError, match=r"'cars' is not prepared: .*data/cars has no images.tar; see data/cars\.md"):
+    with pytest.raises(AgmError, match=r"'cars' is not prepared: .*data/cars does not hold it; see data/cars\.md"):
         data.load("cars")
     write_prepared(home / "data" / "cars", made_up(5))
     assert data.locate("cars") == home / "data" / "cars"

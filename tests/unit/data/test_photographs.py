@@ -14,8 +14,8 @@ from agm import DataConfig, GeneratorConfig, RunConfig, data
 from agm.anytime import standard_sets
 from agm.anytime.upscaler import AnytimeUpscaler
 from agm.config import TrainingConfig
+from agm.data.folder import Crops
 from agm.data.images import halved
-from agm.data.photographs import Crops
 from agm.errors import AgmError
 from agm.training.loop import learning_rate, train, trained
 from agm.training.step import Execution
@@ -69,7 +69,7 @@ def test_a_crop_and_its_input_are_the_same_place_of_one_photograph(photographs: 
 def test_the_benchmark_part_of_natural_is_never_read(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = photographs.parent
     monkeypatch.setenv("AGM_HOME", str(home))
-    with pytest.raises(AgmError, match=r"'natural' is not there.*data/natural\.md"):
+    with pytest.raises(AgmError, match=r"'natural' is not prepared.*data/natural\.md"):
         data.locate("natural")
     (home / "data").mkdir()
     photographs.rename(home / "data" / "natural")
