@@ -149,7 +149,7 @@ def _one_line(where: Path) -> Iterator[None]:
     """Whatever a damaged archive makes the standard library raise -> AgmError."""
     try:
         yield
-    except AgmError:
+    except (AgmError, MemoryError):
         raise
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -108,7 +109,7 @@ def _read_csv(member: Member) -> Pixels:
     try:
         with warnings.catch_warnings(action="error"):  # of an empty file, and by older NumPy of 1.5
             table = np.loadtxt(member.path, np.uint8, comments=None, delimiter=",", encoding="utf-8-sig", ndmin=2)
-    except Exception as error:  # a damaged archive raises almost anything
+    except (ValueError, OSError, EOFError, zlib.error, Warning) as error:
         raise AgmError(f"{member}: damaged or cut short, or no patches of numbers 0 to 255 ({error})") from None
     if table.shape[1] != COLUMNS:
         shape = f"{SIDE} x {SIDE} pixels, {CHANNELS} channels"
