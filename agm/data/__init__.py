@@ -29,8 +29,7 @@ def locate(dataset: str) -> Path | None:
         return None
     if dataset in (*PAPER_SETS, NATURAL):
         path = data_folder() / dataset
-        ready = next(image_files(path), None) if dataset == NATURAL else prepared.is_prepared(path)
-        if not ready:
+        if not (image_files(path) if dataset == NATURAL else prepared.is_prepared(path)):
             raise AgmError(
                 f"data set {dataset!r} is not prepared: {path} does not hold it; see data/{dataset}.md, "
                 f"or use a bundled stand-in ({', '.join(bundled.STAND_INS)})"

@@ -276,6 +276,6 @@ def _endings() -> set[str]:
     return {*known, *BY_NAME, ".heic", ".heif", ".jxl"}
 
 
-def image_files(folder: Path) -> Iterator[Path]:
+def image_files(folder: Path) -> list[Path]:
     """Every picture in `folder` and below, hidden ones left out, ordered by relative path."""
-    return iter(survey(folder).pictures)
+    return survey(folder).pictures

@@ -93,7 +93,7 @@ def read_manifest(path: Path) -> pd.DataFrame:
         fine = rows[column].str.fullmatch(pattern)
         if not fine.all():
             number = int(fine.argmin())
-            raise AgmError(f"{path}, row {number + 1}: {column} {rows[column][number]!r} is not {meaning}")
+            raise AgmError(f"{path}, row {number + 1}: {column} {rows[column].iloc[number]!r} is not {meaning}")
     if rows.empty:
         raise AgmError(f"{path}: lists no image")
     if repeated := rows["index"].astype(int).duplicated().sum():
