@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from agm import files
 from agm.anytime import image_files
-from agm.anytime.image_files import FORMATS, PIPE, Picture
+from agm.anytime.image_files import FORMATS, PIPE
 from agm.anytime.metadata import Metadata
 from agm.anytime.upscaler import AnytimeUpscaler, Result
 from agm.data.images import LOCKED, survey, to_rgb
@@ -66,33 +66,27 @@ class How:
 
 @dataclass(frozen=True)
 class Made:
-    """The result for one picture, and how long it took."""
+    """The result for one picture."""
 
     source: Path
     out: Path
     size: tuple[int, int]
     result: Result
-    seconds: float
-    deadline: float | None
-
-    @property
-    def met(self) -> bool:
-        return self.deadline is None or self.seconds <= self.deadline
 
     def sentence(self, upscaler: AnytimeUpscaler) -> str:
         result, most = self.result, f"{len(upscaler.schedule)}"
         if upscaler.planner and result.schedule:
             most = f"{len(result.schedule)} planned, {result.schedule}"
         reached = f"iteration {result.iteration} of {most}" if result.iteration else "bicubic"
-        late = "" if self.met else f", later than {1000 * (self.deadline or 0):g} ms"
-        return one_line(f"{self.out}: {reached}, {1000 * self.seconds:.0f} ms{late}")
+        late = "" if result.met else f", later than {1000 * (result.deadline or 0):g} ms"
+        return one_line(f"{self.out}: {reached}, {1000 * result.elapsed:.0f} ms{late}")
 
     def json(self) -> str:
         result = self.result
         fields = {"source": str(self.source), "out": str(self.out), "width": self.size[0], "height": self.size[1]}
-        reached = {"iteration": result.iteration, "seconds": self.seconds, "deadline": self.deadline}
+        reached = {"iteration": result.iteration, "seconds": result.elapsed, "deadline": result.deadline}
         schedule = str(result.schedule) if result.schedule else None
-        return json.dumps(fields | reached | {"schedule": schedule, "met": self.met})
+        return json.dumps(fields | reached | {"schedule": schedule, "met": result.met})
 
 
 def target_of(path: Path, how: How) -> Path:
@@ -137,7 +131,7 @@ def one(upscaler: AnytimeUpscaler, source: Path, out: Path, how: How) -> Made:
     try:
         picture = image_files.read(source, how.large)
         with enough_memory(SMALLER):
-            made, image = _upscaled(upscaler, picture, source, out, how)
+            image, result = _upscaled(upscaler, picture.image, how, source.name)
             colours = Metadata(chunks=picture.metadata.chunks)  # which say what the numbers mean
             kept = replace(picture, metadata=colours) if how.strip else picture
             named = out if out != PIPE else Path(f"standard output{how.ending or '.png'}")
@@ -156,29 +150,24 @@ def one(upscaler: AnytimeUpscaler, source: Path, out: Path, how: How) -> Made:
         if beside:
             files.write_bytes(_beside(out), beside)
         files.write_bytes(out, content)
-    return made
+    return Made(source, out, image.size, result)
 
 
-def _upscaled(
-    upscaler: AnytimeUpscaler, picture: Picture, source: Path, out: Path, how: How
-) -> tuple[Made, Image.Image]:
-    """As many times twice as large as it takes, then smaller by a good filter."""
-    image, size = picture.image, how.size(picture.image)
+def _upscaled(upscaler: AnytimeUpscaler, given: Image.Image, how: How, name: str) -> tuple[Image.Image, Result]:
+    """As many times twice as large as it takes, then smaller by a good filter; and how the worst of them came about."""
+    image, size = given, how.size(given)
     steps = max(1, math.ceil(math.log2(max(size[0] / image.width, size[1] / image.height)) - 1e-9))
-    seconds, least = 0.0, None
+    seconds, results = 0.0, list[Result]()
     form = "{desc}: {percentage:3.0f} %|{bar}| {elapsed}<{remaining}"
-    with tqdm(total=steps, desc=one_line(source.name)[-30:], bar_format=form, disable=None, leave=False) as bar:
-        upscaler.watch = bar.update
+    with tqdm(total=steps, desc=one_line(name)[-30:], bar_format=form, disable=None, leave=False) as bar:
         for step in range(steps):
             share = SCALE ** (2 * step) / sum(SCALE ** (2 * i) for i in range(step, steps))
             left = None if how.deadline is None else max((how.deadline - seconds) * share, 1e-9)
-            result = upscaler.upscale(image, left, how.iterations)
-            image, seconds = cast(Image.Image, result.image), seconds + result.elapsed
-            least = result if least is None or result.iteration < least.iteration else least
-    assert least is not None
-    if image.size != size:
-        image = image.resize(size, Image.Resampling.LANCZOS)
-    return Made(source, out, size, least, seconds, how.deadline), image
+            results.append(upscaler.upscale(image, left, how.iterations, bar.update))
+            image, seconds = cast(Image.Image, results[-1].image), seconds + results[-1].elapsed
+    image = image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
+    least = min(results, key=lambda result: result.iteration)
+    return image, replace(least, elapsed=seconds, deadline=how.deadline)
 
 
 def _beside(out: Path) -> Path:

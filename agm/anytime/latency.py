@@ -147,39 +147,27 @@ def profile_path() -> Path:
 def write_profile(path: Path, table: Table, config: GeneratorConfig, stepper: Stepper, device: torch.device) -> None:
     rows = {name: {str(n): asdict(span) for n, span in sizes.items()} for name, sizes in table.items()}
     profile = {"machine": describe(device), "model": _model(config, stepper), "seconds": rows}
-    files.write_json(path, profile)
+    files.write_json(path, files.seal(profile))
 
 
 def read_profile(path: Path, config: GeneratorConfig, stepper: Stepper, device: torch.device) -> Table:
     """The table in a stored profile. Raises AgmError if it is damaged, or of another machine or model."""
-    stored = files.read_json(path)
-    again = "measure again: agm profile-machine"
-    try:
-        machine, model = dict(stored["machine"]), stored["model"]
-        table = {
-            str(name): {int(n): Span(**{k: float(v) for k, v in span.items()}) for n, span in sizes.items()}
-            for name, sizes in stored["seconds"].items()
-        }
-        spans = [span for sizes in table.values() for span in sizes.values()]
-        whole = bool(spans) and all(0 < s.p50 <= s.p95 <= s.p99 < math.inf for s in spans)
-        whole = whole and all(n > 0 for sizes in table.values() for n in sizes)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-        whole = False
-    if not whole:
-        raise AgmError(f"{path}: damaged; {again}")
+    stored, again = files.read_json(path), "measure again: agm profile-machine"
+    if not isinstance(stored, dict) or not files.is_sealed(stored):
+        raise AgmError(f"{path}: damaged, or not of this version of agm; {again}")
+    machine = _identity(stored["machine"])
     for what, wanted in _identity(describe(device)).items():
-        if _identity(machine).get(what) != wanted:
+        if machine[what] != wanted:
             raise AgmError(f"{path}: of another machine ({what}: not {wanted}); {again}")
-    if model != _model(config, stepper):
+    if stored["model"] != _model(config, stepper):
         raise AgmError(f"{path}: of another network; {again} --model ...")
-    return table
+    rows = stored["seconds"].items()
+    return {name: {int(n): Span(**span) for n, span in sizes.items()} for name, sizes in rows}
 
 
 def _identity(machine: Mapping[str, Any]) -> dict[str, Any]:
     """The facts of a machine that decide how long things take."""
-    known = {name: machine.get(name) for name in ("device", "threads", "system")}
-    versions = machine.get("versions")
-    return known | {"torch": versions.get("torch") if isinstance(versions, dict) else None}
+    return {name: machine[name] for name in ("device", "threads", "system")} | {"torch": machine["versions"]["torch"]}
 
 
 def _model(config: GeneratorConfig, stepper: Stepper) -> dict[str, Any]:

@@ -52,24 +52,15 @@ class Metadata:
     def of(cls, image: Image.Image, content: bytes, name: str) -> Metadata:
         """Of an image that was turned upright, and the file that it came from. Says what is not kept."""
         info = image.info
-        xmp = info.get("xmp") or info.get("XML:com.adobe.xmp") or b""
-        xmp = xmp.encode() if isinstance(xmp, str) else bytes(xmp)
+        xmp = _bytes(info.get("xmp") or info.get("XML:com.adobe.xmp") or b"")
         for pattern in (_OUTDATED_XMP + rb'="[^"]*"', rb"<(" + _OUTDATED_XMP + rb")>[^<]*</\1>"):
             xmp = re.sub(pattern, b"", xmp)
         text = {k: str(v) for k, v in getattr(image, "text", {}).items() if not k.startswith(("XML:", "Raw profile"))}
-        comment = info.get("comment", b"")
         if "photoshop" in info or (hasattr(image, "tag_v2") and not {33723, 34377}.isdisjoint(image.tag_v2)):
             logger.warning("%s: IPTC data are not kept", name)
         if _odd_aspect(info):
             logger.warning("%s: that its pixels are not square is not kept", name)
-        return cls(
-            _exif(image, name),
-            xmp,
-            text,
-            comment.encode() if isinstance(comment, str) else bytes(comment),
-            _density(info),
-            _chunks(content),
-        )
+        return cls(_exif(image, name), xmp, text, _bytes(info.get("comment", b"")), _density(info), _chunks(content))
 
     def extras(self, kind: str, name: str) -> dict[str, Any]:
         """What `Image.save` takes of it for a format. Says what the format cannot hold."""

@@ -167,12 +167,7 @@ def _filled(colour: Array, alpha: Array) -> Array:
 
 def _means(plane: Array, side: int) -> Array:
     """(H, W) -> the means of its squares, those at the right and lower border perhaps smaller."""
-    edges = [np.arange(0, length, side) for length in plane.shape]
-    sums = np.add.reduceat(plane, edges[0], axis=0, dtype=np.float32)
-    sums = np.add.reduceat(sums, edges[1], axis=1)
-    heights, widths = (np.diff(edge, append=length) for edge, length in zip(edges, plane.shape, strict=True))
-    means: Array = (sums / (heights[:, None] * widths)).astype(np.float32)
-    return means
+    return np.asarray(Image.fromarray(plane.astype(np.float32)).reduce(side))
 
 
 def _add(plane: Array, coarse: Array, side: int) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-import numpy as np
+import pandas as pd
 
 from agm.anytime.latency import FINISH, Times, activities, activity
 from agm.config import Statistics
@@ -33,13 +34,13 @@ class Planner:
         try:
             if run.config.training.sampling == "any":
                 stored = run.summary["schedules"][run.kind(statistics)]
-                scores = {Schedule.parse(text): [_number(score) for score in row] for text, row in stored.items()}
             else:
                 rows = run.metrics[run.metrics.statistics == run.kind(statistics)]
-                last = rows[rows.epoch == rows.epoch.max()].sort_values("iteration").psnr
-                scores = {
-                    Schedule.parse(run.config.training.schedule): np.where(np.isnan(last), -np.inf, last).tolist()
-                }
+                last = rows[rows.epoch == rows.epoch.max()].sort_values("iteration")
+                stored = {run.config.training.schedule: last.psnr}
+            # What was not finite is no number here.
+            lists = {text: pd.Series(list(row), dtype=float).fillna(-math.inf) for text, row in stored.items()}
+            scores = {Schedule.parse(text): row.tolist() for text, row in lists.items()}
             bicubic = run.bicubic("psnr", "validation")
         except (KeyError, TypeError, ValueError, AttributeError):
             scores, bicubic = {}, 0.0
@@ -79,8 +80,3 @@ def _costs(schedules: Iterable[Schedule], times: Times, tiles: Sequence[int]) ->
     names = {name for schedule in schedules for name in activities(schedule)}
     costs = {name: sum(count * times.predict(name, pixels) for pixels, count in sizes) for name in names}
     return costs | {FINISH: times.predict(FINISH, sum(tiles))}
-
-
-def _number(score: float | None) -> float:
-    """JSON has no infinity: null is what was not finite."""
-    return -float("inf") if score is None else float(score)

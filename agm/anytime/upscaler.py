@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,21 +77,6 @@ class Streamed(NamedTuple):
     elapsed: float
 
 
-@dataclass
-class _Group:
-    """Tiles that go through the iterations together, and the images of the last iteration that all have finished."""
-
-    tiles: list[Tile]
-    progress: list[Any] = field(default_factory=list)
-    images: list[Tensor] = field(default_factory=list)
-    iteration: int = 0
-
-    def release(self) -> None:
-        """Let go of what the group holds, so that the next one has room."""
-        self.progress.clear()
-        self.images.clear()
-
-
 class AnytimeUpscaler:
     """A trained network as a tool: the first picture fast, better ones as time allows.
 
@@ -116,13 +101,11 @@ class AnytimeUpscaler:
         """With a planner, every call gets a schedule of its own; `schedule` is then what `stream` shows.
 
         `faithful`: what `upscale` returns has the colours of what it was given, whatever the network makes of them.
-        `watch` is told by `upscale` which share of its work, overlaps counted twice, has been done.
         """
         tiles.check(tile)
         self.stepper, self.config, self.schedule, self.times = stepper, config, schedule, times
         self.tile, self.planner, self.faithful = tile, planner, faithful
         self._mending = 0.0  # seconds for each pixel
-        self.watch: Callable[[float], object] = lambda share: None
         self.device, self._clock = torch.device(device), clock
         self._group_pixels = GROUP_BYTES // stepper.held_bytes(self.schedules)
 
@@ -135,7 +118,6 @@ class AnytimeUpscaler:
         tile: int | None = None,
         device: torch.device | str = "cpu",
         timed: bool = True,
-        engine: Callable[..., Stepper] | None = None,
         faithful: bool = False,
     ) -> AnytimeUpscaler:
         """A network by its weights file, run folder or run id; by default, what `weights_files.weights` says.
@@ -144,13 +126,10 @@ class AnytimeUpscaler:
         book's chapter on statistics). `schedule`: the one the network was trained with by default; "auto" plans one
         for every call by the run's validation scores, and is the default for networks trained with sampled schedules.
         `timed`: take this machine's times from `agm profile-machine`, or else measure for about a second, so that
-        deadlines can be kept. `engine`: `Engine` on a processor; `Plain` on a GPU, where the other was not measured,
-        and for layers that the other does not know. `faithful`: a tool for pictures, with the input's colours and
-        without a frame, and not only what the network gives. Raises AgmError if weights, schedule or statistics do not
-        fit.
+        deadlines can be kept. `faithful`: a tool for pictures, with the input's colours and without a frame, and not
+        only what the network gives. Raises AgmError if weights, schedule or statistics do not fit.
         """
         check_statistics(statistics)
-        tiles.check(TILE if tile is None else tile)
         weights = weights_files.weights(path)
         generator, config = load_trained(weights)
         generator.to(device)
@@ -159,11 +138,12 @@ class AnytimeUpscaler:
             schedule = config.training.schedule
         plan = generator.resolve(planner.best if planner else schedule)
         light = generator.config.base == "light"
-        engine = engine or (Engine if torch.device(device).type == "cpu" and known(generator) else Plain)
-        stepper = engine(generator, statistics)
+        # On a GPU the engine was not measured.
+        fast = torch.device(device).type == "cpu" and known(generator)
+        stepper: Stepper = Engine(generator, statistics) if fast else Plain(generator, statistics)
         stepper = Mirrored(stepper) if faithful and not light else stepper
-        times = Times({})
-        upscaler = cls(stepper, generator.config, plan, times, tile or TILE, device, planner=planner, faithful=faithful)
+        side = TILE if tile is None else tile
+        upscaler = cls(stepper, generator.config, plan, Times({}), side, device, planner=planner, faithful=faithful)
         if tile is None and light:
             upscaler.tile = max(tiles.LEAST, math.isqrt(upscaler._group_pixels // 2))
         if timed:
@@ -181,7 +161,6 @@ class AnytimeUpscaler:
             self.times.add(self.measure(sizes, 10, 0.5))
         else:
             measure(self.stepper, self.schedule, sizes[:1], 0, 0, self.device)  # the first convolutions take longer
-
         if self.faithful:
             sample = Pixels.of(np.tile(np.arange(256, dtype=np.uint8), (256, 1)))
             begun = time.perf_counter()
@@ -201,38 +180,44 @@ class AnytimeUpscaler:
                 found.add(measure(self.stepper, schedule, sizes, rounds, limit, self.device))
         return found.table
 
-    def upscale(self, image: AnyImage, deadline: float | None = None, iterations: int | None = None) -> Result:
+    def upscale(
+        self,
+        image: AnyImage,
+        deadline: float | None = None,
+        iterations: int | None = None,
+        watch: Callable[[float], object] = lambda share: None,
+    ) -> Result:
         """The best image by the deadline, or after so many iterations, or at the end of the schedule; with a planner,
         the best that is expected by the deadline and within so many iterations.
 
         `image`: a Pillow image or an array (H, W) or (H, W, C), uint8, uint16 or floats in [0, 1]; the result is of the
         same kind. `deadline`: seconds from this call to its return; reading and writing files is not included. What is
-        asked for at once may come late: the bicubic image, which is always made. Raises AgmError for what is no image.
+        asked for at once may come late: the bicubic image, which is always made. `watch` is told which share of the
+        work, overlaps counted twice, has been done. Raises AgmError for what is no image.
         """
         started = self._clock()
         self.check(deadline, iterations)
         end = math.inf if deadline is None else started + deadline
         pixels = Pixels.of(image)
-        out = pixels.bicubic()
-        end -= self._mending * pixels.height * pixels.width
+        out, area = pixels.bicubic(), pixels.height * pixels.width
+        end -= self._mending * area
         groups = self._groups(pixels)
         schedule = self._plan(groups, end, iterations)
         masks = schedule.masks if schedule else ()
         reached, durations = len(masks), [0.0] * len(masks)
-        left = sum(tile.pixels for group in groups for tile in group.tiles)
-        for group in groups:
-            size = sum(tile.pixels for tile in group.tiles)
-            now = self._clock()
-            limit = math.inf if deadline is None else now + (end - self.times.predict(FINISH, left) - now) * size / left
-            for t, mask in enumerate(masks):
+        sizes = [sum(tile.pixels for tile in group) for group in groups]
+        for number, (group, size) in enumerate(zip(groups, sizes, strict=True)):
+            begun, left = self._clock(), sum(sizes[number:])
+            seconds = end - self.times.predict(FINISH, left) - begun
+            limit = math.inf if deadline is None else begun + seconds * size / left
+            images, done = list[Tensor](), 0
+            for done, better in enumerate(self._images(group, pixels, masks, limit), 1):
+                images = better
+                durations[done - 1] += self._clock() - begun
                 begun = self._clock()
-                if not self._advance(group, pixels, mask, t, limit):
-                    break
-                durations[t] += self._clock() - begun
-                self.watch(size / (pixels.height * pixels.width * len(masks)))
-            self._place(group, pixels, out)
-            group.release()
-            reached, left = min(reached, group.iteration), left - size
+                watch(size / (area * len(masks)))
+            _place(group, images, pixels, out)
+            reached = min(reached, done)
         if self.faithful and reached:
             pixels.mend(out)
         finished = pixels.restore(out)
@@ -254,13 +239,12 @@ class AnytimeUpscaler:
         yield streamed(0)
         groups = self._groups(pixels)
         for group in groups:
-            for t, mask in enumerate(masks):
-                self._advance(group, pixels, mask, t, math.inf)
-                if len(groups) == 1 or t + 1 == len(masks):
-                    self._place(group, pixels, out)
-                if len(groups) == 1 or (t + 1 == len(masks) and group is groups[-1]):
-                    yield streamed(t + 1)
-            group.release()
+            for t, images in enumerate(self._images(group, pixels, masks), 1):
+                last = t == len(masks)
+                if len(groups) == 1 or last:
+                    _place(group, images, pixels, out)
+                if len(groups) == 1 or (last and group is groups[-1]):
+                    yield streamed(t)
 
     def check(self, deadline: float | None, iterations: int | None) -> None:
         """Raises AgmError if `upscale` would refuse them."""
@@ -269,39 +253,42 @@ class AnytimeUpscaler:
         if iterations is not None and not 0 <= iterations <= len(self.schedule):
             raise AgmError(f"iterations={iterations}: must be from 0 to {len(self.schedule)}, the schedule's length")
 
-    def _plan(self, groups: list[_Group], end: float, iterations: int | None) -> Schedule | None:
+    def _plan(self, groups: list[list[Tile]], end: float, iterations: int | None) -> Schedule | None:
         """The schedule to run until `end`; None for no iteration."""
         if iterations == 0:
             return None
         if self.planner is None:
             return self.schedule.take(len(self.schedule) if iterations is None else iterations)
-        pixels = [tile.pixels for group in groups for tile in group.tiles]
+        pixels = [tile.pixels for group in groups for tile in group]
         return self.planner.plan(self.times, pixels, end - self._clock(), iterations)
 
-    def _advance(self, group: _Group, pixels: Pixels, mask: Mask, t: int, limit: float) -> bool:
-        """Bring all tiles of a group to iteration t + 1. False if that will not be done by `limit`: nothing changes."""
-        name = activity(mask, t)
-        images = []
-        for i, tile in enumerate(group.tiles):
-            begun = self._clock()
-            if limit < math.inf and begun + sum(self.times.predict(name, t.pixels) for t in group.tiles[i:]) > limit:
-                return False
-            if t == 0:
-                group.progress.append(self.stepper.start(pixels.tensor(tile).to(self.device)))
-            images.append(self.stepper.step(group.progress[i], mask))
-            synchronize(self.device)
-            self.times.observe(name, tile.pixels, self._clock() - begun)
-        group.images, group.iteration = images, t + 1
-        return True
+    def _images(
+        self, group: list[Tile], pixels: Pixels, masks: Sequence[Mask], limit: float = math.inf
+    ) -> Iterator[list[Tensor]]:
+        """Yield the images of all tiles of a group at each iteration, while they will all be there by `limit`."""
+        progress: list[Any] = []
+        for t, mask in enumerate(masks):
+            name, images = activity(mask, t), []
+            for i, tile in enumerate(group):
+                begun = self._clock()
+                if limit < math.inf and begun + sum(self.times.predict(name, t.pixels) for t in group[i:]) > limit:
+                    return
+                if t == 0:
+                    progress.append(self.stepper.start(pixels.tensor(tile).to(self.device)))
+                images.append(self.stepper.step(progress[i], mask))
+                synchronize(self.device)
+                self.times.observe(name, tile.pixels, self._clock() - begun)
+            yield images
 
-    def _place(self, group: _Group, pixels: Pixels, out: Array) -> None:
-        """Write a group's images over what is there; without any, the bicubic image stays."""
-        for tile, image in zip(group.tiles, group.images, strict=False):
-            pixels.place(out, tile, image)
+    def _groups(self, pixels: Pixels) -> list[list[Tile]]:
+        """Tiles that go through the iterations together."""
+        return list(tiles.groups(tiles.cut(pixels.height, pixels.width, self.tile), self._group_pixels))
 
-    def _groups(self, pixels: Pixels) -> list[_Group]:
-        cut = tiles.cut(pixels.height, pixels.width, self.tile)
-        return [_Group(group) for group in tiles.groups(cut, self._group_pixels)]
+
+def _place(group: list[Tile], images: list[Tensor], pixels: Pixels, out: Array) -> None:
+    """Write a group's images over what is there; without any, the bicubic image stays."""
+    for tile, image in zip(group, images, strict=False):
+        pixels.place(out, tile, image)
 
 
 def _planner(

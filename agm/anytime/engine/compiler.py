@@ -47,7 +47,7 @@ def build(source: Path, options: Sequence[str]) -> ctypes.CDLL | None:
         try:
             return _load(folder / f"{name}.so") or _compiled(folder, name, [*command, *options, str(source)])
         except (OSError, AgmError, subprocess.SubprocessError) as error:
-            logger.warning("%s: no compiled kernels (%s); slower without", command[0], _reason(error))
+            logger.warning("%s: no compiled kernels (%s); slower without", command[0], error)
     return None
 
 
@@ -132,7 +132,3 @@ def _run(command: list[str]) -> None:
     if process.returncode:
         lines = said.decode(errors="replace").strip().splitlines()
         raise AgmError(lines[-1] if lines else f"exit code {process.returncode}")
-
-
-def _reason(error: Exception) -> str:
-    return f"not done within {PATIENCE:g} s" if isinstance(error, subprocess.TimeoutExpired) else str(error)

@@ -1,8 +1,8 @@
 """Fast inference: the images of `Generator.iterate`, up to rounding, from less arithmetic.
 
 The hidden half and the forget gate of a ConvLSTM are left out while its state is zero. A's contribution to the lowest
-active layer is computed once per image. The contribution of the zeros before iteration 1 is cached. The 3x3
-convolutions are Winograd's. Images are (N, H, W, C) inside.
+active layer is computed once per image. The contribution of the zeros before iteration 1 is cached. Where there is a
+C++ compiler, a layer is one piece of machine code. Images are (N, H, W, C) inside.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from agm.anytime.engine import native
-from agm.anytime.engine.filtering import Filtering, Kept, Source, TorchFiltering
-from agm.anytime.engine.parts import Head, Layer, Means, State, Tail, prepare
-from agm.anytime.engine.winograd import Scratch
+from agm.anytime.engine.filtering import Filtering, Source, TorchFiltering
+from agm.anytime.engine.parts import Means, State, prepare
 from agm.anytime.stepper import check_statistics, held_bytes
 from agm.config import Statistics
+from agm.networks.blocks import LEAK
 from agm.networks.generator import UPSAMPLED, Context, Generator
 from agm.schedule import LAYERS, Mask, Schedule
 
@@ -31,7 +31,7 @@ class Progress:
     context: Context
     previous: Tensor  # the last image, (N, 3, 2H, 2W), or the features that it was made from, (N, width, H, W)
     states: list[State] = field(default_factory=lambda: [None] * LAYERS)
-    share: tuple[Any, Kept] | None = None
+    share: tuple[Any, Tensor] | None = None
     """A's contribution to the lowest layer's first convolution, with the layer and the gates that it is for."""
     t: int = 0
 
@@ -45,32 +45,32 @@ class Engine:
         Raises AgmError for batch statistics, which are known only when the batch is there.
         """
         check_statistics(statistics)
-        self.generator, self.config = generator, generator.config
-        scratch = Scratch()
+        self.generator, self.config = generator.eval(), generator.config
 
         def filtering(weight: Tensor, bias: Tensor | None = None, gates: int = 1) -> Filtering:
             weight, bias = weight.detach(), None if bias is None else bias.detach()
             if compiled and native.fits(weight, gates, self.config.width):
                 return native.NativeFiltering(weight, bias, gates)
-            return TorchFiltering(weight, bias, gates, scratch)
+            return TorchFiltering(weight, bias, gates)
 
         steps = range(1 if statistics == "shared" else generator.config.iterations)
         means = Means(filtering, statistics, steps)
-        self._last_step = steps[-1]
+        self.statistics, self._last_step = statistics, steps[-1]
         self._upsampled = UPSAMPLED if self.config.base == "paper" else LAYERS  # C.2 comes before this layer
-        self.a: Head = prepare(generator.a, means)
-        self.b: Head = prepare(generator.b, means)
-        self.layers: list[Layer] = [prepare(layer, means) for layer in generator.layers]
-        self.d: Tail = prepare(generator.d, means)
-        self._blank_pixel: Tensor | None = None
-        self._blanks: dict[int, tuple[Any, Kept]] = {}  # layer -> input size, share
+        self.layers = [prepare(layer, means) for layer in generator.layers]
+        on_features = self.config.feedback == "features"
+        self._filtering_b = filtering(generator.b.conv.weight, generator.b.conv.bias) if on_features else None
+        zeros = generator.b.conv.weight.new_zeros(1, self.config.width if on_features else 3, 2, 2)
+        self._blank = self._b(zeros, 0)[:, :1, :1]  # what B makes of zeros: one pixel, since all are equal
+        self._blanks: dict[int, tuple[Any, Tensor]] = {}  # layer -> input size, share
         native_too = any(isinstance(layer.filtering, native.NativeFiltering) for layer in self.layers)
         self.name = "engine, compiled" if native_too else "engine"
 
     @torch.inference_mode()
     def start(self, x: Tensor) -> Progress:
         """x: (N, 3, H, W) in [0, 1] -> everything that the iterations share."""
-        context = Context(self.a(x, 0), self.generator.base(x))
+        features, base = self.generator.encode(x, self.statistics)
+        context = Context(_channels_last(features), base)
         return Progress(context, self.generator.first_memory(x, context).previous)
 
     @torch.inference_mode()
@@ -88,11 +88,12 @@ class Engine:
                     source = self._source([z] if state is None else [z, state[0]], up)
                 z, progress.states[i] = layer.forward(source, state, t)
         assert z is not None  # layer 4 is active in every schedule
-        image = self.d(z)
+        z = z.permute(0, 3, 1, 2)  # (N, width, h, w)
+        image: Tensor = self.generator.d(z)
         if self.config.residual:
             assert progress.context.base is not None
             image += progress.context.base
-        progress.previous = z.permute(0, 3, 1, 2) if self.config.feedback == "features" else image
+        progress.previous = z if self.config.feedback == "features" else image
         progress.t += 1
         return image
 
@@ -102,6 +103,13 @@ class Engine:
         sizes = [self.layers[i].outputs * (4 if i >= self._upsampled else 1) for i in lowest]
         return held_bytes(self.config) + 4 * max(sizes)
 
+    @torch.inference_mode()
+    def _b(self, previous: Tensor, t: int) -> Tensor:
+        """B of the last image or features, (N, C, h, w) -> (N, H, W, width)."""
+        if self._filtering_b is None:
+            return _channels_last(self.generator.b(previous, t, self.statistics))
+        return self._filtering_b.norm(Source([_channels_last(previous)]), LEAK)
+
     def _lowest(self, progress: Progress, i: int, t: int, up: bool) -> Source:
         """Input, with cached partial output, for layer i, the lowest active one, which reads [A(x), B(previous)].
 
@@ -109,13 +117,8 @@ class Engine:
         """
         features, state = progress.context.features, progress.states[i]
         if progress.t == 0 and self.config.feedback != "bicubic":
-            blank, kept = self._blank(progress), None
-            if self.layers[i].first(None) == 0:  # the next iteration will ask for the same gates
-                kept = list[Tensor]()
-                progress.share = (i, up, 0), kept
-            share = self._of_blank(features, blank, i, up)
-            return self._source([features], up, share=share, kept=kept, whole=[features, blank])
-        share, b = self._share(progress, i, up), self.b(progress.previous, t)
+            return self._source([features], up, share=self._of_blank(features, i, up), whole=[features, self._blank])
+        share, b = self._share(progress, i, up), self._b(progress.previous, t)
         parts = [b] if state is None else [b, state[0]]
         return self._source(parts, up, share=share, skipped=self.config.width, whole=[features, b])
 
@@ -126,26 +129,27 @@ class Engine:
             parts, up = [z, *parts[1:]], False
         return Source(parts, up=up, **more)
 
-    def _share(self, progress: Progress, i: int, up: bool) -> Kept:
+    def _share(self, progress: Progress, i: int, up: bool) -> Tensor:
         """A's contribution to layer i's first convolution, the same at every iteration."""
-        layer = self.layers[i]
-        key = i, up, layer.first(progress.states[i])
+        key = i, up, self._first_gate(i, progress.states[i])
         if progress.share is None or progress.share[0] != key:
             source = self._source([progress.context.features], up)
-            progress.share = key, layer.filtering.raw(source, key[2])
+            progress.share = key, self.layers[i].filtering.raw(source, key[2])
         return progress.share[1]
 
-    def _blank(self, progress: Progress) -> Tensor:
-        """The output of B for an input of zeros: one pixel, (1, 1, 1, width), since all are equal."""
-        if self._blank_pixel is None:
-            zeros = progress.previous.new_zeros(1, progress.previous.shape[1], 2, 2)
-            self._blank_pixel = self.b(zeros, 0)[:, :1, :1]
-        return self._blank_pixel
-
-    def _of_blank(self, features: Tensor, blank: Tensor, i: int, up: bool) -> Kept:
+    def _of_blank(self, features: Tensor, i: int, up: bool) -> Tensor:
         """B's contribution to layer i's first convolution at iteration 1, the same for all images of a size."""
-        layer, key = self.layers[i], (features.shape, up)
+        key = features.shape, up
         if i not in self._blanks or self._blanks[i][0] != key:
-            source = self._source([blank.expand_as(features)], up, skipped=self.config.width)
-            self._blanks[i] = key, layer.filtering.raw(source, layer.first(None))
+            source = self._source([self._blank.expand_as(features)], up, skipped=self.config.width)
+            self._blanks[i] = key, self.layers[i].filtering.raw(source, self._first_gate(i, None))
         return self._blanks[i][1]
+
+    def _first_gate(self, i: int, state: State) -> int:
+        """The first of layer i's gates that is needed: without a state there is nothing to forget."""
+        return int(self.layers[i].recurrent and state is None)
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, H, W, C)"""
+    return x.permute(0, 2, 3, 1).contiguous()

@@ -1,4 +1,4 @@
-// Zero-padded 3x3 convolutions by Winograd's minimal filtering, as in agm/anytime/engine/winograd.py, and what a layer does right after.
+// Zero-padded 3x3 convolutions by Winograd's minimal filtering, and what a layer does right after.
 //
 // A chunk of tiles goes through all of it at once, so that what lies in between stays in a core's own cache. Images are
 // (N, H, W, C) and contiguous. agm/anytime/engine/native.py compiles this file and keeps `Job` in step with it.
@@ -57,7 +57,6 @@ struct Job {
   int32_t channels;                   // of one gate
   const float* weights;               // (36, all gates, panels, inputs, PANEL)
   const float *bias, *share;          // to add: (gates * channels,); (N, H, W, gates * channels)
-  float* kept;                        // where the convolution goes before anything is added, like `share`
   const float *scale, *shift;         // NORM: (channels,), nullptr for 1 and 0
   int32_t shift_step;                 // NORM: channels where the shift is an image, or else 0
   float leak;                         // NORM: slope below zero
@@ -159,7 +158,7 @@ static inline __attribute__((always_inline)) Vector exponential(Vector x) {
   return p * reinterpret_cast<Vector>((reinterpret_cast<Integers>(shifted) + 127) << 23);
 }
 
-// The gate and state equations of Section II-C for some channels of a pixel. `gates`: f, i, 2 g, o; f only with a cell.
+// The gate and state equations of Section II-C for some channels of a pixel. `gates`: f, i, g, o; f only with a cell.
 static inline __attribute__((always_inline)) void update(const Job& job, Vector* gates, int64_t place, int channel) {
   Vector* rest = gates + (job.gates - 3);
   const Vector old = job.old_cell ? at(job.old_cell + place) : Vector{};
@@ -167,7 +166,7 @@ static inline __attribute__((always_inline)) void update(const Job& job, Vector*
     rest[0] += at(job.peephole + channel) * old;
     gates[0] += at(job.peephole + job.channels + channel) * old;
   }
-  const Vector i = exponential(-rest[0]), g = exponential(-rest[1]);
+  const Vector i = exponential(-rest[0]), g = exponential(-2.f * rest[1]);
   Vector cell = (1.f - g) / ((1.f + i) * (1.f + g));  // sigmoid(i) tanh(g)
   if (job.old_cell) cell += old / (1.f + exponential(-gates[0]));
   if (job.peephole) rest[2] += at(job.peephole + 2 * job.channels + channel) * cell;
@@ -189,7 +188,6 @@ static void finish(const Job& job, const float* products, int64_t stride, int64_
     for (int gate = 0; gate < job.gates; ++gate) {
       const int64_t which = gate * job.channels + channel;
       y[gate] = made[gate][i];
-      if (job.kept) at(job.kept + pixel * columns + which) = y[gate];
       if (job.share) y[gate] += at(job.share + pixel * columns + which);
       if (job.bias) y[gate] += at(job.bias + which);
       if (job.kind == RAW) at(job.out + pixel * columns + which) = y[gate];

@@ -14,6 +14,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from agm.anytime.engine.parts import forget_first
 from agm.config import Statistics
 from agm.errors import AgmError
 from agm.networks.blocks import LEAK, ConvNormAct, IterationNorm
@@ -152,10 +153,10 @@ def recurrent(graph: Graph, number: str, layer: ConvLSTM, zero: bool) -> None:
     """
     name, h, c = f"layer{number}", f"h{number}", f"c{number}"
     gates, channels = layer.gates, layer.gates.out_channels // 4
-    weight = _forget_first(gates.weight)
+    weight = forget_first(gates.weight)
     operands = [
         graph.weight(f"{name}.x", weight[:, : layer.inputs]),
-        graph.small(f"{name}.bias", _forget_first(gates.bias)),
+        graph.small(f"{name}.bias", forget_first(gates.bias)),
     ]
     if zero:
         begin, end = graph.constant("begin", [channels]), graph.constant("end", [4 * channels])
@@ -219,10 +220,3 @@ def norm(
 
 def _doubled(graph: Graph, x: str, out: str, **how: Any) -> str:
     return graph("Resize", x, "", graph.constant("scales", [1, 1, SCALE, SCALE], np.float32), out=out, **how)
-
-
-def _forget_first(gates: Tensor | None) -> Tensor:
-    """Gates in the order i, f, g, o -> f, i, g, o."""
-    assert gates is not None
-    i, f, g, o = gates.chunk(4)
-    return torch.cat([f, i, g, o])

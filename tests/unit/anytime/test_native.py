@@ -22,7 +22,6 @@ from agm.anytime.engine import compiler, native
 from agm.anytime.engine.engine import Engine
 from agm.anytime.engine.filtering import Source, TorchFiltering
 from agm.anytime.engine.native import NativeFiltering
-from agm.anytime.engine.winograd import Scratch
 from agm.anytime.stepper import iterate
 from agm.config import ORL_CONFIGURATIONS, Statistics
 
@@ -80,7 +79,7 @@ def pair(outputs: int, inputs: int, gates: int) -> tuple[NativeFiltering, TorchF
     weight = torch.randn(outputs, inputs, 3, 3) / (3 * inputs**0.5)
     assert native.fits(weight, gates, 16)
     bias = torch.randn(outputs)
-    return NativeFiltering(weight, bias, gates), TorchFiltering(weight, bias, gates, Scratch()), weight
+    return NativeFiltering(weight, bias, gates), TorchFiltering(weight, bias, gates), weight
 
 
 @needs_compiler
@@ -102,7 +101,7 @@ def test_any_size_on_any_number_of_threads(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        (y,) = found.raw(Source([x]))
+        y = found.raw(Source([x]))
         changed = found.norm(Source([x]), 0.2, shift=around)
     finally:
         torch.set_num_threads(before)
@@ -118,7 +117,7 @@ def test_large_enough_for_several_chunks_and_blocks() -> None:
     torch.manual_seed(0)
     found, _, weight = pair(4 * 96, 256, 4)
     x = torch.randn(1, 50, 70, 256)
-    (y,) = found.raw(Source([x]), first=1)
+    y = found.raw(Source([x]), first=1)
     wanted = F.conv2d(x.permute(0, 3, 1, 2).double(), weight[96:].double(), padding=1)
     torch.testing.assert_close(y.permute(0, 3, 1, 2).double(), wanted, rtol=0, atol=1e-4)
 
@@ -126,25 +125,16 @@ def test_large_enough_for_several_chunks_and_blocks() -> None:
 @needs_compiler
 @pytest.mark.parametrize("peephole", [None, torch.randn(3, 16)])
 def test_all_at_once_as_torch_does_it(peephole: Tensor | None) -> None:
-    """Two parts of which the first is upsampled, an input that is left out, an addend, a cell, and the bare result."""
+    """Two parts of which the first is upsampled, an input that is left out, an addend, and a cell."""
     torch.manual_seed(0)
     found, other, _ = pair(4 * 16, 16 + 32 + 16, 4)
     parts = [torch.randn(2, 6, 4, 32), torch.randn(2, 12, 8, 16)]
     added, cell = torch.randn(2, 12, 8, 64), torch.randn(2, 12, 8, 16)
-    kept: list[Tensor] = []
-    h, (new,) = found.gates(Source(parts, 16, True, [added], kept), [cell.clone()], peephole, first=0)
-    strip: list[Tensor] = []
-    source = Source(parts, 16, True, [in_strips(added)], strip)
-    expected_h, (strips,) = other.gates(source, [in_strips(cell)], peephole, first=0)
+    source = Source(parts, 16, True, added)
+    h, new = found.gates(source, cell.clone(), peephole)
+    expected_h, expected = other.gates(source, cell, peephole)
     torch.testing.assert_close(h, expected_h, rtol=0, atol=1e-5)
-    torch.testing.assert_close(in_strips(new), strips, rtol=0, atol=1e-5)
-    torch.testing.assert_close(in_strips(kept[0]), strip[0], rtol=0, atol=1e-5)
-
-
-def in_strips(image: Tensor) -> Tensor:
-    """(N, 12, 8, C) -> (4, 4, N, 3, 2, C), the place in the tile first."""
-    n, _, _, channels = image.shape
-    return image.view(n, 3, 4, 2, 4, channels).permute(2, 4, 0, 1, 3, 5).contiguous()
+    torch.testing.assert_close(new, expected, rtol=0, atol=1e-5)
 
 
 @needs_compiler
@@ -154,9 +144,9 @@ def test_gates_far_from_zero() -> None:
     values = torch.tensor([-1e30, -200.0, -30.0, 0.0, 30.0, 200.0, 1e30, torch.nan])
     added = values.view(1, 1, 8, 1).expand(1, 1, 8, 64).contiguous()
     cell = torch.full((1, 1, 8, 16), 0.5)
-    h, (new,) = found.gates(Source([torch.zeros(1, 1, 8, 16)], share=[added]), [cell], None, first=0)
+    h, new = found.gates(Source([torch.zeros(1, 1, 8, 16)], share=added), cell, None)
     z = values.double()
-    exact = torch.sigmoid(z) * 0.5 + torch.sigmoid(z) * torch.tanh(z / 2)  # g comes doubled
+    exact = torch.sigmoid(z) * 0.5 + torch.sigmoid(z) * torch.tanh(z)
     torch.testing.assert_close(new[0, 0, :, 3].double(), exact, rtol=0, atol=1e-6, equal_nan=True)
     torch.testing.assert_close(
         h[0, 0, :, 3].double(), torch.sigmoid(z) * torch.tanh(exact), rtol=0, atol=1e-6, equal_nan=True
@@ -249,12 +239,6 @@ def test_a_compiler_that_hangs_is_ended_with_its_children_and_remembered(
 def test_a_compiler_with_arguments(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "c++ -O2")
     assert native.library() is not None
-
-
-def test_it_can_be_refused(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AGM_NATIVE", "0")
-    assert native.library() is None
-    assert not fresh.exists()
 
 
 @needs_compiler

@@ -20,7 +20,7 @@ from support.runs import tiny
 from agm import files, load
 from agm.anytime import tiles, weights_files
 from agm.anytime.engine.engine import Engine
-from agm.anytime.stepper import Plain, Stepper
+from agm.anytime.stepper import Plain
 from agm.anytime.upscaler import TILE, AnytimeUpscaler
 from agm.config import GeneratorConfig, RunConfig
 from agm.data import to_tensor
@@ -59,7 +59,8 @@ def by_hand(path: Path, pixels: Any, statistics: Any = "iteration", schedule: st
 def test_the_generators_own_bits(path: Path, statistics: Any, schedule: str | None) -> None:
     """With a schedule that is longer than training, too."""
     pixels = photograph()
-    upscaler = AnytimeUpscaler.load(path, statistics, schedule, timed=False, engine=Plain)
+    upscaler = AnytimeUpscaler.load(path, statistics, schedule, timed=False)
+    upscaler.stepper = Plain(load(path), statistics)
     expected = by_hand(path, pixels, statistics, schedule or "x--x (1) - xxxx (2)")
     assert len({image.tobytes() for image in expected}) == len(expected)
     for n, image in enumerate(expected, 1):
@@ -317,11 +318,12 @@ def test_too_small_a_tile(path: Path) -> None:
 
 
 @pytest.mark.parametrize("engine", [Plain, Engine])
-def test_memory_between_iterations(path: Path, engine: type[Stepper]) -> None:
+def test_memory_between_iterations(path: Path, engine: type[Plain | Engine]) -> None:
     """What `held_bytes` says is what a group really holds: states, features, the last images and the new ones."""
     for layers in ("nnnn", "rnrn", "rrrr"):
         file = weights(path.with_name(f"{layers}.safetensors"), layers)
-        upscaler = AnytimeUpscaler.load(file, timed=False, engine=engine)
+        upscaler = AnytimeUpscaler.load(file, timed=False)
+        upscaler.stepper = engine(load(file))
         progress = upscaler.stepper.start(torch.rand(1, 3, 8, 12))
         most = 0
         for mask in upscaler.schedule:

@@ -19,6 +19,7 @@ from PIL import ExifTags, Image, ImageCms
 from support.anytime import weights
 from support.command import refused
 
+from agm import files
 from agm.anytime import weights_files
 from agm.anytime.upscaler import AnytimeUpscaler
 from agm.cli.upscale import parse_deadline
@@ -389,13 +390,13 @@ def test_profile_machine(
     assert result.out.splitlines()[-2:] == ["run by: engine", f"-> {path}"]
     assert [line.split()[:2] for line in result.out.splitlines()[1:3]] == [["first", "x--x"]] * 2
     stored = json.loads(path.read_text())
-    assert set(stored) == {"machine", "model", "seconds"}
+    assert set(stored) == {"machine", "model", "seconds", "sha256"}
     assert set(stored["seconds"]) == {"first x--x", "xxxx", "finish"}
     assert list(stored["seconds"]["xxxx"]) == ["16", "64"]
     assert upscale(photo, home / "out.png", "--deadline", "9m").code == 0
     assert caplog.text == ""
     stored["machine"]["device"] = "another"
-    path.write_text(json.dumps(stored))
+    files.write_json(path, files.seal(stored))
     assert upscale(photo, home / "out2.png", "--deadline", "9m").code == 0
     assert "machine.json: of another machine (device: not " in caplog.text
     assert len(caplog.records) == 1
