@@ -68,7 +68,7 @@ class TorchFiltering:
         return y if shift is None else y.add_(shift)
 
     def gates(self, source: Source, cell: Tensor | None, peephole: Tensor | None) -> tuple[Tensor, Tensor]:
-        *forget, i, g, o = self._sum(source, int(cell is None)).split(self.channels, dim=3)
+        *forget, i, g, o = self._sum(source, int(cell is None)).chunk(3 if cell is None else 4, dim=3)
         if cell is None:
             new = i.sigmoid() * g.tanh()
         else:

@@ -50,7 +50,6 @@ class Recurrent:
     recurrent = True
 
     def __init__(self, layer: ConvLSTM, means: Means) -> None:
-        assert layer.gates.bias is not None
         self.outputs = layer.gates.out_channels
         self.filtering = means.filtering(forget_first(layer.gates.weight), forget_first(layer.gates.bias), 4)
         self._peephole = None if layer.peephole is None else layer.peephole.detach().flatten(1)  # (3, C)
@@ -133,7 +132,8 @@ def _affine(norm: IterationNorm, statistics: Statistics, t: int) -> tuple[Tensor
     return scale, norm.bias.detach() - mean * scale
 
 
-def forget_first(gates: Tensor) -> Tensor:
+def forget_first(gates: Tensor | None) -> Tensor:
     """Gates in the order i, f, g, o -> f, i, g, o, so that those that are needed without a state are one slice."""
+    assert gates is not None
     i, f, g, o = gates.detach().chunk(4)
     return torch.cat([f, i, g, o])
