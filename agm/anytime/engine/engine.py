@@ -7,6 +7,7 @@ C++ compiler, a layer is one piece of machine code. Images are (N, H, W, C) insi
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,6 +47,8 @@ class Engine:
         """
         check_statistics(statistics)
         self.generator, self.config = generator.eval(), generator.config
+        parts = copy.deepcopy((generator.a, generator.b, generator.d))
+        self.a, self.b, self.d = (part.to(memory_format=torch.channels_last) for part in parts)
 
         def filtering(weight: Tensor, bias: Tensor | None = None, gates: int = 1) -> Filtering:
             weight, bias = weight.detach(), None if bias is None else bias.detach()
@@ -69,8 +72,8 @@ class Engine:
     @torch.inference_mode()
     def start(self, x: Tensor) -> Progress:
         """x: (N, 3, H, W) in [0, 1] -> everything that the iterations share."""
-        features, base = self.generator.encode(x, self.statistics)
-        context = Context(_channels_last(features), base)
+        features = self.a(x.contiguous(memory_format=torch.channels_last), 0, self.statistics)
+        context = Context(_channels_last(features), self.generator.base(x))
         return Progress(context, self.generator.first_memory(x, context).previous)
 
     @torch.inference_mode()
@@ -89,7 +92,7 @@ class Engine:
                 z, progress.states[i] = layer.forward(source, state, t)
         assert z is not None  # layer 4 is active in every schedule
         z = z.permute(0, 3, 1, 2)  # (N, width, h, w)
-        image: Tensor = self.generator.d(z)
+        image: Tensor = self.d(z)
         if self.config.residual:
             assert progress.context.base is not None
             image += progress.context.base
@@ -107,7 +110,7 @@ class Engine:
     def _b(self, previous: Tensor, t: int) -> Tensor:
         """B of the last image or features, (N, C, h, w) -> (N, H, W, width)."""
         if self._filtering_b is None:
-            return _channels_last(self.generator.b(previous, t, self.statistics))
+            return _channels_last(self.b(previous, t, self.statistics))
         return self._filtering_b.norm(Source([_channels_last(previous)]), LEAK)
 
     def _lowest(self, progress: Progress, i: int, t: int, up: bool) -> Source:
