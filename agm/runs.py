@@ -45,7 +45,9 @@ class Run:
         except AgmError as error:
             raise AgmError(f"{folder / 'config.json'}: {error}") from None
         if not isinstance(summary, dict) or summary.get("id") != config.id:
-            raise AgmError(f"{folder}: summary.json belongs to another configuration; delete the folder")
+            raise AgmError(
+                f"{folder}: summary.json belongs to another configuration than config.json; delete the folder"
+            )
         if ("sha256" in summary or "files" in summary) and not files.is_sealed(summary):  # older runs have neither
             raise AgmError(f"{folder / 'summary.json'}: damaged, its checksum does not match; {RESTORE}")
         return cls(config, folder, summary)

@@ -27,7 +27,7 @@ from agm.paths import results_folder
 
 SMALL = "layers=rnrn width=2 iterations=3 critic_width=2 image_size=16 train_images=8 validation_images=2 test_images=2"
 SMALL += " epochs=2 batch_size=4 learning_rate=0.002"
-SETTINGS = {"paper": "", "light": "base=light crops=8 sampling=prefix decay=cosine average=0.9 loss=l1"}
+SETTINGS = {"paper": "", "light": "base=light crops=9 sampling=prefix decay=cosine average=0.9 loss=l1"}
 """What each base is trained with, besides `SMALL`; the light one as the default network was."""
 
 

@@ -100,11 +100,9 @@ def _train(config: RunConfig, folder: Path, execution: Execution) -> bool:
         disable=None if execution.progress else True,
     )
     networks.generator.train()
-    first = progress.epoch
     with Stop(execution.time_budget) as stop, bar:
         while progress.epoch < settings.epochs:
-            if progress.epoch == first or parts.train.per_epoch != len(parts.train):  # crops change
-                high, low = (to_device(pixels, device) for pixels in parts.train.epoch(config.seed, progress.epoch))
+            high, low = (to_device(pixels, device) for pixels in parts.train.epoch(config.seed, progress.epoch))
             order = batches(config.seed, progress.epoch, parts.train.per_epoch, settings.batch_size)
             for step in range(progress.step, steps):
                 if stop:

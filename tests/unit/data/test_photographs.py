@@ -84,8 +84,10 @@ def test_crops_of_what_is_no_photograph_are_refused(photographs: Path) -> None:
         data.splits(DataConfig(str(photographs), image_size=64, crops=4))
 
 
-def test_a_run_that_was_stopped_gives_the_same_bytes(photographs: Path, tmp_path: Path) -> None:
-    run = config(photographs)
+@pytest.mark.parametrize("crops", [5, 12])  # as many as there are photographs to train on, and more
+def test_a_run_that_was_stopped_gives_the_same_bytes(crops: int, photographs: Path, tmp_path: Path) -> None:
+    run = config(photographs, crops=crops)
+    assert len(data.splits(run.data).train) == 5
     assert train(run, tmp_path / "whole" / run.id, Execution(device="cpu", progress=False)) == "finished"
     halting = Execution(device="cpu", progress=False, time_budget=0.05, checkpoint_interval=0)
     folder = tmp_path / "parts" / run.id
