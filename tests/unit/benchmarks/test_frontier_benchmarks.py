@@ -109,12 +109,15 @@ def test_steps_go_on_where_they_stopped_and_join(
         monkeypatch.setattr("sys.argv", ["frontier", *arguments])
         frontier.main()
 
-    for name, count in (("train", 9), ("measure", 9 + 4 * 2 + 2 + 1)):
+    counts = []
+    for name in ("train", "measure"):
         step(name, *trained)
         before = {path: path.stat().st_mtime_ns for path in (home / "build/frontier").rglob("*.*")}
         step(name, *trained)
         assert {path: path.stat().st_mtime_ns for path in (home / "build/frontier").rglob("*.*")} == before
-        assert len([path for path in before if path.is_file()]) == count
+        counts.append(len([path for path in before if path.is_file()]))
+    assert 9 <= counts[0] <= 12  # thrice two sweeps and the whole training; with the other rate, too, where it is worse
+    assert counts[1] - counts[0] == 4 * 2 + 2 + 1
     step("join", "--out", str(home / "joined.json"))
     joined = files.read_json(home / "joined.json")
     networks = {network["name"]: network for network in joined["networks"]}
