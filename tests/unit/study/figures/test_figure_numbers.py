@@ -14,20 +14,7 @@ from support.made_up import BICUBIC, make
 from agm.config import ORL_CONFIGURATIONS
 from study import aggregate, profiles
 from study.experiments import plan
-from study.figures import (
-    assumptions,
-    choices,
-    converged,
-    fig4,
-    fig6,
-    fig7,
-    first_frame,
-    order,
-    ranks,
-    statistics,
-    style,
-    table1,
-)
+from study.figures import assumptions, choices, fig4, fig6, fig7, first_frame, order, ranks, statistics, style, table1
 
 SMOKE = profiles.load("smoke")
 
@@ -159,27 +146,6 @@ def test_where_shared_statistics_cost_with_a_bicubic_first_frame(home: Path) -> 
     assert numbers["clean_black_cost"] == pytest.approx(3.0)
     assert set(first_frame.table(runs).index[:5]) == clean
     first_frame.draw(runs, SMOKE)
-
-
-def test_trained_to_the_end(home: Path) -> None:
-    """By hand: each r costs 0.2 dB, AEL 0.1, seeds lie 0.01 to either side; AEL's first picture takes a quarter."""
-    runs = []
-    for config in (each for each in plan("converged", profiles.load("paper")) if each.seed < 2):
-        ael, count = "---x" in config.training.schedule, config.generator.layers.count("r")
-        last = 30 - 0.2 * count - 0.1 * ael + (0.01, -0.01)[config.seed]
-        quality = {"mse": [0.01] * 5, "psnr": [29.0] * 4 + [last], "ssim": [0.5] * 5}
-        times = {"xxxx (5)": [0.04] * 5} | ({config.training.schedule: [0.01] * 5} if ael else {})
-        runs += make(home, [config], test={"shared": quality}, seconds_by_schedule=times)
-    numbers = converged.numbers(runs)
-    assert (numbers["best"], numbers["worst"], numbers["as_good"]) == ("nnnn", "rrrr", "nnnn")
-    assert (numbers["best_psnr"], numbers["spread"]) == pytest.approx((30, 0.01 * math.sqrt(2)))
-    assert [numbers[f"{count}r_psnr"] for count in range(5)] == pytest.approx([30, 29.8, 29.6, 29.4, 29.2])
-    assert (numbers["price"], numbers["first_share"], numbers["recurrent_rho"]) == pytest.approx((0.1, 0.25, -1))
-    assert [numbers[name] for name in ("ael", "orl", "order_kept")] == ["supported"] * 3
-    table = converged.table(runs)
-    assert table["PSNR with AEL"].tolist() == pytest.approx((table["PSNR"] - 0.1).tolist())
-    assert (table["as good as the best"] == "yes").tolist() == [True] + [False] * 15
-    converged.draw(runs, profiles.load("paper"))
 
 
 def test_a_choice_beside_what_seeds_alone_give(home: Path) -> None:
