@@ -49,16 +49,6 @@ class ChannelsLast(Plain):
         return super().start(x.contiguous(memory_format=torch.channels_last))
 
 
-class BFloat16(Plain):
-    """Weights and activations of 16 bits."""
-
-    def __init__(self, generator: Generator) -> None:
-        super().__init__(copy.deepcopy(generator).bfloat16())
-
-    def start(self, x: Tensor) -> Progress:
-        return super().start(x.bfloat16())
-
-
 class Compiled(Plain):
     """The step through torch.compile, which makes one of its own for every mask and set of states."""
 
@@ -71,15 +61,15 @@ class Compiled(Plain):
 class OpenVino(OnnxStepper):
     """An export, run by OpenVINO."""
 
-    def __init__(self, folder: Path, precision: str) -> None:
+    def __init__(self, folder: Path) -> None:
         import openvino
 
         self.core = openvino.Core()
-        self.settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY"}
         super().__init__(folder)
 
     def load(self, name: str, contents: dict[str, bytes]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-        settings = self.settings | {"INFERENCE_NUM_THREADS": self.threads}
+        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": self.threads}
+        settings["PERFORMANCE_HINT"] = "LATENCY"
         network = self.core.compile_model(self.core.read_model(self.folder / name), "CPU", settings)
         outputs = [output.any_name for output in network.outputs]
         return lambda inputs: {end: array.copy() for end, array in zip(outputs, network(inputs).values(), strict=True)}
@@ -159,11 +149,9 @@ Make = Callable[[Generator, Path], Stepper]
 RUNTIMES: dict[str, Make] = {
     "plain": lambda generator, folder: Plain(generator),
     "channels_last": lambda generator, folder: ChannelsLast(generator),
-    "bf16": lambda generator, folder: BFloat16(generator),
     "compile": lambda generator, folder: Compiled(generator),
     "onnxruntime": lambda generator, folder: OnnxStepper(folder),
-    "openvino": lambda generator, folder: OpenVino(folder, "f32"),
-    "openvino_bf16": lambda generator, folder: OpenVino(folder, "bf16"),
+    "openvino": lambda generator, folder: OpenVino(folder),
     "ncnn": lambda generator, folder: Ncnn(generator),
     "engine": lambda generator, folder: Engine(generator),
 }

@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("notebooks", nargs="*", type=Path, help="a notebook and where to write it, executed")
     parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), help="a parameter")
     parser.add_argument("--timeout", type=float, default=1800, help="seconds for the whole notebook")
+    parser.add_argument("--title", default="", help="what its title says in brackets")
     parser.add_argument("--check", action="store_true", help="run nothing, look at executed notebooks")
     parser.add_argument("--inputs", nargs="*", default=[], help="files it is made from, for `agm status`")
     parser.add_argument("--note", type=Path, help="run nothing, write the hashes of the inputs into this JSON file")
@@ -40,14 +41,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 check(path)
         else:
             source, target = given.notebooks
-            execute(source, target, dict(given.p), given.timeout, given.inputs)
+            execute(source, target, dict(given.p), given.timeout, given.inputs, given.title)
     except AgmError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def execute(source: Path, target: Path, parameters: dict[str, str], timeout: float, inputs: Sequence[str] = ()) -> None:
+def execute(
+    source: Path,
+    target: Path,
+    parameters: dict[str, str],
+    timeout: float,
+    inputs: Sequence[str] = (),
+    title: str = "",
+) -> None:
     """Raises AgmError for an unknown parameter, a failed cell, or a notebook that took longer than `timeout`."""
     known = papermill.inspect_notebook(str(source)).keys() | field_owners().keys()
     for name in parameters:
@@ -66,6 +74,9 @@ def execute(source: Path, target: Path, parameters: dict[str, str], timeout: flo
     check(target)
     executed = json.loads(target.read_text())
     executed["metadata"][INPUTS] = note(inputs)
+    if title:  # a notebook that is shown several times needs a name of its own in searches and on "next"
+        heading, *rest = executed["cells"][0]["source"]
+        executed["cells"][0]["source"] = [f"{heading.rstrip()} ({title})\n", *rest]
     files.write_json(target, executed)
 
 

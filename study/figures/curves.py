@@ -44,7 +44,9 @@ def figure(
         style.label(fig, axes, "epoch", "validation MSE")
         for ax in {"last row": axes[-1], "all": axes.flat, "figure": ()}[legends]:
             if ax.axison:
-                ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2, prop=MONOSPACE)
+                # Below the axis' own labels, however high the panel is: the distance counts in letters.
+                place = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "borderaxespad": 4.0}
+                ax.legend(ncols=2, prop=MONOSPACE, **place)
         if legends == "figure":
             style.legend(fig, axes[0, 0], 3, prop=MONOSPACE)
         style.stamp(fig, runs, profile)
