@@ -38,8 +38,8 @@ WIDTH = 5.4
 SMALL = 10.2
 """The smallest type, in points."""
 
-STAMP_LETTERS = 64
-"""Letters of the stamp on one line."""
+STAMP_LETTERS, TITLE_LETTERS = 64, 23
+"""Letters of the stamp, and of a panel's heading, on one line."""
 
 # Okabe and Ito's palette; grey takes the place of its yellow, which is too light for lines on white.
 BLUE, VERMILLION, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -155,8 +155,11 @@ def title(ax: Axes, letter: str, text: str) -> None:
 
 
 def titled(text: str, runs: Sequence[Run], kind: Statistics) -> str:
-    """A panel's heading with its reading, where there is more than one."""
-    return f"{text}, {STATISTICS_NAMES[kind]}" if len(aggregate.shown(runs)) > 1 else text
+    """A panel's heading with its reading, where there is more than one; on two lines if it is long."""
+    if len(aggregate.shown(runs)) == 1:
+        return text
+    name = STATISTICS_NAMES[kind]
+    return f"{text}, {name}" if len(text + name) < TITLE_LETTERS else f"{text},\n{name}"
 
 
 def label(fig: Figure, axes: Any, x: str, y: str) -> None:
