@@ -166,7 +166,7 @@ def run_folder(folder: Path, stored: Any = STORED, **fields: Any) -> Path:
     files.write_json(folder / "summary.json", summary)
     rows = [
         {"epoch": epoch, "statistics": kind, "iteration": t, "mse": 0.01, "psnr": 20.0 + epoch + t + (kind == "shared")}
-        | {"ssim": 0.5}
+        | {"ssim": 0.5, "visual_loss": 0.1, "critic_loss": 0.0}
         for epoch, kind, t in itertools.product((9, 10), ("shared", "iteration"), (1, 2, 3))
     ]
     files.write_text(folder / "metrics.csv", pd.DataFrame(rows).to_csv(index=False))
