@@ -123,18 +123,19 @@ def test_large_enough_for_several_chunks_and_blocks() -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize("peephole", [None, torch.randn(3, 16)])
-def test_all_at_once_as_torch_does_it(peephole: Tensor | None) -> None:
+@pytest.mark.parametrize("peepholes", [False, True])
+def test_all_at_once_as_torch_does_it(peepholes: bool) -> None:
     """Two parts of which the first is upsampled, an input that is left out, an addend, and a cell."""
     torch.manual_seed(0)
+    peephole = torch.randn(3, 16) if peepholes else None
     found, other, _ = pair(4 * 16, 16 + 32 + 16, 4)
     parts = [torch.randn(2, 6, 4, 32), torch.randn(2, 12, 8, 16)]
     added, cell = torch.randn(2, 12, 8, 64), torch.randn(2, 12, 8, 16)
     source = Source(parts, 16, True, added)
     h, new = found.gates(source, cell.clone(), peephole)
     expected_h, expected = other.gates(source, cell, peephole)
-    torch.testing.assert_close(h, expected_h, rtol=0, atol=1e-5)
-    torch.testing.assert_close(new, expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(h, expected_h, rtol=0, atol=1e-4)
+    torch.testing.assert_close(new, expected, rtol=0, atol=1e-4)
 
 
 @needs_compiler
