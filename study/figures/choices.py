@@ -107,7 +107,7 @@ def draw(runs: Sequence[Run], profile: Profile) -> Figure:
         for ax, letter, layers in zip(axes.flat, "abcd", models, strict=False):
             _panel(ax, rows[rows["model"] == layers], names)
             style.title(ax, letter, layers)
-            ax.set_xlabel("test MSE over our own")
+            ax.set_xlabel("test MSE, ratio")
         style.legend(fig, axes[0, 0], 2)
         style.stamp(fig, runs, profile)
     return fig
