@@ -12,6 +12,8 @@ NO_MEMORY = re.compile(r"out of memory|can't allocate memory|ALLOC_FAILED|bad_al
 PERHAPS = re.compile(r"could not create a (primitive|memory)")
 """Messages of oneDNN that usually mean out of memory."""
 
+SMALLER = "use a smaller --tile, or a smaller picture"
+"""The hint where a picture takes too much memory."""
 
 LONGEST = 500
 """Characters of a message; the middle of a longer one is left out."""

@@ -86,7 +86,7 @@ def processor() -> str:
 
 
 def _cpuinfo() -> str:
-    """What Linux says of the processor; empty on other systems."""
+    """The text of /proc/cpuinfo; empty on systems that have no such file."""
     return CPUINFO.read_text() if CPUINFO.exists() else ""
 
 

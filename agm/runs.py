@@ -184,7 +184,7 @@ def load_trained(path: str | Path) -> tuple[Generator, RunConfig]:
 
 
 def _roots(root: Path | None) -> list[Path]:
-    """Where runs are looked for: by default those made on this machine, then those recorded."""
+    """The folders to search: `root`, or by default that of this machine's runs and those of recorded ones."""
     return [root] if root else [runs_folder(), *sorted(results_folder().glob("*/"))]
 
 

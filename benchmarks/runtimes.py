@@ -68,8 +68,8 @@ class OpenVino(OnnxStepper):
         super().__init__(folder)
 
     def load(self, name: str, contents: dict[str, bytes]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": self.threads}
-        settings["PERFORMANCE_HINT"] = "LATENCY"
+        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        settings["INFERENCE_NUM_THREADS"] = self.threads
         network = self.core.compile_model(self.core.read_model(self.folder / name), "CPU", settings)
         outputs = [output.any_name for output in network.outputs]
         return lambda inputs: {end: array.copy() for end, array in zip(outputs, network(inputs).values(), strict=True)}

@@ -12,7 +12,6 @@ import argparse
 import statistics
 import time
 from functools import partial
-from pathlib import Path
 
 import torch
 
@@ -21,12 +20,12 @@ from agm.config import DataConfig, GeneratorConfig, RunConfig, TrainingConfig
 from agm.networks.complexity import macs_per_iteration
 from agm.schedule import Schedule
 from agm.training.step import Execution, GraphedStep, build, stepper, train_step
-from benchmarks.measure import write
+from benchmarks.measure import command_line, write
 from study.experiments import TABLE_1
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--layers", nargs="+", default=list(TABLE_1), help="ORL configurations")
     parser.add_argument("--schedule", default="NOAEL", help="AEL schedule")
     parser.add_argument("--width", type=int, default=64)
@@ -36,7 +35,6 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--steps", type=int, default=10, help="steps in each repeat")
-    parser.add_argument("--out", type=Path, help="write the rows as JSON here")
     arguments = parser.parse_args()
 
     device = torch.device(machine.choose(arguments.device))

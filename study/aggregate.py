@@ -136,6 +136,16 @@ def score(runs: Sequence[Run], metric: str = "mse", statistics: Statistics | Non
     return over_seeds(runs, lambda run: float(run.test(metric, statistics).mean()))
 
 
+def scores(runs: Sequence[Run], statistics: Statistics, metric: str = "mse") -> dict[str, float]:
+    """A test metric of each model, averaged over the iterations and the seeds."""
+    return {layers: score(group, metric, statistics) for layers, group in by(runs, "layers").items()}
+
+
+def of_last_image(runs: Sequence[Run], statistics: Statistics, metric: str = "mse") -> float:
+    """A test metric of the last iteration's image, averaged over the seeds."""
+    return over_seeds(runs, lambda run: float(run.test(metric, statistics)[-1]))
+
+
 def last(runs: Sequence[Run], statistics: Statistics | None = None) -> float:
     """Validation MSE after the last epoch, averaged over iterations and seeds; NaN without that kind of statistics."""
 
@@ -229,14 +239,11 @@ Reading = Callable[[Sequence[Run], Statistics], Numbers]
 """Numbers of runs under one kind of batch statistics."""
 
 
-def twice(finished: Sequence[Run], *measures: Reading, curves: bool = False) -> Numbers:
+def twice(finished: Sequence[Run], measure: Reading, curves: bool = False) -> Numbers:
     """Numbers under `both` kinds, such as `precise_best` and `shared_best`; `reading` names the first kind."""
     precise, shared = both(finished, curves)
-    numbers: Numbers = {"reading": precise}
-    for measure in measures:
-        numbers |= prefixed("precise", measure(finished, precise))
-        numbers |= prefixed("shared", measure(finished, shared))
-    return numbers
+    numbers = prefixed("precise", measure(finished, precise)) | prefixed("shared", measure(finished, shared))
+    return {"reading": precise} | numbers
 
 
 def prefixed(prefix: str, numbers: Mapping[str, Any]) -> Numbers:

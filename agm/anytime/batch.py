@@ -19,10 +19,8 @@ from agm.anytime.image_files import FORMATS, PIPE
 from agm.anytime.metadata import Metadata
 from agm.anytime.upscaler import AnytimeUpscaler, Result
 from agm.data.images import LOCKED, survey, to_rgb
-from agm.errors import AgmError, enough_memory, one_line
+from agm.errors import SMALLER, AgmError, enough_memory, one_line
 from agm.networks.generator import SCALE
-
-SMALLER = "use a smaller --tile, or a smaller picture"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from agm.errors import AgmError, enough_memory
+from agm.errors import SMALLER, AgmError, enough_memory
 
 Model = Annotated[
     str | None,
@@ -62,13 +62,13 @@ def upscale(
     Large pictures are cut into tiles. Memory: about 1 GB at width 64, and 60 bytes for each pixel of an 8-bit input,
     180 where there is transparency.
     """
-    from agm.anytime import batch
-    from agm.anytime.image_files import PIPE
-    from agm.anytime.upscaler import AnytimeUpscaler
-    from agm.machine import choose
-
     seconds = None if deadline is None else parse_deadline(deadline)
-    with enough_memory(batch.SMALLER):
+    with enough_memory(SMALLER):
+        from agm.anytime import batch
+        from agm.anytime.image_files import PIPE
+        from agm.anytime.upscaler import AnytimeUpscaler
+        from agm.machine import choose
+
         how = batch.How(
             deadline=seconds,
             iterations=iterations,
@@ -124,12 +124,11 @@ def profile_machine(
 
     It counts for one model, number of threads and machine, while the machine is as busy as it is then.
     """
-    from agm.anytime.batch import SMALLER
-    from agm.anytime.latency import FINISH, profile_path, write_profile
-    from agm.anytime.upscaler import AnytimeUpscaler
-    from agm.machine import choose
-
     with enough_memory(SMALLER):
+        from agm.anytime.latency import FINISH, profile_path, write_profile
+        from agm.anytime.upscaler import AnytimeUpscaler
+        from agm.machine import choose
+
         _use_threads(threads)
         upscaler = AnytimeUpscaler.load(model, schedule=schedule, device=choose(device), timed=False, faithful=True)
         table = upscaler.measure(sorted(sizes or (16, 32, 64, 128)), rounds, seconds)

@@ -20,7 +20,7 @@ IMAGES, MANIFEST, CARD = "images.tar", "manifest.csv", "card.yml"
 COLUMNS = ("index", "source", "width", "height", "x1", "y1", "x2", "y2", "group", "sha256")
 SIZE = 64
 PATTERNS = {"index": ("[0-9]{1,9}", "a whole number"), "sha256": ("[0-9a-f]{64}", "64 hexadecimal digits")}
-"""What these columns of a manifest hold."""
+"""Column of a manifest -> a pattern that its values match, and the same in words."""
 
 
 @dataclass(frozen=True)

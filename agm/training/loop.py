@@ -171,12 +171,13 @@ def batches(seed: int, epoch: int, images: int, size: int) -> list[np.ndarray]:
 
 def trained(config: RunConfig, epoch: int, step: int) -> tuple[Schedule, ...]:
     """The schedules of one training step; the critic judges the first one's last image."""
-    schedule, random = Schedule.parse(config.training.schedule), np.random.default_rng([config.seed, epoch, step, 1])
+    schedule = Schedule.parse(config.training.schedule)
+    if config.training.sampling == "fixed":
+        return (schedule,)
+    random = np.random.default_rng([config.seed, epoch, step, 1])
     if config.training.sampling == "any":
         return sandwich(len(schedule), random)
-    if config.training.sampling == "prefix":
-        return (schedule.take(min((1, 2, len(schedule))[random.integers(3)], len(schedule))),)
-    return (schedule,)
+    return (schedule.take(min((1, 2, len(schedule))[random.integers(3)], len(schedule))),)
 
 
 def learning_rate(settings: TrainingConfig, done: float) -> float:

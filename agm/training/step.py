@@ -161,7 +161,7 @@ def stepper(networks: Networks) -> Update:
 
 
 def all_alike(settings: TrainingConfig) -> bool:
-    """Whether each step has the same schedule and the same learning rate: a CUDA graph can repeat nothing else."""
+    """True if all steps have the same schedule and learning rate. A CUDA graph can repeat nothing else."""
     return settings.sampling == "fixed" and settings.decay == "none"
 
 

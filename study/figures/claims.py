@@ -90,7 +90,7 @@ def title(column: tuple[str, str]) -> str:
 
 
 class Html(str):
-    """What a notebook shows as HTML."""
+    """Text that a notebook shows as HTML."""
 
     def _repr_html_(self) -> str:
         return self

@@ -15,7 +15,7 @@ from agm.runs import Run
 from study import aggregate
 from study.aggregate import Numbers, bicubic, by, extremes, last, score, spikiness_of
 from study.experiments import with_recurrent
-from study.figures import curves, ranks, style
+from study.figures import curves, style
 from study.figures.style import NOTHING
 from study.profiles import Profile
 
@@ -27,7 +27,7 @@ def numbers(runs: Sequence[Run]) -> Numbers:
 
 def of_reading(runs: Sequence[Run], statistics: Statistics) -> Numbers:
     """By test MSE: the best and the worst model, how many with one n are better than rrrr, the best with one r."""
-    scores = ranks.scores(runs, statistics)
+    scores = aggregate.scores(runs, statistics)
     whole = scores.get("rrrr", math.nan)
     better = sum(mse < whole for layers, mse in scores.items() if layers.count("n") == 1)
     single_r = {layers: mse for layers, mse in scores.items() if layers.count("r") == 1}

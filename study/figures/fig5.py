@@ -12,7 +12,7 @@ from agm.runs import Run
 from study import aggregate
 from study.aggregate import Numbers, bicubic, by, extremes, median, spikiness_of
 from study.experiments import LAST_PLAIN, LAST_RECURRENT
-from study.figures import curves, ranks, style
+from study.figures import curves, style
 from study.figures.style import NOTHING
 from study.paper import PAPER_NAMES
 from study.profiles import Profile
@@ -38,7 +38,7 @@ def table(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
     for role, group in aggregate.by_role(runs, profile).items():
         for kind in aggregate.shown(runs, curves=True):
             spiky = of_reading(group, kind)
-            scores = ranks.scores(group, kind)
+            scores = aggregate.scores(group, kind)
             best, worst = extremes(scores)
             rows[PAPER_NAMES.get(role, role), kind] = {
                 "spikiness, last layer r": spiky["r_spikiness"],

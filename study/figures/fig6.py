@@ -11,7 +11,7 @@ from agm.config import Statistics
 from agm.runs import Run
 from study import aggregate
 from study.aggregate import Numbers, bicubic, by, extremes, score, select
-from study.figures import curves, ranks, style
+from study.figures import curves, style
 from study.profiles import Profile
 
 FRACTION_NAMES = {1.0: "all images", 0.25: "a quarter"}
@@ -24,7 +24,7 @@ def numbers(runs: Sequence[Run]) -> Numbers:
 
 def of_reading(runs: Sequence[Run], statistics: Statistics) -> Numbers:
     """The best models of both panels, and how many models are worse with less data than with all."""
-    full, quarter = (ranks.scores(select(runs, fraction=share), statistics) for share in (1.0, 0.25))
+    full, quarter = (aggregate.scores(select(runs, fraction=share), statistics) for share in (1.0, 0.25))
     ratios = [_ratio(_scores(group, statistics)) for group in by(runs, "layers").values()]
     found = {"full_best": extremes(full)[0], "quarter_best": extremes(quarter)[0]}
     return found | {"worse_with_less": sum(ratio > 1 for ratio in ratios)}

@@ -30,7 +30,7 @@ def of_reading(runs: Sequence[Run], statistics: Statistics) -> Numbers:
 def mse(runs: Sequence[Run], statistics: Statistics) -> pd.DataFrame:
     """Test MSE of each model (rows) under each schedule (columns)."""
     groups = by(runs, "schedule").items()
-    return pd.DataFrame({schedule_name(schedule): ranks.scores(group, statistics) for schedule, group in groups})
+    return pd.DataFrame({schedule_name(schedule): aggregate.scores(group, statistics) for schedule, group in groups})
 
 
 def table(runs: Sequence[Run]) -> pd.DataFrame:

@@ -111,8 +111,7 @@ def sheet(films: Mapping[str, Film], schedule: Schedule, box: Box, stamp: str) -
         _show(axes[0][0], _crop(first.low, _half(box)), "input")
         _show(axes[0][1], _crop(first.bicubic, box), f"bicubic\n{_db(first, 0)}")
         _show(axes[0][2], _crop(first.original, box), "original")
-        patterns = [group.pattern for group in schedule.groups for _ in range(group.repeat)]
-        for t, (row, pattern) in enumerate(zip(axes[1:], patterns, strict=True), 1):
+        for t, (row, pattern) in enumerate(zip(axes[1:], schedule.patterns, strict=True), 1):
             for ax, film in zip(row, films.values(), strict=True):
                 _show(ax, _crop(film.shown(t), box), _db(film, t))
             _write(row[0], -0.06, 0.5, f"{t}\n{pattern}", ha="right", va="center")

@@ -14,20 +14,10 @@ from scipy.stats import kendalltau
 from agm.config import Statistics
 from agm.runs import Run
 from study import aggregate
-from study.aggregate import Numbers, by, score
+from study.aggregate import Numbers
 from study.figures import style
 from study.figures.style import MONOSPACE
 from study.profiles import Profile
-
-
-def scores(runs: Sequence[Run], statistics: Statistics, metric: str = "mse") -> dict[str, float]:
-    """A test metric of each model, averaged over the iterations and the seeds."""
-    return {layers: score(group, metric, statistics) for layers, group in by(runs, "layers").items()}
-
-
-def of_last_image(runs: Sequence[Run], statistics: Statistics, metric: str = "mse") -> float:
-    """A test metric of the last iteration's image, averaged over the seeds."""
-    return aggregate.over_seeds(runs, lambda run: float(run.test(metric, statistics)[-1]))
 
 
 def kendall(mse: pd.DataFrame) -> pd.DataFrame:

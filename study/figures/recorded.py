@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from agm.runs import Run
 from study import aggregate
 from study.aggregate import Numbers, bicubic, by, score, select
-from study.figures import ranks, style
+from study.figures import style
 from study.figures.style import NOTHING, STATISTICS_NAMES
 from study.paper import PAPER_TABLE_1
 from study.profiles import Profile
@@ -37,7 +37,7 @@ def numbers(runs: Sequence[Run]) -> Numbers:
     for text, group in by(runs, "schedule").items():
         for reading, kind in kinds.items():
             name = f"{aggregate.schedule_name(text).lower()}_{reading}_mse"
-            found |= {f"{layers}_{name}": mse for layers, mse in ranks.scores(group, kind).items()}
+            found |= {f"{layers}_{name}": mse for layers, mse in aggregate.scores(group, kind).items()}
     critic = pd.concat([run.metrics.groupby("epoch").critic_loss.first() for run in runs])
     return found | {"critic_epochs": len(critic), "critic_positive": int((critic > 0).sum())}
 
@@ -54,8 +54,8 @@ def table(runs: Sequence[Run], here: Sequence[Run], profile: str) -> pd.DataFram
                 f"MSE, {precise}": score(same, "mse", precise),
                 "MSE, paper": PAPER_TABLE_1[layers][1] if name == "NOAEL" else NOTHING,
                 f"MSE, {shared}": score(same, "mse", shared),
-                f"last PSNR, {precise}": ranks.of_last_image(same, precise, "psnr"),
-                f"last PSNR, {shared}": ranks.of_last_image(same, shared, "psnr"),
+                f"last PSNR, {precise}": aggregate.of_last_image(same, precise, "psnr"),
+                f"last PSNR, {shared}": aggregate.of_last_image(same, shared, "psnr"),
                 "first image, ms": 1000 * times[0],
                 "all images, ms": 1000 * times[-1],
                 f"MSE here ({profile}), {precise}": score(own, "mse", precise),

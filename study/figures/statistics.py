@@ -86,4 +86,4 @@ def ranking_numbers(runs: Sequence[Run]) -> Numbers:
 
 def _mse(runs: Sequence[Run]) -> pd.DataFrame:
     """Test MSE of each model (rows), evaluated with each kind of batch statistics (columns)."""
-    return pd.DataFrame({kind: ranks.scores(runs, kind) for kind in aggregate.readings(runs)})
+    return pd.DataFrame({kind: aggregate.scores(runs, kind) for kind in aggregate.readings(runs)})

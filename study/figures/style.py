@@ -159,7 +159,7 @@ def titled(text: str, runs: Sequence[Run], kind: Statistics) -> str:
     if len(aggregate.shown(runs)) == 1:
         return text
     name = STATISTICS_NAMES[kind]
-    return f"{text}, {name}" if len(text + name) < TITLE_LETTERS else f"{text},\n{name}"
+    return text + (", " if len(text + name) < TITLE_LETTERS else ",\n") + name
 
 
 def label(fig: Figure, axes: Any, x: str, y: str) -> None:

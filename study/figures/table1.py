@@ -15,7 +15,6 @@ from agm.networks.complexity import fewer, parameters
 from agm.runs import Run
 from study import aggregate
 from study.aggregate import Numbers, bicubic, by, score
-from study.figures import ranks
 from study.paper import PAPER_TABLE_1
 from study.profiles import Profile
 
@@ -37,7 +36,7 @@ def of_reading(runs: Sequence[Run], statistics: Statistics) -> Numbers:
 
     `differ_p`: p-value of an analysis of variance over the seeds that the models do not differ.
     """
-    scores = ranks.scores(runs, statistics)
+    scores = aggregate.scores(runs, statistics)
     found: Numbers = {f"{layers}_mse": mse for layers, mse in scores.items()}
     found |= {f"{layers}_summed": COLOURS * mse for layers, mse in scores.items()}
     found["order"] = ", ".join(sorted(scores, key=lambda layers: scores[layers]))
@@ -95,4 +94,4 @@ def seeds(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def _scores(group: Sequence[Run], metric: str, statistics: Statistics) -> dict[str, float]:
-    return ranks.scores(group, statistics, metric) | {"bicubic": bicubic(group, metric)}
+    return aggregate.scores(group, statistics, metric) | {"bicubic": bicubic(group, metric)}

@@ -16,7 +16,7 @@ from agm.errors import unknown
 from agm.runs import Run
 from agm.schedule import NAMED, Schedule
 from study import aggregate
-from study.figures import ranks, style
+from study.figures import style
 from study.figures.style import NOTHING
 from study.profiles import Profile
 
@@ -117,7 +117,7 @@ def numbers(runs: Sequence[Run], times: Seconds) -> aggregate.Numbers:
     found["earlier"] = sum(ratio < 1 for ratio in found.values())
     networks = [same for group in aggregate.by(runs, "layers").values() for same in _pair(group) if same]
     for reading, kind in zip(("precise", "shared"), aggregate.both(runs), strict=True):
-        better = [ranks.of_last_image(same, kind) < aggregate.bicubic(runs) for same in networks]
+        better = [aggregate.of_last_image(same, kind) < aggregate.bicubic(runs) for same in networks]
         found[f"{reading}_beat_bicubic"] = sum(better)
     return found
 
@@ -140,7 +140,7 @@ def table(runs: Sequence[Run], times: Seconds) -> pd.DataFrame:
         noael, ael = first = _first_ms(group, times)
         for kind in aggregate.shown(runs):
             mse = [aggregate.score(same, "mse", kind) for same in _pair(group)]
-            psnr = [ranks.of_last_image(same, kind, "psnr") for same in _pair(group)]
+            psnr = [aggregate.of_last_image(same, kind, "psnr") for same in _pair(group)]
             rows[layers, kind] = [ael / noael, *mse, *psnr, *first]
     mse, psnr = (2 * [aggregate.bicubic(runs, metric)] for metric in ("mse", "psnr"))
     rows["bicubic", ""] = [NOTHING, *mse, *psnr, NOTHING, NOTHING]

@@ -169,14 +169,14 @@ def pack(folder: Path, target: Path) -> Path:
 
 
 def planned(plan: Callable[[Source], Plan], path: Path) -> tuple[Plan, list[Cut]]:
-    """What a data set's `plan` finds in a source, and its images."""
+    """The plan of a data set for a source, and all its images."""
     with tempfile.TemporaryDirectory() as scratch:
         found = plan(Source(path, Path(scratch)))
         return found, list(found.images)
 
 
 def same(one: list[Cut], other: list[Cut]) -> bool:
-    """Whether two lists hold the same images, from the same places."""
+    """True if two lists hold the same images, cut from the same places."""
     fields = ("source", "group", "width", "height", "box")
     return all(
         np.array_equal(a.pixels, b.pixels) and all(getattr(a, field) == getattr(b, field) for field in fields)

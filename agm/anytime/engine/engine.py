@@ -46,9 +46,9 @@ class Engine:
         Raises AgmError for batch statistics, which are known only when the batch is there.
         """
         check_statistics(statistics)
-        self.generator, self.config = generator.eval(), generator.config
+        self.generator, self.config = generator, generator.config
         parts = copy.deepcopy((generator.a, generator.b, generator.d))
-        self.a, self.b, self.d = (part.to(memory_format=torch.channels_last) for part in parts)
+        self.a, self.b, self.d = (part.eval().to(memory_format=torch.channels_last) for part in parts)
 
         def filtering(weight: Tensor, bias: Tensor | None = None, gates: int = 1) -> Filtering:
             weight, bias = weight.detach(), None if bias is None else bias.detach()

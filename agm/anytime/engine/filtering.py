@@ -63,7 +63,8 @@ class TorchFiltering:
         return F.conv2d(x, weight, padding=1).permute(0, 2, 3, 1)
 
     def norm(self, source: Source, leak: float, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
-        y = F.leaky_relu_(self._sum(source, 0), leak)
+        y = self._sum(source, 0)
+        y = F.leaky_relu_(y, leak) if leak < 1 else y
         y = y if scale is None else y.mul_(scale)
         return y if shift is None else y.add_(shift)
 

@@ -108,7 +108,7 @@ def _raise(error: OSError) -> None:
 
 
 def _unpack(path: Path, folder: Path) -> None:
-    """Plain files and folders; the rest is counted. Raises AgmError where a name leads out of the archive."""
+    """Unpack plain files and folders; a warning counts the rest. Raises AgmError for a name that leads out of it."""
     zipped, ignored = path.name.lower().endswith(".zip"), 0
     with zipfile.ZipFile(path) if zipped else tarfile.open(path) as archive:
         entries = _zip_entries(archive) if isinstance(archive, zipfile.ZipFile) else _tar_entries(archive)

@@ -52,18 +52,18 @@ def plan(source: Source) -> Plan:
     drawn = np.random.default_rng(0).permutation(total)[:DRAWN]
     grids = drawn[: len(drawn) // 4 * 4].reshape(-1, 4).tolist()
     places = [[("train", n) if n < counts["train"] else ("test", n - counts["train"]) for n in grid] for grid in grids]
-    warnings = [f"the {half} half is missing" for half in HALVES if not counts[half]]
+    notes = [f"the {half} half is missing" for half in HALVES if not counts[half]]
     if total != OFFICIAL:
-        warnings.append(f"{total:,} patches at hand, the official set has {OFFICIAL:,}")
+        notes.append(f"{total:,} patches at hand, the official set has {OFFICIAL:,}")
     if total < DRAWN:
-        warnings.append(f"{len(grids):,} images instead of {DRAWN // 4:,}, and {total % 4} patches left over")
+        notes.append(f"{len(grids):,} images instead of {DRAWN // 4:,}, and {total % 4} patches left over")
     return Plan(
         ABOUT,
         layout,
         len(places),
         {f"{half} patches": count for half, count in counts.items()},
         (_cut(patches, grid) for grid in places),
-        tuple(warnings),
+        tuple(notes),
     )
 
 

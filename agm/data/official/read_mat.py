@@ -20,7 +20,7 @@ BYTES = 12 * 2**30
 
 
 def variables(path: str, names: list[str]) -> dict[str, Any]:
-    """Of version 7.3, which is HDF5, or of an older one."""
+    """The named variables of a file, of version 7.3, which is HDF5, or older."""
     if not h5py.is_hdf5(path):
         found: dict[str, Any] = scipy.io.loadmat(path, variable_names=names)
         return found
