@@ -14,7 +14,6 @@ from agm.errors import AgmError
 from study import aggregate, profiles
 from study.aggregate import spikiness
 from study.experiments import plan
-from study.figures import ranks
 
 SMOKE = profiles.load("smoke")
 
@@ -52,7 +51,7 @@ def test_a_run_that_diverged_has_no_score_and_is_never_the_best(home: Path) -> N
     runs = make(home, [first], status="diverged") + make(home, others)
     assert math.isnan(aggregate.score(runs[:1]))
     assert math.isnan(aggregate.last(runs[:1]))
-    assert aggregate.extremes(ranks.scores(runs, "shared")) == ("nnrr", "rrrr")
+    assert aggregate.extremes(aggregate.scores(runs, "shared")) == ("nnrr", "rrrr")
     assert aggregate.describe(runs, SMOKE)["diverged"] == 1
     assert aggregate.extremes({"nnnr": math.nan}) == ("none", "none")
 
