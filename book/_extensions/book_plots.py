@@ -31,7 +31,7 @@ def offer(app: Sphinx, doctree: nodes.document, page: str) -> None:
             picture = relative_uri(app.builder.get_target_uri(page), f"_images/{name}")
             numbers = picture.removesuffix(".svg") + ".csv"
             links = f'<a href="{numbers}" download>Data (CSV)</a> · <a href="{picture}">Picture (SVG)</a>'
-            below = nodes.raw("", f'<p class="data">{links}</p>', format="html")
+            below = nodes.raw("", f'<p class="downloads">{links}</p>', format="html")
             image.parent.insert(image.parent.index(image) + 1, below)
 
 

@@ -82,7 +82,7 @@ def test_drawings_on_one_page_do_not_share_names(browser: Any, address: str) -> 
 @pytest.mark.parametrize("name", PROSE)
 def test_figures_of_series_give_their_numbers_away(html: Path, name: str) -> None:
     for image in parsed(html / f"{name}.html").select("article img.series"):
-        link = image.find_next("p", class_="data").find("a", string="Data (CSV)")
+        link = image.find_next("p", class_="downloads").find("a", string="Data (CSV)")
         with (html / link["href"]).open() as file:
             rows = list(csv.DictReader(file))
         entries = set(re.findall('data-entry="(.*?)"', (html / image["src"]).read_text())) - {"the claim holds"}
