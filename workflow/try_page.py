@@ -62,7 +62,7 @@ class Model(NamedTuple):
 def models() -> list[Model]:
     """The default of `agm upscale`; and three on the paper's base: in its full width, and without and with AEL."""
     default = Run.read(weights_files.weights().parent)
-    title = f"default: {default.config.generator.layers}, width {default.config.generator.width}"
+    title = f"lighter base: {default.config.generator.layers}, width {default.config.generator.width}"
     found = [Model("default", title, default.folder / weights_files.WEIGHTS, default.config)]
     for profile, layers, schedule in (("reduced", "nnnr", "A"), ("cpu", "rrrr", "NOAEL"), ("cpu", "rrrr", "A")):
         run = experiments.plan("recorded", profiles.load(profile), layers=layers, schedule=schedule)[0]

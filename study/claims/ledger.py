@@ -138,9 +138,9 @@ CLAIMS: tuple[Claim, ...] = (
           versus(["rrrr"], BEST, "spikiness", role="geo"), HIGHER),
     Claim("early-fast", "II-B", "fig8", "fast, then slow", "Under AEL the first iteration takes less time than the "
           "last", within(TABLE_1, AEL, "first image", "last iteration"), LOWER),
-    Claim("later-better", "II-B", "fig8", "improves", "Under AEL the last image has a lower error than the first",
+    Claim("later-better", "II-B", "fig8", "improves", "Under AEL the last picture has a lower error than the first",
           within(TABLE_1, AEL, "last mse", "first mse"), LOWER),
-    Claim("levels-off", "II-B", "fig8", "levels off", "Without AEL, the last image's error is within a tenth of the "
+    Claim("levels-off", "II-B", "fig8", "levels off", "Without AEL, the last picture's error is within a tenth of the "
           "fifth's", within(TABLE_1, ["NOAEL"], "last mse", "fifth mse"), SIMILAR),
     *(Claim(f"order-{name.lower()}", "II-D", "order", "asked, not answered", "Every two models of Table I differ in "
             f"the same sense with Config. {name} as without AEL", same_order(TABLE_1, name), HIGHER) for name in AEL),
@@ -148,7 +148,7 @@ CLAIMS: tuple[Claim, ...] = (
           "than bicubic upsampling", within(TABLE_1, ["NOAEL"], "mse", "bicubic"), LOWER),
     Claim("bicubic-ael", "III-C", "fig8", "all should exceed it", "Under Config. A and B, every model of Table I has "
           "a lower error than bicubic upsampling", within(TABLE_1, AEL, "mse", "bicubic"), LOWER),
-    Claim("a-earlier", "III-C", "fig8", "earlier", "With Config. A, rrrr and rrnr give their first image earlier "
+    Claim("a-earlier", "III-C", "fig8", "earlier", "With Config. A, rrrr and rrnr give their first picture earlier "
           "than without AEL", over_noael(DEEP, "A", "first image"), LOWER),
     Claim("a-half", "III-C", "fig8", "about half", "With Config. A, the first iteration of rrrr and rrnr takes about "
           "half the time it takes without AEL", over_noael(DEEP, "A", "first image"), Range(0.4, 0.6)),
@@ -161,11 +161,11 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("a-cancels-plain-nnrr", "III-C", "fig8", "a similar argument", "Config. A leaves out no recurrent layer of "
           "nnrr either", Counted(lambda: cancelled_recurrent("nnrr", "A")), exactly(0)),
     Claim("a-plain-saves-less", "III-C", "fig8", "more marginal, marks shift right", "Config. A saves nnrr and nnnr "
-          "a smaller share of the time to the first image than rrrr and rrnr", saving(SHALLOW, DEEP, "A"), HIGHER),
+          "a smaller share of the time to the first picture than rrrr and rrnr", saving(SHALLOW, DEEP, "A"), HIGHER),
     Claim("b-more-active", "III-C", "fig9", "more", "Config. B has more layers active in its first iteration than "
           "Config. A", Counted(lambda: first_active("B") - first_active("A")), Range(low=0.5)),
-    Claim("b-earlier", "III-C", "fig9", "all of them", "With Config. B, all models of Table I give their first image "
+    Claim("b-earlier", "III-C", "fig9", "all of them", "With Config. B, all models of Table I give their first picture "
           "earlier than without AEL", over_noael(TABLE_1, "B", "first image"), LOWER),
     Claim("b-several-earlier", "III-C", "fig9", "several earlier", "With Config. B, all models of Table I give their "
-          "third image earlier than without AEL", over_noael(TABLE_1, "B", "third image"), LOWER),
+          "third picture earlier than without AEL", over_noael(TABLE_1, "B", "third image"), LOWER),
 )

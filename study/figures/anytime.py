@@ -44,7 +44,7 @@ def speed_numbers(measured: Measured) -> Numbers:
     """
     rows = pd.DataFrame(measured["rows"])
     engine, on_torch = (rows[rows.implementation == name] for name in ("engine", "engine on torch"))
-    numbers: Numbers = {"least_db": float(engine.db.min()), "stamp": stamp(measured)}
+    numbers: Numbers = {"least_db": float(engine.db.min())}
     for name, some in (("", engine), ("a_", engine[engine.schedule == "A"]), ("torch_", on_torch)):
         for ratio in ("first_ratio", "total_ratio"):
             numbers[f"{name}least_{ratio}"] = float(some[ratio].min())
@@ -123,7 +123,7 @@ def runtimes_table(measured: Measured) -> pd.DataFrame:
 
 def deadline_numbers(measured: Measured) -> Numbers:
     """For `idle` and `busy`: number of calls, late calls in percent, and the largest overrun in iterations."""
-    numbers: Numbers = {"stamp": stamp(measured), "model": measured["settings"]["model"]}
+    numbers: Numbers = {"model": measured["settings"]["model"]}
     for condition in ("idle", "busy"):
         found = measured[condition]
         numbers |= {f"{condition}_calls": len(found["deadline_ms"]), f"{condition}_overrun": found["overrun"]}

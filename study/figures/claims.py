@@ -166,7 +166,8 @@ def number(outcome: Outcome) -> str:
 def numbers(found: Columns) -> Numbers:
     """Counts of verdicts by kind of evidence: `count_supported`, `times_supported`, `cpu_precise_supported`.
 
-    `precise` stands for the kind of statistics that counts. `cpu_precise_best_nnnr` is the verdict on a claim.
+    `precise` stands for the kind of statistics that counts. `cpu_precise_best_nnnr` is the verdict on a claim,
+    `times_a_half_value` the number that decides one about time.
     """
     named: Numbers = {"entries": len(CLAIMS)}
     for (profile, reading), findings in found.items():
@@ -175,7 +176,10 @@ def numbers(found: Columns) -> Numbers:
             listed = [finding.verdict for finding in findings if finding.claim.basis == basis]
             named |= {f"{prefix}_{verdict}": listed.count(verdict) for verdict in VERDICTS}
         for finding in findings:
-            named[f"{place}_{finding.claim.key.replace('-', '_')}"] = finding.verdict
+            key = finding.claim.key.replace("-", "_")
+            named[f"{place}_{key}"] = finding.verdict
+            if finding.claim.basis == "times" and finding.outcome.value is not None:
+                named[f"times_{key}_value"] = finding.outcome.value
     return named
 
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -16,7 +15,6 @@ from study import aggregate
 from study.aggregate import Numbers, bicubic, by, extremes, last, score, spikiness_of
 from study.experiments import with_recurrent
 from study.figures import curves, style
-from study.figures.style import NOTHING
 from study.profiles import Profile
 
 
@@ -37,14 +35,12 @@ def of_reading(runs: Sequence[Run], statistics: Statistics) -> Numbers:
 
 
 def table(runs: Sequence[Run]) -> pd.DataFrame:
-    """A row per model and kind of statistics: test MSE, its range over seeds, last validation MSE, spikiness."""
+    """A row per model and kind of statistics: test MSE, last validation MSE, spikiness."""
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for layers, group in by(runs, "layers").items():
         for kind in aggregate.shown(runs, curves=True):
-            scores = [score([run], "mse", kind) for run in group]
             rows[layers, kind] = {
                 "test MSE": score(group, "mse", kind),
-                "between seeds": np.ptp(scores) if len(group) > 1 else NOTHING,
                 "last validation MSE": last(group, kind),
                 "spikiness": spikiness_of(group, kind),
             }

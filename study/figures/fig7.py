@@ -38,6 +38,14 @@ def table(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def numbers(runs: Sequence[Run], profile: Profile) -> aggregate.Numbers:
+    """`precise_worst`, `shared_worst`: on how many data sets rrrr is the worst of the four compared."""
+    ranks = table(runs, profile)["rrrr's rank"]
+    kinds = zip(("precise", "shared"), aggregate.both(runs, curves=True), strict=True)
+    rows = ranks.index.get_level_values(1)
+    return {f"{reading}_worst": int((ranks[rows == kind] == 4).sum()) for reading, kind in kinds}
+
+
 def draw(runs: Sequence[Run], profile: Profile) -> Figure:
     """rrrr and the best models with one, two and three r: a row per data set, a column per kind of statistics."""
     panels = [

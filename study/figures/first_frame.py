@@ -95,9 +95,13 @@ def shared_in_part(measured: Measured) -> pd.DataFrame:
 
 
 def sharing_numbers(measured: Measured) -> Numbers:
-    """The medians of `shared_in_part` with a black first frame and without AEL, such as `sharing_black_first`."""
+    """The medians of `shared_in_part` with a black first frame and without AEL, such as `sharing_black_first`.
+
+    `sharing_models`: the models that they are of.
+    """
     rows = shared_in_part(measured).xs(("black", "NOAEL"), level=("first frame", "schedule"))
-    return {f"sharing_black_{pairs}": median(rows[title]) for pairs, title in PAIRS.items()}
+    found: Numbers = {"sharing_models": ", ".join(rows.index.unique())}
+    return found | {f"sharing_black_{pairs}": median(rows[title]) for pairs, title in PAIRS.items()}
 
 
 def table(runs: Sequence[Run]) -> pd.DataFrame:
@@ -106,8 +110,10 @@ def table(runs: Sequence[Run]) -> pd.DataFrame:
     rows["spoilt"] = rows["spoilt"].map({True: "yes", False: "no"})
     names = {"spoilt": "plain above recurrent"}
     for frame in LOOKS:
-        names |= {f"cost {frame}": f"{frame} frame, shared over own, ratio", f"mse {frame}": f"{frame} frame, own MSE"}
-        names |= {f"{kind}spikiness {frame}": f"{frame} frame, {kind or 'shared '}spikiness" for kind in ("", "own ")}
+        names |= {f"cost {frame}": f"{frame} frame, cost of sharing, ratio"}
+        names |= {f"mse {frame}": f"{frame} frame, MSE per iteration"}
+        names |= {f"spikiness {frame}": f"{frame} frame, spikiness, shared"}
+        names |= {f"own spikiness {frame}": f"{frame} frame, spikiness, per iteration"}
     return rows.rename(columns=names)
 
 

@@ -20,6 +20,12 @@ SHORTEST, LONGEST = 1.0, 1000.0
 
 OURS, SAME_TIME, CASCADE = "ours", "ours-same-time", "cascade"
 
+TITLES = {
+    **{"espcn": "ESPCN", "fsrcnn": "FSRCNN", "imdn-small": "small IMDN", "imdn": "IMDN"},
+    **{"srfbn-s": "SRFBN-S", "span": "SPAN", SAME_TIME: "ours, same time"},
+}
+"""What a page calls them; the others keep their names."""
+
 LOOKS: dict[str, dict[str, Any]] = {
     "bicubic": {"color": style.GREY, "marker": "o"},
     "espcn": {"color": style.BLACK, "marker": "s"},
@@ -99,32 +105,35 @@ def table(measured: Measured) -> pd.DataFrame:
     """A row per network: its score, its last image, when that is there, and what it is. The best score comes first."""
     last = points(measured).groupby("name", sort=False).last()
     found = last.join(scores(measured)).sort_values("anytime", ascending=False)
-    names = {"anytime": "PSNR over deadlines", "ms": "there after, ms", "set5": "PSNR, Set5", "set14": "PSNR, Set14"}
-    names |= {"iteration": "images", "macs": "multiply-adds per pixel", "parameters": "parameters"}
-    return found[[*names, "minutes"]].rename(columns=names | {"minutes": "trained, minutes"})
+    names = {"anytime": "PSNR over deadlines", "minutes": "trained, minutes", "ms": "last picture after, ms"}
+    names |= {"set5": "last PSNR, Set5", "set14": "last PSNR, Set14", "iteration": "pictures"}
+    names |= {"macs": "multiply-adds per pixel", "parameters": "parameters"}
+    return found[list(names)].rename(columns=names, index=TITLES).rename_axis(None)
 
 
 def numbers(measured: Measured) -> Numbers:
-    """`stamp`, and `verdict`: how the scores and images of our two networks compare with those of the rivals."""
+    """`verdict`: how the scores and images of our two networks compare with those of the rivals."""
     found, by_score = points(measured), scores(measured)
-    verdicts = [_verdict(name, found, by_score) for name in (OURS, SAME_TIME)]
-    return {"stamp": stamp(measured), "verdict": " ".join(verdicts)}
+    verdicts = [_verdict(name, found, by_score) for name in (SAME_TIME, OURS)]
+    return {"verdict": " ".join(verdicts)}
 
 
 def _verdict(name: str, found: pd.DataFrame, by_score: pd.Series[float]) -> str:
     own, rivals = found[found.name == name], found[~found.ours]
     alone, best = by_score[list(rivals.name.unique())], rivals.sort_values("set5").iloc[-1]
     beaten = sum(((rivals.ms <= row.ms) & (rivals.set5 > row.set5)).any() for row in own.itertuples())
+    as_others = " like the others" if name == SAME_TIME else ""
     return (
-        f"Over all deadlines {name} is {_apart(by_score[name] - alone.max())} the best single rival, "
-        f"{alone.idxmax()}, and {_apart(by_score[name] - by_score[CASCADE])} the cascade. Of its {len(own)} pictures "
-        f"{beaten} lose: a rival has a better one no later. The best picture of any rival, {best['name']}'s after "
-        f"{best.ms:.0f} ms, is {_apart(best.set5 - own.set5.iloc[-1])} its last."
+        f"Trained for {own.minutes.iloc[0]:.0f} minutes{as_others}, our network is, averaged over deadlines, "
+        f"{_apart(by_score[name] - alone.max())} than the best single rival, {TITLES[alone.idxmax()]}, and "
+        f"{_apart(by_score[name] - by_score[CASCADE])} than the cascade. For {beaten} of its {len(own)} pictures a "
+        f"rival has a better one at least as soon. The best picture of any rival, {TITLES[best['name']]}'s after "
+        f"{best.ms:.0f} ms, is {_apart(best.set5 - own.set5.iloc[-1])} than its last."
     )
 
 
 def _apart(difference: float) -> str:
-    return f"{abs(difference):.2f} dB {'above' if difference > 0 else 'below'}"
+    return f"{abs(difference):.2f} dB {'better' if difference > 0 else 'worse'}"
 
 
 def _mean(by_picture: Mapping[str, Sequence[float]]) -> list[float]:
@@ -140,7 +149,7 @@ def draw(found: Measured) -> Figure:
         axes = fig.subplots(2, 1, height_ratios=(3, 2))
         _images(axes[0], found)
         style.title(axes[0], "a", "PSNR on Set5, dB")
-        _bars(axes[1], found)
+        _scores(axes[1], found)
         style.title(axes[1], "b", "averaged over deadlines, dB")
         style.legend(fig, axes[0], 4)
         style.write_stamp(fig, stamp(found))
@@ -151,18 +160,20 @@ def _images(ax: Axes, found: Measured) -> None:
     images = points(found)
     for name, group in images.groupby("name", sort=False):
         look: dict[str, Any] = {"linestyle": "", "markersize": 7} | LOOKS[str(name)]
-        ax.plot(group.ms, group.set5, label=str(name), zorder=4, **look)
+        ax.plot(group.ms, group.set5, label=_title(name), zorder=4, **look)
     unbeaten = images[images.unbeaten].sort_values("ms")
     ax.step(unbeaten.ms, unbeaten.set5, where="post", color=style.FAINT, linewidth=1, zorder=1, label="unbeaten")
     ax.set_xscale("log")
-    ax.set_xlabel("milliseconds until the image is there")
+    ax.set_xlabel("milliseconds until the picture is there")
 
 
-def _bars(ax: Axes, found: Measured) -> None:
-    bars = scores(found)[::-1]
-    for place, (name, score) in enumerate(bars.items()):
+def _scores(ax: Axes, found: Measured) -> None:
+    ranked = scores(found)[::-1]
+    for place, (name, score) in enumerate(ranked.items()):
         look = {"color": style.GREY, "marker": "o"} | LOOKS.get(str(name), {}) | {"linestyle": ""}
-        ax.barh(place, score, color=look["color"], label=f"_{name}")
-        ax.plot([score], [place], label=str(name), **look)
-    ax.set_yticks(range(len(bars)), list(bars.index))
-    ax.set_xlim(bars.min() - 0.1, bars.max() + 0.1)
+        ax.plot([score], [place], label=_title(name), **look)
+    ax.set_yticks(range(len(ranked)), map(_title, ranked.index))
+
+
+def _title(name: object) -> str:
+    return TITLES.get(str(name), str(name))

@@ -194,7 +194,7 @@ def wrapped(text: str) -> str:
 
 
 FORMATS = {
-    "^parameters": "{:,.0f}",
+    "^parameters|^multiply-adds|minutes$|^pictures$": "{:,.0f}",
     "rank|^fraction$": "{:g}",
     "(?i)PSNR|, ms|ratio$": "{:.2f}",
     "share$": "{:.0%}",

@@ -16,7 +16,6 @@ from agm.runs import Run
 from study import aggregate
 from study.aggregate import Numbers, bicubic, by, score
 from study.paper import PAPER_TABLE_1
-from study.profiles import Profile
 
 COLOURS = 3
 """Number of colours. The paper's formula of the MSE, read literally, sums over them."""
@@ -61,26 +60,23 @@ def chance_of_worst(*counts: int) -> float:
     return float(product.integ()(1))
 
 
-def table(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
-    """MSE of these runs and of the paper, parameters, then what else there is of these runs and recorded ones; bicubic.
+def table(runs: Sequence[Run]) -> pd.DataFrame:
+    """MSE of these runs and of the paper, parameters, then what else there is of these runs; bicubic.
 
     *Summed*: the MSE by the paper's formula read literally, which sums over the colours.
     """
     models = [*by(runs, "layers"), "bicubic"]
     printed = pd.DataFrame(PAPER_TABLE_1, index=["parameters (paper)", "MSE (paper)"]).T
     precise, shared = aggregate.both(runs)
-    found = pd.DataFrame({f"MSE ({profile.name}, {precise})": _scores(runs, "mse", precise)}, index=models)
+    found = pd.DataFrame({f"MSE, {precise}": _scores(runs, "mse", precise)}, index=models)
     found["MSE (paper)"] = printed["MSE (paper)"]
     counted = {layers: parameters(GeneratorConfig(layers)) for layers in models[:-1]}
     found["parameters"] = pd.Series(counted, dtype=float)
     found["parameters (paper)"] = printed["parameters (paper)"]
-    found[f"MSE ({profile.name}, {shared})"] = pd.Series(_scores(runs, "mse", shared))
-    found[f"MSE, summed ({profile.name}, {precise})"] = COLOURS * found[f"MSE ({profile.name}, {precise})"]
+    found[f"MSE, {shared}"] = pd.Series(_scores(runs, "mse", shared))
+    found[f"MSE, summed, {precise}"] = COLOURS * found[f"MSE, {precise}"]
     for metric in ("psnr", "ssim"):
-        found[f"{metric.upper()} ({profile.name}, {precise})"] = pd.Series(_scores(runs, metric, precise))
-    for name, group in aggregate.recorded("table1").items():
-        for kind in aggregate.both(group) if name != profile.name else ():
-            found[f"MSE ({name}, recorded, {kind})"] = pd.Series(_scores(group, "mse", kind))
+        found[f"{metric.upper()}, {precise}"] = pd.Series(_scores(runs, metric, precise))
     return found
 
 

@@ -78,7 +78,7 @@ def draw(runs: Sequence[Run], profile: Profile, times: Seconds, metric: str = "m
     kinds = aggregate.shown(runs)
     with style.context():
         fig = style.figure(0.9 + 2.0 * len(models))
-        axes = fig.subplots(len(models), len(kinds), sharex=True, sharey=True, squeeze=False)
+        axes = fig.subplots(len(models), len(kinds), sharex=True, sharey="col", squeeze=False)
         letters = iter("abcdefgh")
         for row, (layers, group) in zip(axes, models, strict=True):
             for ax, kind in zip(row, kinds, strict=True):
@@ -140,11 +140,11 @@ def table(runs: Sequence[Run], times: Seconds) -> pd.DataFrame:
         noael, ael = first = _first_ms(group, times)
         for kind in aggregate.shown(runs):
             mse = [aggregate.score(same, "mse", kind) for same in _pair(group)]
-            psnr = [aggregate.of_last_image(same, kind, "psnr") for same in _pair(group)]
-            rows[layers, kind] = [ael / noael, *mse, *psnr, *first]
-    mse, psnr = (2 * [aggregate.bicubic(runs, metric)] for metric in ("mse", "psnr"))
-    rows["bicubic", ""] = [NOTHING, *mse, *psnr, NOTHING, NOTHING]
-    columns = [f"{name}, {series}" for name in ("MSE", "last PSNR", "first image, ms") for series in ("NOAEL", "AEL")]
+            last = [aggregate.of_last_image(same, kind) for same in _pair(group)]
+            rows[layers, kind] = [ael / noael, *mse, *last, *first]
+    rows["bicubic", ""] = [NOTHING, *4 * [aggregate.bicubic(runs)], NOTHING, NOTHING]
+    names = ("mean MSE", "last MSE", "first picture, ms")
+    columns = [f"{name}, {series}" for name in names for series in ("NOAEL", "AEL")]
     return pd.DataFrame(rows.values(), index=pd.MultiIndex.from_tuples(rows), columns=["AEL's share", *columns])
 
 

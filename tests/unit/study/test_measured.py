@@ -63,7 +63,7 @@ def test_speed() -> None:
     assert numbers["least_first_ratio"] == numbers["a_least_first_ratio"] == 3
     assert (numbers["torch_least_first_ratio"], numbers["torch_most_total_ratio"]) == (2, 3)
     assert numbers["least_db"] == 120
-    assert numbers["stamp"] == "Some processor, 2 threads · torch 2.0 · code abc"
+    assert measured.stamp(INFERENCE) == "Some processor, 2 threads · torch 2.0 · code abc"
 
 
 RUNTIMES = {
