@@ -75,9 +75,16 @@ def _of_model(group: Sequence[Run], kind: Statistics, profile: Profile) -> list[
 
 
 def numbers(runs: Sequence[Run], profile: Profile) -> Numbers:
-    """`measured` by name, such as `nnnr_signs_precise_ratio` and `rrrr_precise_chance`."""
+    """`measured` by name, such as `nnnr_signs_precise_ratio` and `rrrr_precise_chance`.
+
+    `precise_beyond`, `shared_beyond`: the choices that do more than chance.
+    """
     found: Numbers = {}
-    for row in measured(runs, profile).to_dict("records"):
+    rows = measured(runs, profile)
+    for reading in ("precise", "shared"):
+        some = rows[rows["beyond"] & (rows["reading"] == reading)]
+        found[f"{reading}_beyond"] = ", ".join(some["choice"].map(CHOICES) + " (" + some["model"] + ")") or "none"
+    for row in rows.to_dict("records"):
         name = f"{row['model']}_{row['choice']}_{row['reading']}"
         found |= {f"{name}_ratio": row["ratio"], f"{name}_verdict": "yes" if row["beyond"] else "no"}
         found[f"{row['model']}_{row['reading']}_chance"] = row["chance"]

@@ -162,5 +162,6 @@ def test_a_choice_beside_what_seeds_alone_give(home: Path) -> None:
     assert numbers["nnnr_precise_chance"] == pytest.approx(expected, rel=1e-4)  # 1.355
     assert numbers["nnnr_signs_precise_ratio"] == pytest.approx(1.6)
     assert (numbers["nnnr_signs_precise_verdict"], numbers["nnnr_upsampling_precise_verdict"]) == ("yes", "no")
+    assert numbers["precise_beyond"] == "signs as printed (nnnr)"
     assert len(choices.table(runs, cpu)) == len(choices.CHOICES)
     choices.draw(runs, cpu)
