@@ -34,6 +34,10 @@ class Network(nn.Module):
         """x: (N, 3, H, W) in [0, 1] -> the image of each iteration, (N, 3, 2H, 2W)."""
         yield bicubic(x) + self(x)
 
+    def drawn(self, x: Tensor, epoch: int, step: int) -> Iterator[Tensor]:
+        """The images that a training step sees."""
+        return self.iterate(x)
+
     def for_inference(self) -> Network:
         """The same function in its fastest form."""
         return self.eval()

@@ -96,7 +96,7 @@ class Ours(Network):
         return self.generator.iterate(x, self.config.training.schedule)
 
     def drawn(self, x: Tensor, epoch: int, step: int) -> Iterator[Tensor]:
-        """The images that a training step sees: as in `agm train`, not always all of them."""
+        """As in `agm train`, not always all of them."""
         for schedule in trained(self.config, epoch, step):
             yield from self.generator.iterate(x, schedule)
 
@@ -111,8 +111,8 @@ def train_all(arguments: argparse.Namespace) -> None:
     for name in arguments.networks:
         for rate in arguments.rates:
             fit(name, rate, arguments.sweep_minutes, run.config)
-        while not weights(name, rate := best_rate(name, arguments), arguments.minutes).exists():
-            fit(name, rate, arguments.minutes, run.config)
+        while not chosen(name, arguments).exists():
+            fit(name, best_rate(name, arguments), arguments.minutes, run.config)
 
 
 def fit(name: str, rate: float, minutes: float, config: RunConfig) -> None:
@@ -147,9 +147,9 @@ def learn(network: Network, minutes: float, config: RunConfig, label: str = "") 
                 return average, steps
             set_rate(adam, learning_rate(settings, done))
             x, target = (pixels[torch.from_numpy(batch)].float() / 255 for pixels in (low, high))
-            images = network.drawn(x, epoch, step) if isinstance(network, Ours) else network.iterate(x)
+            images = torch.stack(list(network.drawn(x, epoch, step)))
             adam.zero_grad()
-            visual_loss(torch.stack(list(images)), target, "l1").backward()  # type: ignore[no-untyped-call]
+            visual_loss(images, target, "l1").backward()  # type: ignore[no-untyped-call]
             adam.step()
             follow(average, network, settings.average, steps)
             steps += 1
@@ -159,6 +159,11 @@ def learn(network: Network, minutes: float, config: RunConfig, label: str = "") 
 
 def weights(name: str, rate: float, minutes: float) -> Path:
     return home() / "build" / "frontier" / f"{name}-{rate:g}-{minutes:g}.safetensors"
+
+
+def chosen(name: str, arguments: argparse.Namespace) -> Path:
+    """The weights after the whole training with the best rate."""
+    return weights(name, best_rate(name, arguments), arguments.minutes)
 
 
 def swept(name: str, arguments: argparse.Namespace) -> dict[float, float]:
@@ -214,17 +219,11 @@ def upscaler(name: str, arguments: argparse.Namespace) -> AnytimeUpscaler:
     """Ours as `agm upscale` has it; a rival likewise, with as many iterations as it gives images."""
     if name == OURS:
         return AnytimeUpscaler.load(recorded(arguments).folder, tile=WHOLE, timed=False)
-    if name == "bicubic":
-        return _alone(RIVALS[name]())
-    path = weights(name, best_rate(name, arguments), arguments.minutes)
     if name == SAME_TIME:
-        return AnytimeUpscaler.load(path, tile=WHOLE, timed=False)
+        return AnytimeUpscaler.load(chosen(name, arguments), tile=WHOLE, timed=False)
     network = RIVALS[name]()
-    network.load_state_dict(files.read_tensors(path)[0])
-    return _alone(network)
-
-
-def _alone(network: Network) -> AnytimeUpscaler:
+    if name in TRAINED:
+        network.load_state_dict(files.read_tensors(chosen(name, arguments))[0])
     images = sum(1 for _ in network.iterate(torch.zeros(1, 3, 8, 8)))
     schedule = Schedule.parse(f"xxxx ({images})")
     return AnytimeUpscaler(Alone(network), GeneratorConfig(), schedule, Times({}), WHOLE)
@@ -234,12 +233,11 @@ def measure_all(arguments: argparse.Namespace) -> None:
     """Quality by network and set, time by picture: a file each."""
     torch.set_num_threads(1)
     upscalers = {name: upscaler(name, arguments) for name in ("bicubic", *TRAINED, OURS)}
-    for name, one in upscalers.items():
-        for folder in SETS:
-            if not (path := _measured(arguments, f"{name}-{folder}")).exists():
-                rows = standard_sets.measure(one, arguments.sets / folder)
-                found = rows[rows.iteration > 0].groupby("image", sort=False).psnr_luma.apply(list)
-                files.write_json(path, found.to_dict())
+    for (name, one), folder in itertools.product(upscalers.items(), SETS):
+        if not (path := _measured(arguments, f"{name}-{folder}")).exists():
+            rows = standard_sets.measure(one, arguments.sets / folder)
+            found = rows[rows.iteration > 0].groupby("image", sort=False).psnr_luma.apply(list)
+            files.write_json(path, found.to_dict())
     torch.set_num_threads(arguments.threads)
     models = {name: partial(iterate, one.stepper, one.schedule) for name, one in upscalers.items()}
     for picture in image_files(arguments.sets / SETS[0]):
@@ -282,18 +280,17 @@ def join(arguments: argparse.Namespace) -> None:
 
 
 def describe(name: str, times: dict[str, Any], arguments: argparse.Namespace) -> dict[str, Any]:
-    one = upscaler(name, arguments)
-    about: dict[str, Any] = {"name": name, "ours": name in (OURS, SAME_TIME), "run": None}
-    about |= {"minutes": None, "steps": None, "learning_rate": None, "validation": None}
+    run = recorded(arguments)
+    about: dict[str, Any] = {"name": name, "ours": name in (OURS, SAME_TIME)}
+    about |= dict.fromkeys(("run", "minutes", "steps", "learning_rate", "validation"))
     if name == OURS:
-        run = recorded(arguments)
         about |= {"run": run.config.id, "minutes": run.summary["seconds"] / 60}
         about["learning_rate"] = run.config.training.learning_rate
     elif name in TRAINED:
-        meta = files.read_tensors(weights(name, best_rate(name, arguments), arguments.minutes))[1]
+        meta = files.read_tensors(chosen(name, arguments))[1]
         about |= {key: meta[key] for key in ("minutes", "steps", "learning_rate")}
         about["validation"] = {f"{rate:g}": psnr for rate, psnr in swept(name, arguments).items()}
-    network = one.stepper.network if isinstance(one.stepper, Alone) else Ours(recorded(arguments).config).eval()
+    network = (Ours(run.config) if about["ours"] else RIVALS[name]()).for_inference()
     about |= {"parameters": count(network), "macs": macs_per_pixel(network.iterate, 16)}
     about["psnr"] = {folder: files.read_json(_measured(arguments, f"{name}-{folder}")) for folder in SETS}
     ms = {picture: [1000 * moment for moment in found["seconds"][name]] for picture, found in times.items()}

@@ -22,12 +22,11 @@ import torch
 
 from agm.anytime.engine.engine import Engine
 from agm.anytime.stepper import Plain, iterate
-from agm.config import GeneratorConfig
 from agm.metrics import psnr
 from agm.networks.generator import Generator
 from agm.schedule import Schedule
 from agm.training.evaluate import Iterate
-from benchmarks.measure import command_line, take_turns, write
+from benchmarks.measure import command_line, take_turns, untrained, write
 from benchmarks.straightforward import images
 from study.experiments import TABLE_1
 
@@ -45,10 +44,8 @@ def main() -> None:
     print(f"{'layers':8}{'schedule':10}{'':18}{'first/ms':>10}{'all/ms':>10}{'first':>9}{'all':>9}{'dB':>8}")
     rows: list[dict[str, Any]] = []
     for layers in arguments.layers:
-        torch.manual_seed(0)
-        generator = Generator(GeneratorConfig(layers=layers, width=arguments.width)).eval()
         for name in arguments.schedules:
-            rows += compare(generator, name, arguments.size, arguments.rounds)
+            rows += compare(untrained(layers, arguments.width), name, arguments.size, arguments.rounds)
     write(arguments, "benchmarks.inference", {"rows": rows})
 
 

@@ -16,8 +16,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from agm import files, machine
-from agm.config import RunConfig
+from agm.config import GeneratorConfig, RunConfig
 from agm.data import Part
+from agm.networks.generator import Generator
 from agm.training import evaluate
 from agm.training.evaluate import Iterate
 from study import budget
@@ -40,6 +41,12 @@ def command_line(about: str | None) -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument("--out", type=Path, help="write the JSON here")
     return result
+
+
+def untrained(layers: str, width: int) -> Generator:
+    """A network with random weights, each time the same."""
+    torch.manual_seed(0)
+    return Generator(GeneratorConfig(layers=layers, width=width)).eval()
 
 
 @torch.inference_mode()

@@ -31,12 +31,12 @@ from agm.anytime import weights_files as models
 from agm.anytime.engine.engine import Engine
 from agm.anytime.onnx.export import OnnxStepper, export
 from agm.anytime.stepper import Plain, Progress, Stepper, iterate
-from agm.config import ORL_CONFIGURATIONS, GeneratorConfig
+from agm.config import ORL_CONFIGURATIONS
 from agm.errors import AgmError
 from agm.networks.generator import Context, Generator, Memory
 from agm.networks.layers import KINDS
 from agm.schedule import Mask, Schedule
-from benchmarks.measure import command_line, take_turns, write
+from benchmarks.measure import command_line, take_turns, untrained, write
 
 
 class ChannelsLast(Plain):
@@ -212,8 +212,7 @@ def _steppers(generator: Generator, folder: Path, names: list[str]) -> Iterator[
 def _generator(name: str, width: int) -> Generator:
     if name not in ORL_CONFIGURATIONS:
         return runs.load(models.weights(name))
-    torch.manual_seed(0)
-    return Generator(GeneratorConfig(layers=name, width=width)).eval()
+    return untrained(name, width)
 
 
 def _deviation(images: Tensor, wanted: Tensor) -> dict[str, float]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,13 +22,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 import yaml
 
-from agm.config import ORL_CONFIGURATIONS, STATISTICS, RunConfig
+from agm.config import ORL_CONFIGURATIONS, RunConfig
+from agm.runs import Run
 from benchmarks import measure
 from study import profiles
+from study.aggregate import recorded_runs
 from study.profiles import FOLDER, ROLES
 
 ROOT = Path(__file__).parents[1]
@@ -93,10 +95,11 @@ def many(count: int) -> dict[str, Any]:
 
 
 def listing(counts: list[int]) -> Iterator[Row]:
-    """Runs that were never trained, of profile cpu."""
+    """Copies of a recorded run of profile cpu."""
+    like = recorded_runs("table1", profiles.load("cpu"))[0]
     with tempfile.TemporaryDirectory() as folder:
         for number, config in enumerate(made_up(max(counts, default=0)), 1):
-            write(Path(folder) / "build" / "runs" / config.id, config)
+            copy(like, Path(folder) / "build" / "runs" / config.id, config)
             if number in counts:
                 for what, command in (("listing", "runs"), ("judging", "claims")):
                     words = ["agm", command, "--profile", "cpu"]
@@ -111,23 +114,13 @@ def made_up(count: int) -> Iterator[RunConfig]:
         yield replace(base.run(role, fraction=fraction, schedule=schedule, layers=layers), seed=seed)
 
 
-def write(folder: Path, config: RunConfig) -> None:
-    """A run folder like those of `agm train`, without weights. Plain writing: atomic writing waits for the disk."""
+def copy(like: Run, folder: Path, config: RunConfig) -> None:
+    """The run under another configuration, without weights. Plain writing: atomic writing waits for the disk."""
     folder.mkdir(parents=True)
-    steps = config.generator.iterations
-    quality = {"mse": [0.01] * steps, "psnr": [20.0] * steps, "ssim": [0.5] * steps}
-    bicubic = {"mse": 0.01, "psnr": 20.0, "ssim": 0.5}
-    summary = {"id": config.id, "status": "finished", "epochs": config.training.epochs, "seconds": 100.0}
-    summary |= {"test": dict.fromkeys(STATISTICS, quality), "bicubic": {"validation": bicubic, "test": bicubic}}
-    summary |= {"parameters": 1, "seconds_until_iteration": [0.01] * steps, "machine": {"device": "made up"}}
-    summary |= {"data": {"images": {"train": 400, "validation": 100, "test": 400}}}
-    rows = [
-        {"epoch": epoch + 1, "statistics": kind, "iteration": t + 1, **bicubic, "visual_loss": 0.1, "critic_loss": 0.1}
-        for epoch, kind, t in itertools.product(range(config.training.epochs), STATISTICS, range(steps))
-    ]
-    for name, value in (("config", config.to_dict()), ("summary", summary)):
+    shutil.copy(like.folder / "metrics.csv", folder)
+    summary = {name: value for name, value in like.summary.items() if name not in ("files", "sha256")}
+    for name, value in (("config", config.to_dict()), ("summary", summary | {"id": config.id})):
         (folder / f"{name}.json").write_text(json.dumps(value, indent=1))
-    (folder / "metrics.csv").write_text(pd.DataFrame(rows).to_csv(index=False))
 
 
 def measured(command: list[str], folder: Path) -> dict[str, float]:

@@ -2,25 +2,25 @@
 
     python -m benchmarks.training --width 64 --precision bf16 --out training.json
 
-Two variants: `eager`, the step as it is written, and `library`, what training makes of it: on a GPU, a CUDA graph. The
-variants take turns. TFLOP/s counts the generator's convolutions alone, three times the forward pass.
+Two variants take turns, step by step: `eager`, the step as it is written, and `library`, what training makes of it: on
+a GPU, a CUDA graph. TFLOP/s counts the generator's convolutions alone, three times the forward pass.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import time
 from functools import partial
 
 import torch
+from torch.utils.benchmark import Timer
 
 from agm import machine
-from agm.config import DataConfig, GeneratorConfig, RunConfig, TrainingConfig
+from agm.config import RunConfig
 from agm.networks.complexity import macs_per_iteration
 from agm.schedule import Schedule
-from agm.training.step import Execution, GraphedStep, build, stepper, train_step
+from agm.training.step import train_step
 from benchmarks.measure import command_line, write
+from study import budget
 from study.experiments import TABLE_1
 
 
@@ -33,61 +33,31 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--precision", default="32", choices=["32", "bf16"])
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=10, help="steps in each repeat")
+    parser.add_argument("--steps", type=int, default=50)
     arguments = parser.parse_args()
 
-    device = torch.device(machine.choose(arguments.device))
+    device = machine.choose(arguments.device)
     ceiling = matmul_ceiling(device, arguments.precision)
+    named = {name: getattr(arguments, name) for name in ("schedule", "width", "image_size", "batch_size", "precision")}
     rows = []
     print(f"{'layers':8}{'variant':12}{'images/s':>10}{'TFLOP/s':>10}{'share':>8}")
     for layers in arguments.layers:
-        config = _config(layers, arguments)
-        timed = {variant: Timed(config, variant, arguments.device) for variant in ("eager", "library")}
-        for _ in range(arguments.repeats):
-            for each in timed.values():
-                each.time(arguments.steps)
-        for variant, each in timed.items():
-            rate = statistics.median(each.rates)
+        config = RunConfig().replace(layers=layers, critic_width=arguments.width, **named)
+        for variant, rate in images_per_second(config, device, arguments.steps).items():
             flops = rate * training_flop(config)
             row = {"layers": layers, "variant": variant, "schedule": arguments.schedule, "images_per_second": rate}
             rows.append(row | {"flops": flops, "share_of_matmul": flops / ceiling})
             print(f"{layers:8}{variant:12}{rate:10.1f}{flops / 1e12:10.2f}{flops / ceiling:8.1%}", flush=True)
-    write(arguments, "benchmarks.training", {"ceiling_flops": ceiling, "rows": rows}, device.type)
+    write(arguments, "benchmarks.training", {"ceiling_flops": ceiling, "rows": rows}, device)
 
 
-class Timed:
-    """A network in training on random images, and how many of them it took in each second."""
-
-    def __init__(self, config: RunConfig, variant: str, device: str) -> None:
-        self.config, self.networks = config, build(config, Execution(device=device))
-        self.update = stepper(self.networks) if variant == "library" else partial(train_step, self.networks)
-        self.rates: list[float] = []
-        self.networks.generator.train()
-        self._steps(GraphedStep.WARM_UP + 2 if self.networks.device.type == "cuda" else 1)
-
-    def time(self, steps: int) -> None:
-        start = time.perf_counter()
-        self._steps(steps)
-        self.rates.append(steps * self.config.training.batch_size / (time.perf_counter() - start))
-
-    def _steps(self, count: int) -> None:
-        size, batch, device = self.config.data.image_size, self.config.training.batch_size, self.networks.device
-        low, target = (torch.rand(batch, 3, side, side, device=device) for side in (size // 2, size))
-        for _ in range(count):
-            self.update(low, target, torch.zeros(batch, device=device))
-        machine.synchronize(device)
-
-
-def _config(layers: str, arguments: argparse.Namespace) -> RunConfig:
-    training = TrainingConfig(
-        schedule=arguments.schedule,
-        batch_size=arguments.batch_size,
-        precision=arguments.precision,
-        critic_width=arguments.width,
-    )
-    data = DataConfig(image_size=arguments.image_size)
-    return RunConfig(GeneratorConfig(layers=layers, width=arguments.width), data, training)
+def images_per_second(config: RunConfig, device: str, steps: int) -> dict[str, float]:
+    """By variant, from the median step."""
+    eager = budget.step_seconds(config, device, make=lambda networks: partial(train_step, networks))
+    variants = {"eager": eager, "library": budget.step_seconds(config, device)}
+    turns = [{variant: next(seconds) for variant, seconds in variants.items()} for _ in range(steps)]
+    medians = {variant: statistics.median(turn[variant] for turn in turns) for variant in variants}
+    return {variant: config.training.batch_size / median for variant, median in medians.items()}
 
 
 def training_flop(config: RunConfig) -> float:
@@ -96,18 +66,13 @@ def training_flop(config: RunConfig) -> float:
     return 6.0 * sum(macs_per_iteration(config.generator, config.data.image_size, mask) for mask in masks)
 
 
-def matmul_ceiling(device: torch.device, precision: str) -> float:
-    """FLOP/s of a large matrix product on random data: the median of ten."""
-    size = 8192 if device.type == "cuda" else 1024
+def matmul_ceiling(device: str, precision: str) -> float:
+    """FLOP/s of a large matrix product on random data."""
+    size = 8192 if device == "cuda" else 1024
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
-    rates = []
-    for _ in range(13):
-        start = time.perf_counter()
-        a @ b
-        machine.synchronize(device)
-        rates.append(2.0 * size**3 / (time.perf_counter() - start))
-    return statistics.median(rates[3:])
+    timer = Timer("a @ b", globals={"a": a, "b": b}, num_threads=torch.get_num_threads())
+    return 2.0 * size**3 / timer.blocked_autorange().median
 
 
 if __name__ == "__main__":

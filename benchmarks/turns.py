@@ -10,20 +10,16 @@ time on an idle machine, whatever else runs. The weights are random: time does n
 
 from __future__ import annotations
 
+import itertools
 import time
-from functools import partial
 
 import torch
 from tqdm import tqdm
 
-from agm.anytime.engine.engine import Engine
-from agm.anytime.stepper import iterate
-from agm.config import GeneratorConfig
-from agm.networks.generator import Generator
 from agm.schedule import NAMED, Schedule
 from agm.training.evaluate import Iterate, durations
-from benchmarks.measure import command_line, write
-from benchmarks.straightforward import images
+from benchmarks.inference import implementations
+from benchmarks.measure import command_line, untrained, write
 from study.experiments import TABLE_1
 
 
@@ -49,14 +45,9 @@ NAMES = ("layers", "schedule", "implementation")
 def models(width: int) -> dict[str, Iterate]:
     """All models under all schedules in both implementations, by `NAMES` with a space between."""
     found: dict[str, Iterate] = {}
-    for layers in TABLE_1:
-        torch.manual_seed(0)
-        generator = Generator(GeneratorConfig(layers=layers, width=width)).eval()
-        for name in NAMED:
-            schedule = Schedule.parse(name)
-            plain = partial(images, generator, schedule=schedule, statistics="iteration")
-            found[f"{layers} {name} plain"] = plain
-            found[f"{layers} {name} engine"] = partial(iterate, Engine(generator), schedule)
+    for layers, name in itertools.product(TABLE_1, NAMED):
+        made = implementations(untrained(layers, width), Schedule.parse(name))
+        found[f"{layers} {name} plain"], found[f"{layers} {name} engine"] = made["straightforward"], made["engine"]
     return found
 
 

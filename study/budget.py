@@ -17,7 +17,7 @@ from agm.data.official import SETS
 from agm.data.splits import SHARE, TEST_IMAGES
 from agm.networks.complexity import macs_per_iteration
 from agm.training.loop import trained
-from agm.training.step import Execution, GraphedStep, build, stepper
+from agm.training.step import Execution, GraphedStep, Networks, Update, build, stepper
 from study import cost
 
 TRAINED = 3
@@ -94,10 +94,15 @@ def affordable(run: RunConfig, device: str) -> RunConfig:
     return run.replace(batch_size=count, iterations=iterations, schedule=f"xxxx ({iterations})", sampling="fixed")
 
 
-def step_seconds(run: RunConfig, device: str, clock: Callable[[], float] = time.perf_counter) -> Iterator[float]:
+def step_seconds(
+    run: RunConfig,
+    device: str,
+    clock: Callable[[], float] = time.perf_counter,
+    make: Callable[[Networks], Update] = stepper,
+) -> Iterator[float]:
     """Seconds of a run's training steps on random images, without end; the first ones warm up unseen."""
     networks = build(run, Execution(device=device, progress=False))
-    update, place = stepper(networks), networks.device
+    update, place = make(networks), networks.device
     size, batch = run.data.image_size, run.training.batch_size
     low, high = (torch.rand(batch, 3, side, side, device=place) for side in (size // 2, size))
     networks.generator.train()

@@ -10,7 +10,7 @@ from benchmarks import training
 
 
 def test_speed_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = "--layers nnnr --width 2 --image-size 16 --batch-size 2 --repeats 2 --steps 1 --device cpu --schedule A"
+    small = "--layers nnnr --width 2 --image-size 16 --batch-size 2 --steps 2 --device cpu --schedule A"
     monkeypatch.setattr(sys, "argv", ["training", *small.split(), "--out", str(tmp_path / "found.json")])
     training.main()
     found = files.read_json(tmp_path / "found.json")
