@@ -13,8 +13,7 @@ network, which had longer; `ours-same-time` is the same network trained from scr
 Quality is `standard_sets`'s: PSNR of the luma, dB. Times are of Set5's own pictures, so that quality and time are of
 the same ones: plain torch in 32 bits, batch 1, networks in turns. All see zeros outside of the image.
 
-The JSON: `settings`; `machine`; `rounds` and `load`, by picture: how often it was timed, and the load average as that
-began; `command`; `networks`, each with
+The JSON: `settings`; `machine`; `command`; `networks`, each with
 - name, ours (or a rival), run (id of the recorded one), parameters in the form that infers
 - macs: multiply-adds of the convolutions until each iteration's image, per pixel of the input
 - minutes: of training; steps; learning_rate; validation: dB of the sweep by learning rate (None: not trained here)
@@ -26,7 +25,6 @@ from __future__ import annotations
 import argparse
 import copy
 import itertools
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -53,12 +51,11 @@ from agm.networks.generator import Generator
 from agm.paths import data_folder, home
 from agm.runs import Run
 from agm.schedule import Mask, Schedule
-from agm.training import evaluate
 from agm.training.loop import batches, learning_rate, set_rate, to_device, trained
 from agm.training.losses import visual_loss
 from agm.training.step import follow
 from benchmarks.baselines import RIVALS, Network
-from benchmarks.measure import LIMIT, command_line, macs_per_pixel, quality
+from benchmarks.measure import command_line, macs_per_pixel, quality, take_turns
 from study.figures.frontier import OURS, SAME_TIME
 
 TRAINED = (*(name for name in RIVALS if name != "bicubic"), SAME_TIME)
@@ -242,12 +239,10 @@ def measure_all(arguments: argparse.Namespace) -> None:
     models = {name: partial(iterate, one.stepper, one.schedule) for name, one in upscalers.items()}
     for picture in image_files(arguments.sets / SETS[0]):
         if not (path := _measured(arguments, f"times-{picture.name}")).exists():
-            x, load = to_tensor(standard_sets.read_pair(picture)[1][None].copy()), os.getloadavg()[0]
-            rounds = tqdm(range(arguments.rounds + 1), desc=picture.name, unit="round", disable=None)
-            with torch.inference_mode():
-                seconds, done = evaluate.take_turns(models, x, rounds, LIMIT, least=5)
+            x = to_tensor(standard_sets.read_pair(picture)[1][None].copy())
+            seconds = take_turns(models, x, arguments.rounds)
             described = machine.describe(torch.device("cpu"), "benchmarks.frontier")
-            files.write_json(path, {"seconds": seconds, "rounds": done, "load": load, "machine": described})
+            files.write_json(path, {"seconds": seconds, "machine": described})
 
 
 def _measured(arguments: argparse.Namespace, name: str) -> Path:
@@ -270,7 +265,6 @@ def join(arguments: argparse.Namespace) -> None:
     command = " && ".join(f"python -m benchmarks.frontier {step} {options}" for step in STEPS)
     result: dict[str, Any] = {"settings": settings, "command": f"{command} --out build/benchmarks/frontier.json"}
     result["machine"] = next(iter(times.values()))["machine"]
-    result |= {key: {picture: found[key] for picture, found in times.items()} for key in ("rounds", "load")}
     if arguments.out:
         files.write_json(arguments.out, files.finite(result | {"networks": networks}))
     for network in networks:

@@ -63,9 +63,9 @@ def compare(generator: Generator, name: str, size: int, rounds: int) -> list[dic
     """One row per implementation."""
     schedule = Schedule.parse(name)
     models = implementations(generator, schedule)
-    whole, _ = take_turns(models, size, rounds)
-    alone, _ = take_turns(implementations(generator, schedule.take(1)), size, 3 * rounds)
     x = torch.rand(1, 3, size, size)
+    whole = take_turns(models, x, rounds)
+    alone = take_turns(implementations(generator, schedule.take(1)), x, 3 * rounds)
     last = {key: list(model(x))[-1].clamp(0, 1) for key, model in models.items()}
     rows = []
     for key, seconds in whole.items():

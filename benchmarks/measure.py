@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from agm import files, machine
-from agm.config import GeneratorConfig, RunConfig
+from agm.config import GeneratorConfig
 from agm.data import Part
 from agm.networks.generator import Generator
 from agm.training import evaluate
 from agm.training.evaluate import Iterate
-from study import budget
 
 LIMIT = 120.0
 """Seconds for the timing of one size: no further round begins after them."""
@@ -56,10 +54,10 @@ def quality(iterate: Iterate, part: Part) -> dict[str, list[float]]:
 
 
 @torch.inference_mode()
-def take_turns(models: Mapping[str, Iterate], size: int, rounds: int) -> tuple[dict[str, list[float]], int]:
-    """`agm.training.evaluate.take_turns` for one input of size x size, with a progress bar, five rounds at least."""
-    bar = tqdm(range(rounds + 1), desc=f"{size} x {size}", unit="round", disable=None)
-    return evaluate.take_turns(models, torch.rand(1, 3, size, size), bar, LIMIT, least=5)
+def take_turns(models: Mapping[str, Iterate], x: Tensor, rounds: int) -> dict[str, list[float]]:
+    """Seconds until each image of x is there, by model, with a progress bar; five rounds at least."""
+    bar = tqdm(range(rounds + 1), desc=f"{x.shape[-1]} x {x.shape[-2]}", unit="round", disable=None)
+    return evaluate.take_turns(models, x, bar, LIMIT, least=5)[0]
 
 
 @torch.inference_mode()
@@ -70,11 +68,6 @@ def macs_per_pixel(iterate: Iterate, size: int) -> list[float]:
         for _ in iterate(torch.rand(1, 3, size, size)):
             found.append(counter.get_total_flops() / 2 / size**2)
     return found
-
-
-def step_seconds(config: RunConfig, rounds: int) -> list[float]:
-    """Processor time of each of so many training steps on the CPU, after one that warms up."""
-    return list(itertools.islice(budget.step_seconds(config, "cpu", time.process_time), rounds))
 
 
 def command(words: list[str], **how: Any) -> tuple[float, float, float]:

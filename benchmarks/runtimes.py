@@ -15,7 +15,6 @@ import copy
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -182,19 +181,13 @@ def _rows(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
         steppers = dict(_steppers(generator, Path(folder, "export"), arguments.runtimes))
     iterates = {key: partial(iterate, stepper, schedule) for key, stepper in steppers.items()}
     wanted = torch.stack(list(iterate(Plain(generator), schedule, x)))
-    images, warm_up = {}, {}
-    for key, model in iterates.items():
-        begun = time.perf_counter()
-        images[key] = torch.stack(list(model(x))).float()
-        warm_up[key] = time.perf_counter() - begun
-        print(f"{key}: ready after {warm_up[key]:.1f} s", file=sys.stderr, flush=True)
-    seconds, rounds = take_turns(iterates, arguments.size, arguments.rounds)
+    images = {key: torch.stack(list(model(x))).float() for key, model in iterates.items()}
+    seconds = take_turns(iterates, x, arguments.rounds)
     print(f"{'model':14}{'runtime':16}{'first/ms':>10}{'all/ms':>10}{'PSNR/dB':>10}{'largest':>10}")
     rows = []
     for key, taken in seconds.items():
         row: dict[str, Any] = {"model": name, "layers": generator.config.layers, "width": generator.config.width}
-        row |= {"runtime": key, "ms": [1000 * moment for moment in taken], "rounds": rounds}
-        row |= {"warm_up_seconds": warm_up[key], **_deviation(images[key], wanted)}
+        row |= {"runtime": key, "ms": [1000 * moment for moment in taken], **_deviation(images[key], wanted)}
         rows.append(row)
         figures = f"{row['ms'][0]:>10.1f}{row['ms'][-1]:>10.1f}{row['psnr']:>10.1f}{row['largest']:>10.1e}"
         print(f"{name:14}{key:16}{figures}", flush=True)

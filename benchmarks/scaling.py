@@ -28,7 +28,7 @@ import yaml
 from agm.config import ORL_CONFIGURATIONS, RunConfig
 from agm.runs import Run
 from benchmarks import measure
-from study import profiles
+from study import budget, profiles
 from study.aggregate import recorded_runs
 from study.profiles import FOLDER, ROLES
 
@@ -63,7 +63,8 @@ def training(rounds: int) -> Iterator[Row]:
     """Seconds of one training step, by what is varied."""
     for layers, (field, values) in itertools.product(LAYERS, VARIED.items()):
         for value in values:
-            seconds = min(measure.step_seconds(configured(layers, **{field: value}), rounds))
+            steps = budget.step_seconds(configured(layers, **{field: value}), "cpu", time.process_time)
+            seconds = min(itertools.islice(steps, rounds))
             yield {"what": "training", "layers": layers, "by": field, "value": value, "seconds": seconds}
 
 

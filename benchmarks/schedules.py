@@ -9,7 +9,6 @@ where it was stopped; runs lie in build/runs.
 from __future__ import annotations
 
 import itertools
-import statistics
 from typing import Any
 
 from agm import data
@@ -21,7 +20,7 @@ from agm.schedule import Schedule, candidates
 from agm.training.calibrate import precise
 from agm.training.evaluate import METRICS, evaluate
 from agm.training.step import Execution
-from benchmarks.measure import command_line, step_seconds, write
+from benchmarks.measure import command_line, write
 from study import profiles
 
 TRAININGS: tuple[dict[str, Any], ...] = (
@@ -37,16 +36,13 @@ def main() -> None:
     parser.add_argument("--profile", default="cpu")
     parser.add_argument("--layers", nargs="+", default=["nnnr", "rrnr"], help="ORL configurations")
     arguments = parser.parse_args()
-    result: dict[str, list[dict[str, Any]]] = {"runs": [], "rows": []}
+    found: list[dict[str, Any]] = []
     profile = profiles.load(arguments.profile)
     for layers, residual, training in itertools.product(arguments.layers, (False, True), TRAININGS):
         run = with_weights(profile.run("cars", layers=layers, residual=residual, **training))
         about = describe(run.config)
-        step = statistics.median(step_seconds(run.config, 5))
-        seconds = {"seconds": run.summary["seconds"], "seconds_per_step": step}
-        result["runs"].append(about | {"id": run.config.id} | seconds)
-        result["rows"] += [about | row for row in rows(run)]
-        write(arguments, "", result)
+        found += [about | row for row in rows(run)]
+        write(arguments, "", {"rows": found})
         print(*about.values(), flush=True)
 
 
