@@ -52,11 +52,6 @@ def all_finished(profile: Profile) -> list[Run]:
     return [run for config in planned if (run := store.find(config)) is not None]
 
 
-def value(run: Run, name: str) -> Any:
-    """A field of a run's configuration by its name, whichever part holds it."""
-    return field(run.config, name)
-
-
 def field(config: RunConfig, name: str) -> Any:
     """A field of a configuration by its name, whichever part holds it."""
     owners = field_owners()
@@ -69,14 +64,14 @@ def select(runs: Iterable[Run], **fields: Any) -> list[Run]:
     """The runs whose configuration has these values; a schedule may be given by its name."""
     if "schedule" in fields:
         fields["schedule"] = str(Schedule.parse(fields["schedule"]))
-    return [run for run in runs if all(value(run, name) == wanted for name, wanted in fields.items())]
+    return [run for run in runs if all(field(run.config, name) == wanted for name, wanted in fields.items())]
 
 
 def by(runs: Iterable[Run], name: str) -> dict[Any, list[Run]]:
     """Runs grouped by a configuration field; the values keep their order of first occurrence."""
     groups: dict[Any, list[Run]] = {}
     for run in runs:
-        groups.setdefault(value(run, name), []).append(run)
+        groups.setdefault(field(run.config, name), []).append(run)
     return groups
 
 
@@ -91,6 +86,14 @@ def by_role(runs: Iterable[Run], profile: Profile) -> dict[str, list[Run]]:
 def schedule_name(text: str) -> str:
     """NOAEL, A or B where a schedule is one of these, else the notation itself."""
     return next((name for name, notation in NAMED.items() if str(Schedule.parse(notation)) == text), text)
+
+
+def words(config: RunConfig) -> str:
+    """A configuration in words: "nnnr, width 16, 32 px, cars, NOAEL, 8 epochs"."""
+    generator, data, training = config.generator, config.data, config.training
+    share = "" if data.fraction == 1 else f" ({data.fraction:g} of the training images)"
+    parts = [generator.layers, f"width {generator.width}", f"{data.image_size} px", f"{data.dataset}{share}"]
+    return ", ".join([*parts, schedule_name(training.schedule), f"{training.epochs} epochs"])
 
 
 def diverged(run: Run) -> bool:
@@ -193,21 +196,19 @@ def describe(runs: Sequence[Run], profile: Profile) -> Numbers:
     """The settings, data and hardware of runs, for a figure's stamp and the text around it."""
     if not runs:
         raise AgmError("no runs to describe: nothing is left of the experiment")
-    listed = {name: _listed(runs, name) for name in ("width", "image_size", "epochs", "learning_rate", "batch_size")}
-    seeds, base = _listed(runs, "seed"), " and ".join(BASES[name] for name in by(runs, "base"))
-    numbers: Numbers = {"profile": profile.name, "data": data_text(runs, profile), "base": base}
-    numbers |= {**listed, "seeds": seeds}
+    found: Numbers = {"profile": profile.name, "data": data_text(runs, profile)}
+    for name in ("width", "image_size", "epochs", "learning_rate", "batch_size"):
+        found[name] = listed(by(runs, name))
     for part in ("train", "validation", "test"):
-        counts = dict.fromkeys(str(run.summary["data"]["images"][part]) for run in runs)
-        numbers[f"{part}_images"] = ", ".join(counts)
-    numbers["device"] = ", ".join(dict.fromkeys(str(run.summary["machine"]["device"]) for run in runs))
-    numbers["runs"], numbers["diverged"] = len(runs), sum(map(diverged, runs))
-    numbers["minutes"] = sum(float(run.summary["seconds"]) for run in runs) / 60
+        found[f"{part}_images"] = listed(run.summary["data"]["images"][part] for run in runs)
+    found |= {"seeds": listed(by(runs, "seed")), "runs": len(runs), "diverged": sum(map(diverged, runs))}
+    found["minutes"] = sum(float(run.summary["seconds"]) for run in runs) / 60
+    found["device"] = listed(run.summary["machine"]["device"] for run in runs)
+    base = " and ".join(BASES[name] for name in by(runs, "base"))
     recorded = "recorded, " if all(run.recorded for run in runs) else ""
-    settings = f"{base} · width {listed['width']} · {listed['image_size']} px · {listed['epochs']} epochs"
-    made = f"seed {seeds} · {recorded}{numbers['device']}"
-    numbers["stamp"] = f"profile {profile.name} · {numbers['data']} · {settings} · {made}"
-    return numbers
+    settings = f"{base} · width {found['width']} · {found['image_size']} px · {found['epochs']} epochs"
+    made = f"seed {found['seeds']} · {recorded}{found['device']}"
+    return found | {"stamp": f"profile {profile.name} · {found['data']} · {settings} · {made}"}
 
 
 def data_text(runs: Sequence[Run], profile: Profile) -> str:
@@ -231,8 +232,9 @@ def _data_name(run: Run, role: str) -> str:
     return f"{stand_in}{STANDING}{paper}" if stand_in else paper
 
 
-def _listed(runs: Iterable[Run], name: str) -> str:
-    return ", ".join(str(value) for value in by(runs, name))
+def listed(values: Iterable[Any], between: str = ", ") -> str:
+    """The different ones among values, as text."""
+    return between.join(dict.fromkeys(map(str, values)))
 
 
 Reading = Callable[[Sequence[Run], Statistics], Numbers]
@@ -240,10 +242,9 @@ Reading = Callable[[Sequence[Run], Statistics], Numbers]
 
 
 def twice(finished: Sequence[Run], measure: Reading, curves: bool = False) -> Numbers:
-    """Numbers under `both` kinds, such as `precise_best` and `shared_best`; `reading` names the first kind."""
-    precise, shared = both(finished, curves)
-    numbers = prefixed("precise", measure(finished, precise)) | prefixed("shared", measure(finished, shared))
-    return {"reading": precise} | numbers
+    """Numbers under `both` kinds, such as `precise_best`, whichever is the first, and `shared_best`."""
+    first, shared = both(finished, curves)
+    return prefixed("precise", measure(finished, first)) | prefixed("shared", measure(finished, shared))
 
 
 def prefixed(prefix: str, numbers: Mapping[str, Any]) -> Numbers:

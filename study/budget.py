@@ -71,18 +71,14 @@ def seconds(run: RunConfig, images: Images, unit: float) -> float:
 
 def measured_unit(run: RunConfig, device: str) -> float:
     """Measure the `unit` of `seconds` with training steps of one run; a CPU uses one core."""
-    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    try:
-        short = affordable(run, device)
-        taken = list[float]()
-        for one in step_seconds(short, device):
-            taken.append(one)
-            if sum(taken) >= SECONDS:
-                break
-        return sum(taken) / len(taken) / (TRAINED * short.training.batch_size * cost.per_image(short))
-    finally:
-        torch.set_num_threads(threads)
+    short = affordable(run, device)
+    taken = list[float]()
+    for one in step_seconds(short, device):
+        taken.append(one)
+        if sum(taken) >= SECONDS:
+            break
+    return sum(taken) / len(taken) / (TRAINED * short.training.batch_size * cost.per_image(short))
 
 
 def affordable(run: RunConfig, device: str) -> RunConfig:

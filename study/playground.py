@@ -22,8 +22,7 @@ from agm.networks.generator import Generator
 from agm.runs import Run
 from agm.schedule import NAMED, Schedule
 from study.figures import style
-from study.figures.film import latest
-from study.figures.image_grid import psnr, strip, versions
+from study.figures.film import latest, psnr, strip, versions
 from study.profiles import Profile
 
 SIDE, OWN_SIDE = 64, 128

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from agm import machine
-from agm.code_version import code_hash
+from agm.code_version import changed, code_hash
 from agm.data.official import SETS
 from agm.runs import Run
+from study.aggregate import listed
+from study.measured import device
 from study.profiles import Profile
-from study.status import stale_measurement, stale_run
+from study.status import stale_measurement
 
 UNKNOWN = "not recorded"
 
@@ -32,9 +34,10 @@ class Provenance:
     stale: str = ""
 
     def _repr_html_(self) -> str:
-        rows = [_row(name, html.escape(text)) for name, text in self.facts.items()]
-        rows += [_row(name, f"<code>{html.escape(text)}</code>") for name, text in self.commands.items()]
-        shown = _folded("provenance", "Provenance", f"<dl>{''.join(rows)}</dl>")
+        rows = {name: html.escape(text) for name, text in self.facts.items()}
+        rows |= {name: f"<code>{html.escape(text)}</code>" for name, text in self.commands.items()}
+        content = "".join(f"<dt>{html.escape(name)}</dt><dd>{value}</dd>" for name, value in rows.items())
+        shown = _folded("provenance", "Provenance", f"<dl>{content}</dl>")
         if self.stale:
             shown = _folded("stale", "The code has changed since", f"<p>{html.escape(self.stale)}</p>") + shown
         return shown
@@ -42,10 +45,6 @@ class Provenance:
 
 def _folded(kind: str, title: str, content: str) -> str:
     return f"<details class='{kind}'><summary>{title}</summary>{content}</details>"
-
-
-def _row(name: str, value: str) -> str:
-    return f"<dt>{html.escape(name)}</dt><dd>{value}</dd>"
 
 
 def of_runs(
@@ -56,13 +55,14 @@ def of_runs(
     `given`: its parameters that are not None, without the profile. `anew`: the command that makes the runs, if it is
     a special one.
     """
-    seconds = sum(float(run.summary.get("seconds") or 0) for run in runs)
+    places = listed("recorded in results" if run.recorded else "made on this machine" for run in runs)
+    seconds = sum(run.summary["seconds"] for run in runs)
     facts = {
-        "profile": f"{profile.name}; {_places(runs)}",
-        "runs, by the hash of their configuration": _listed(run.config.id for run in runs),
-        "data": "; ".join(dict.fromkeys(map(_data, runs))),
-        "seeds": _listed(run.config.seed for run in runs),
-        **made_on(run.summary.get("machine") for run in runs),
+        "profile": f"{profile.name}; {places}",
+        "runs, by the hash of their configuration": listed(run.config.id for run in runs),
+        "data": listed(map(_data, runs), "; "),
+        "seeds": listed(run.config.seed for run in runs),
+        **made_on(run.summary["machine"] for run in runs),
         "run time": f"{seconds / 60:.1f} minutes of training",
         **_here(),
     }
@@ -76,7 +76,7 @@ def of_measurements(
 ) -> Provenance:
     """The provenance of a notebook that shows measurements; these by script name."""
     facts = {f"settings of {name}": _settings(found["settings"]) for name, found in measurements.items()}
-    facts |= made_on(found.get("machine") for found in measurements.values())
+    facts |= made_on(found["machine"] for found in measurements.values())
     seconds = [found.get("seconds") for found in measurements.values()]
     total = sum(map(float, filter(None, seconds)))
     facts["run time"] = f"{total / 60:.1f} minutes of measuring" if all(seconds) else UNKNOWN
@@ -95,61 +95,38 @@ def of_code(notebook: str, given: Mapping[str, Any]) -> Provenance:
 
 def stale(runs: Sequence[Run]) -> str:
     """What changed in the training code since some of the runs were made; empty if nothing did."""
-    reasons = [reason for run in runs if (reason := stale_run(run.summary, run.config.generator.base))]
+    found = (changed(run.summary["machine"]["code"], run.config.generator.base) for run in runs)
+    reasons = list(filter(None, found))
     made = "Made" if len(reasons) == len(runs) else f"{len(reasons)} of {len(runs)} runs were made"
-    return f"{made} with other training code: {'; '.join(dict.fromkeys(reasons))}." if reasons else ""
+    return f"{made} with other training code: {listed(reasons, '; ')}." if reasons else ""
 
 
-def code_of(run: Run) -> str:
-    """The hash of the training code that made a run."""
-    return str((run.summary.get("machine") or {}).get("code") or UNKNOWN)
-
-
-def made_on(machines: Iterable[Mapping[str, Any] | None]) -> dict[str, str]:
+def made_on(machines: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     """The distinct devices, codes, commits and package versions among notes of `agm.machine.describe`."""
-    found = [entry or {} for entry in machines]
-    versions = [{"python": entry.get("python"), **(entry.get("versions") or {})} for entry in found]
+    found = list(machines)
+    versions = [{"python": entry["python"], **entry["versions"]} for entry in found]
+    packages = (", ".join(f"{name} {version}" for name, version in each.items() if version) for each in versions)
     return {
-        "device": _listed((device(entry) for entry in found), "; "),
-        "code": _listed(entry.get("code") or UNKNOWN for entry in found),
-        "commit": _listed(entry.get("commit") or UNKNOWN for entry in found),
-        "packages": _listed((_versions(entry) for entry in versions), "; "),
+        "device": listed(map(device, found), "; "),
+        "code": listed(entry["code"] for entry in found),
+        "commit": listed(entry.get("commit") or UNKNOWN for entry in found),
+        "packages": listed(packages, "; "),
     }
-
-
-def device(entry: Mapping[str, Any]) -> str:
-    """Device and threads of a note of `agm.machine.describe`."""
-    threads = entry.get("threads")
-    plural = "" if threads == 1 else "s"
-    return f"{entry.get('device') or UNKNOWN}" + (f", {threads} thread{plural}" if threads else "")
-
-
-def _versions(versions: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items() if version) or UNKNOWN
 
 
 def _here() -> dict[str, str]:
     return {"shown by": f"commit {machine.commit() or UNKNOWN}, on {machine.processor()}"}
 
 
-def _places(runs: Iterable[Run]) -> str:
-    return _listed("recorded in results" if run.recorded else "made on this machine" for run in runs)
-
-
 def _data(run: Run) -> str:
-    found = run.summary.get("data") or {}
-    counts = ", ".join(f"{number} {part}" for part, number in (found.get("images") or {}).items())
-    name, fingerprint = run.config.data.dataset, str(found.get("fingerprint") or UNKNOWN)
-    standing = f" ({found['stand_in']})" if found.get("stand_in") else ""
-    return f"{name}{standing}: {counts or UNKNOWN} images, sha256 {fingerprint[:12]}"
+    found = run.summary["data"]
+    counts = ", ".join(f"{number} {part}" for part, number in found["images"].items())
+    standing = f" ({found['stand_in']})" if found["stand_in"] else ""
+    return f"{run.config.data.dataset}{standing}: {counts} images, sha256 {found['fingerprint'][:12]}"
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {text(value)}" for name, value in settings.items() if value is not None)
-
-
-def _listed(values: Iterable[Any], between: str = ", ") -> str:
-    return between.join(dict.fromkeys(map(str, values)))
 
 
 def text(value: Any) -> str:

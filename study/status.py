@@ -30,7 +30,7 @@ def states() -> Iterator[State]:
     """The states of all results. Raises AgmError if a file cannot be read."""
     for path in [*sorted(results_folder().glob("*/*/summary.json")), *sorted(runs_folder().glob("*/summary.json"))]:
         base = files.read_json(path.with_name("config.json"))["generator"].get("base", "paper")
-        yield State("runs", path.parent.name, stale_run(files.read_json(path), base))
+        yield State("runs", path.parent.name, changed(files.read_json(path)["machine"]["code"], base))
     for path in sorted((results_folder() / "benchmarks").glob("*.json")):
         yield State("benchmarks", path.stem, stale_measurement(files.read_json(path)))
     shown = home() / "book" / "notebooks"
@@ -44,18 +44,12 @@ def states() -> Iterator[State]:
     yield State("book", "book", _stale_inputs(files.read_json(book)) if book.exists() else "was not built here")
 
 
-def stale_run(summary: Mapping[str, Any], base: str) -> str:
-    """What changed in the training code since a run was made, in one sentence; empty if nothing did."""
-    code = (summary.get("machine") or {}).get("code")
-    return changed(str(code), base) if code else "its code was not recorded"
-
-
 def stale_measurement(found: Mapping[str, Any]) -> str:
     """What changed since a measurement. One without times is stale only if the training code changed."""
-    modules = (found.get("machine") or {}).get("modules")
-    if modules is None:
-        return stale_run(found, "paper")
-    names = changed_modules(modules)
+    noted = found["machine"]
+    if "modules" not in noted:
+        return changed(noted["code"], "paper")
+    names = changed_modules(noted["modules"])
     return f"measured before changes in {_few(names)}, so times may differ" if names else ""
 
 

@@ -15,7 +15,7 @@ from agm.errors import AgmError
 from agm.files import finite
 from agm.runs import Run, all_runs
 from study import profiles
-from study.aggregate import diverged, schedule_name
+from study.aggregate import diverged, words
 from study.claims.comparisons import Interval
 from study.claims.ledger import CLAIMS
 from study.claims.verdicts import Finding, evaluate, gather, planned, recipe
@@ -96,7 +96,7 @@ def pair(a: Run, b: Run) -> Pair:
         mse, note = both(lambda run: run.test().mean()), _note(a, b)
         return Pair(
             id=a.config.id,
-            what=_what(a),
+            what=f"{words(a.config)}, seed {a.config.seed}",
             status=(a.summary["status"], b.summary["status"]),
             mse=mse,
             ratio=mse[0] / mse[1],
@@ -139,13 +139,6 @@ def _interval(a: Run, b: Run) -> Interval | None:
             rng=np.random.default_rng(0),
         ).confidence_interval
     return float(found.low), float(found.high)
-
-
-def _what(run: Run) -> str:
-    config = run.config
-    share = f" {config.data.fraction:g} of it" if config.data.fraction < 1 else ""
-    schedule = schedule_name(config.training.schedule)
-    return f"{config.generator.layers} {schedule} {config.data.dataset}{share} seed {config.seed}"
 
 
 def _read(folder: Path) -> dict[str, Run]:

@@ -159,20 +159,17 @@ class Spread(Part):
 
 @dataclass(frozen=True)
 class Sooner(Part):
-    """Median epochs of the first `count` quantities over those of the others.
+    """Median epochs of the first quantity over those of the others.
 
     A run that never got there has a censored time and ranks last. The test uses ranks (Mann and Whitney, all
     permutations); censored times are ties.
     """
 
-    count: int
-
     def value(self, values: Array) -> float:
-        first, second = np.split(values, [self.count])
-        return float(np.median(first) / np.median(second))
+        return float(np.median(values[0]) / np.median(values[1:]))
 
     def test(self, values: Array, holds: Range) -> Tested:
-        first, second = (half.ravel() for half in np.split(values, [self.count]))
+        first, second = values[0], values[1:].ravel()
         method = stats.PermutationMethod(rng=np.random.default_rng(0))
         if np.ptp(values) == 0:
             return Tested(1.0, 1.0)
@@ -223,10 +220,9 @@ def versus(
 
 def sooner(models: Sequence[str], others: Sequence[str], fraction: float = 1.0) -> Measured:
     """Epochs that each model needs to reach rrrr's final error, over the epochs of all others."""
-    rrrr = Group("rrrr", fraction=fraction)
-    epochs = {m: Quantity(Group(m, fraction=fraction), "epochs to reference", rrrr) for m in (*models, *others)}
+    epochs = {m: Quantity(Group(m, fraction=fraction), "epochs to rrrr") for m in (*models, *others)}
     rest = tuple(epochs[other] for other in others)
-    return Measured(tuple(Sooner(f"{m} / {', '.join(others)}", (epochs[m], *rest), 1) for m in models))
+    return Measured(tuple(Sooner(f"{m} / {', '.join(others)}", (epochs[m], *rest)) for m in models))
 
 
 def over_noael(models: Iterable[str], schedule: str, measure: str = "mse") -> Measured:
@@ -254,8 +250,8 @@ def less_data(models: Iterable[str]) -> Measured:
 def levels_sooner(models: Iterable[str]) -> Measured:
     """Epochs until a model is within a tenth of its final error: with a quarter of the data over with all of it."""
     groups = [(Group(layers, fraction=0.25), Group(layers)) for layers in models]
-    parts = [(f"{a} / all", tuple(Quantity(group, "epochs to own") for group in (a, b))) for a, b in groups]
-    return Measured(tuple(Sooner(label, quantities, 1) for label, quantities in parts))
+    pairs = [(Quantity(a, "epochs to own"), Quantity(b, "epochs to own")) for a, b in groups]
+    return Measured(tuple(Sooner(f"{a.group} / all", (a, b)) for a, b in pairs))
 
 
 def within(models: Iterable[str], schedules: Iterable[str], first: str, second: str) -> Measured:

@@ -9,9 +9,10 @@ from functools import partial
 import numpy as np
 
 from agm.config import ORL_CONFIGURATIONS, RunConfig, Statistics
+from agm.paths import results_folder
 from agm.runs import Run
 from study import aggregate, measured
-from study.aggregate import diverged, field, schedule_name, value
+from study.aggregate import diverged, field, schedule_name
 from study.experiments import role_of
 from study.paper import PAPER_NAMES
 from study.profiles import Profile
@@ -46,11 +47,15 @@ class Group:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A measure (a name in MEASURES or TIMES) of a group. Some measures need a `reference` run of the same seed."""
+    """A measure (a name in MEASURES or TIMES) of a group."""
 
     group: Group
     measure: str = "mse"
-    reference: Group | None = None
+
+    @property
+    def reference(self) -> Group:
+        """The group whose run of the same seed the measure refers to."""
+        return replace(self.group, layers="rrrr") if self.measure == "epochs to rrrr" else self.group
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,9 @@ Turns = Mapping[tuple[str, str, str], Array]
 
 
 def turns() -> Turns:
-    """The recorded timing (`benchmarks.turns`); empty if there is none."""
-    rows = (measured.find("turns") or {"rows": []})["rows"]
+    """The recorded timing (`benchmarks.turns`); empty in a project folder without recorded measurements."""
+    there = (results_folder() / "benchmarks" / "turns.json").exists()
+    rows = measured.read("turns")["rows"] if there else []
     return {(r["layers"], r["schedule"], r["implementation"]): np.array(r["seconds"]) for r in rows}
 
 
@@ -138,7 +144,7 @@ class Evidence:
         if all(quantity.measure in TIMES for quantity in listed):
             return self._timed(listed, implementation)
         found = [self.find(quantity.group) for quantity in listed]
-        references = [self.find(q.reference) if q.reference else own for q, own in zip(listed, found, strict=True)]
+        references = [self.find(quantity.reference) for quantity in listed]
         seeds = tuple(sorted(set.intersection(*map(set, found), *map(set, references))))
         if not seeds:
             raise UndecidableError("no seed in common")
@@ -174,7 +180,7 @@ class Evidence:
         """The settings (width, image size, epochs) in which the runs fall short of the paper's; empty if none."""
         short = []
         for name in ("width", "image_size", "epochs"):
-            number, least = field(RunConfig(), name), min((value(run, name) for run in self.runs), default=0)
+            number, least = field(RunConfig(), name), min((field(run.config, name) for run in self.runs), default=0)
             short += [f"{name} {least} of {number}"] if least < number else []
         return ", ".join(short)
 
@@ -216,7 +222,7 @@ MEASURES: dict[str, Measure] = {
     "last mse": partial(error, iteration=-1),
     "bicubic": lambda run, _, __: run.bicubic(),
     "spikiness": spikes,
-    "epochs to reference": epochs,
+    "epochs to rrrr": epochs,
     "epochs to own": partial(epochs, within=NEAR),
 }
 """Measures of a run: test MSE (averaged over the iterations unless one is named), bicubic's MSE, learning curves."""

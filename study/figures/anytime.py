@@ -11,7 +11,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from agm.errors import unknown
 from study import aggregate
 from study.aggregate import Numbers
 from study.figures import style
@@ -143,21 +142,6 @@ def deadlines_table(measured: Measured) -> pd.DataFrame:
         columns[condition, "calls"] = groups.size()
         columns[condition, "median iteration"] = groups.iteration.median()
     return pd.DataFrame(columns).rename_axis("deadline")
-
-
-def near(measured: Measured, condition: str, milliseconds: float) -> pd.Series[Any]:
-    """Statistics of the calls, `idle` or `busy`, whose deadline was within 25 % of `milliseconds`.
-
-    Number of calls and of late ones, the largest delay, and the least, median and greatest iteration reached.
-    """
-    if condition not in ("idle", "busy"):
-        raise unknown("condition", condition, ("idle", "busy"))
-    frame = pd.DataFrame(measured[condition])
-    frame = frame[frame.deadline_ms.between(0.75 * milliseconds, 1.25 * milliseconds)]
-    late = (frame.elapsed_ms - frame.deadline_ms).clip(lower=0)
-    found = {"calls": len(frame), "late": int((late > 0).sum()), "latest, ms": late.max()}
-    found |= {f"{name} iteration": getattr(frame.iteration, name)() for name in ("min", "median", "max")}
-    return pd.Series(found).round(1)
 
 
 def deadlines(found: Measured) -> Figure:

@@ -10,11 +10,10 @@ from typing import Any
 import pandas as pd
 
 from agm import files, paths
-from agm.config import RunConfig
 from agm.errors import AgmError
 from agm.runs import Run
-from study import experiments, profiles, provenance
-from study.aggregate import Numbers, schedule_name
+from study import aggregate, experiments, profiles, provenance
+from study.aggregate import Numbers
 from study.measured import Measured
 
 
@@ -23,13 +22,12 @@ def table(runs: Iterable[Run]) -> pd.DataFrame:
     planned = _planned()
     rows = []
     for run in runs:
-        noted = run.summary.get("machine") or {}
         profile = run.folder.parent.name if run.recorded else planned.get(run.config.id, "none")
         about: dict[str, Any] = {"run": run.config.id, "profile": profile}
-        about |= {"made": "recorded" if run.recorded else "here", "configuration": words(run.config)}
-        about |= {"seed": run.config.seed, "status": run.summary.get("status"), "seconds": run.summary.get("seconds")}
-        about |= {"device": provenance.device(noted), "code": provenance.code_of(run)}
-        about["commit"] = noted.get("commit") or provenance.UNKNOWN
+        about |= {"made": "recorded" if run.recorded else "here", "configuration": aggregate.words(run.config)}
+        about |= {"seed": run.config.seed, "status": run.summary["status"], "seconds": run.summary["seconds"]}
+        made = provenance.made_on([run.summary["machine"]])
+        about |= {name: made[name] for name in ("device", "code", "commit")}
         rows.append(about | {"stale": "yes" if provenance.stale([run]) else "no"})
     return pd.DataFrame(rows)
 
@@ -41,14 +39,6 @@ def _planned() -> dict[str, str]:
         configs = experiments.plan_all(experiments.EXPERIMENTS, profiles.load(name))
         planned |= {config.id: name for config in configs}
     return planned
-
-
-def words(config: RunConfig) -> str:
-    """A configuration in words: "nnnr, width 16, 32 px, cars, NOAEL, 8 epochs"."""
-    generator, data, training = config.generator, config.data, config.training
-    share = "" if data.fraction == 1 else f" ({data.fraction:g} of the training images)"
-    parts = [generator.layers, f"width {generator.width}", f"{data.image_size} px", f"{data.dataset}{share}"]
-    return ", ".join([*parts, schedule_name(training.schedule), f"{training.epochs} epochs"])
 
 
 def notebooks(given: str | None) -> pd.DataFrame:

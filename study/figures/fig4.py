@@ -24,7 +24,7 @@ def numbers(runs: Sequence[Run]) -> Numbers:
 
 
 def of_reading(runs: Sequence[Run], statistics: Statistics) -> Numbers:
-    """By test MSE: the best and the worst model, how many with one n are better than rrrr, the best with one r."""
+    """By test MSE: `best`, `worst`, `single_n_better` (how many with one n are better than rrrr), `single_r_best`."""
     scores = aggregate.scores(runs, statistics)
     whole = scores.get("rrrr", math.nan)
     better = sum(mse < whole for layers, mse in scores.items() if layers.count("n") == 1)

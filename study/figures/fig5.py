@@ -27,7 +27,7 @@ def numbers(runs: Sequence[Run], profile: Profile) -> Numbers:
 
 
 def of_reading(runs: Sequence[Run], statistics: Statistics) -> Numbers:
-    """Median spikiness of the models whose last layer is r, and of those whose last layer is n."""
+    """`r_spikiness`, `n_spikiness`: the medians of the models whose last layer is r, and n."""
     spiky = {layers: spikiness_of(group, statistics) for layers, group in by(runs, "layers").items()}
     return {f"{end}_spikiness": median(spiky[layers] for layers in spiky if layers.endswith(end)) for end in "rn"}
 

@@ -23,7 +23,7 @@ def numbers(runs: Sequence[Run]) -> Numbers:
 
 
 def of_reading(runs: Sequence[Run], statistics: Statistics) -> Numbers:
-    """The best models of both panels, and how many models are worse with less data than with all."""
+    """`full_best`, `quarter_best`: the best models with all data and with less; `worse_with_less`: how many lose."""
     full, quarter = (aggregate.scores(select(runs, fraction=share), statistics) for share in (1.0, 0.25))
     ratios = [_ratio(_scores(group, statistics)) for group in by(runs, "layers").values()]
     found = {"full_best": extremes(full)[0], "quarter_best": extremes(quarter)[0]}

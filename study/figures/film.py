@@ -1,4 +1,4 @@
-"""Iteration sequences, called films: the images that a network makes of a photograph, one per iteration."""
+"""Iteration sequences, called films: the images that a network makes of a photograph; images side by side."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import skimage
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from agm import data, metrics
 from agm.data.images import Pixels, read_image, square
-from agm.errors import AgmError, unknown
+from agm.errors import unknown
 from agm.networks.generator import Generator
 from agm.runs import Run
 from agm.schedule import Schedule
-from study.figures.image_grid import psnr, strip, versions
+from study.figures import style
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels, the last two exclusive."""
@@ -29,6 +31,18 @@ PHOTOGRAPHS: dict[str, tuple[str, Box]] = {
     "motorcycle": ("motorcycle_left.png", (60, 40, 500, 480)),
 }
 """Photographs that scikit-image ships, and the square that is taken of each. No recorded run was trained on them."""
+
+
+def versions(pixels: Pixels) -> tuple[Tensor, Tensor, Tensor]:
+    """A photograph at half its size, as a network sees it; bicubic upsampling of that; the original. (3, H, W) each."""
+    part = data.Part(np.zeros(1, dtype=int), pixels[None])
+    low, enlarged, high = (data.to_tensor(images.copy())[0] for images in (part.low, part.bicubic, part.high))
+    return low, enlarged, high
+
+
+def psnr(image: Tensor, original: Tensor) -> float:
+    """PSNR in dB; at most 100, so that it can be drawn."""
+    return min(100.0, float(metrics.psnr(image, original)))
 
 
 @dataclass(frozen=True)
@@ -67,9 +81,7 @@ def photograph(name: str, size: int) -> Pixels:
 
 
 def film(generator: Generator, schedule: Schedule, name: str, size: int = 192) -> Film:
-    """The film that a generator makes of one of PHOTOGRAPHS, halved first. Raises AgmError for an odd size."""
-    if size % 2:
-        raise AgmError(f"a photograph of {size} x {size} pixels cannot be halved; give an even size")
+    """The film that a generator makes of one of PHOTOGRAPHS, halved first; `size` is even."""
     low, bicubic, original = versions(photograph(name, size))
     with torch.no_grad():
         images = torch.cat(list(generator.iterate(low[None], schedule, "iteration"))).clamp(0, 1)
@@ -91,3 +103,19 @@ def filmstrip(film: Film, shown: Sequence[int] = (1, 2, 5, 10)) -> Figure:
     images = {f"iteration {t}\n{film.psnr(t):.1f} dB": film.shown(t) for t in shown}
     images |= {"input": film.low, f"bicubic\n{film.psnr(0):.1f} dB": film.bicubic, "original": film.original}
     return strip([*images.values()], [*images], columns=len(shown))
+
+
+def strip(pictures: Sequence[Tensor], captions: Sequence[str], columns: int = 4) -> Figure:
+    """Images of (3, H, W) in [0, 1], clamped, row by row, with a caption under each."""
+    lines = 1 + max(caption.count("\n") for caption in captions)
+    rows = (len(pictures) + columns - 1) // columns
+    with style.context():
+        fig = style.figure(0.5 + rows * (lines * 0.19 + style.WIDTH / columns))
+        axes = fig.subplots(rows, columns, squeeze=False)
+        for ax in axes.flat:
+            ax.set_axis_off()
+        for ax, picture, caption in zip(axes.flat, pictures, captions, strict=False):
+            pixels = picture.detach().clamp(0, 1).permute(1, 2, 0)  # (3, H, W) -> (H, W, 3)
+            ax.imshow(pixels.numpy(), interpolation="none")
+            ax.text(0.5, -0.06, caption, transform=ax.transAxes, ha="center", va="top", fontsize=style.SMALL)
+    return fig

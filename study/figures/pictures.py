@@ -51,14 +51,11 @@ def moments(milliseconds: Sequence[float], until: float) -> list[float]:
 
 
 def times(measured: Measured, layers: str, schedule: str) -> list[float]:
-    """Milliseconds until each image of the engine, as measured by `benchmarks/inference.py`.
-
-    Raises AgmError if that was not measured.
-    """
-    for row in measured["rows"]:
-        if (row["layers"], row["schedule"], row["implementation"]) == (layers, schedule, "engine"):
-            return list(map(float, row["ms"]))
-    raise AgmError(f"the engine was not timed for {layers} under {schedule}; benchmarks/inference.py does it")
+    """Milliseconds until each image of the engine, as measured by `benchmarks/inference.py`."""
+    found: dict[tuple[str, ...], list[float]] = {
+        (row["layers"], row["schedule"], row["implementation"]): row["ms"] for row in measured["rows"]
+    }
+    return found[layers, schedule, "engine"]
 
 
 def numbers(films: Mapping[str, Film]) -> Numbers:

@@ -17,7 +17,10 @@ from study.profiles import Profile
 
 
 def numbers(runs: Sequence[Run]) -> Numbers:
-    """The last validation MSE and spikiness: medians over models by their last layer, and of single models; ranks."""
+    """Validation MSE after the last epoch and spikiness, with each kind of statistics; and `ranking_numbers`.
+
+    Medians over the models by their last layer (`shared_r_spikiness`), and of each (`nnnr_shared_spikiness`).
+    """
     measures = measured(runs)
     found: Numbers = {"bicubic_validation_mse": bicubic(runs, "mse", "validation")}
     for kind in aggregate.readings(runs):
@@ -74,7 +77,7 @@ def ranking_table(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def ranking_numbers(runs: Sequence[Run]) -> Numbers:
-    """Who is best by test MSE under each kind of batch statistics, and how far two of these orders agree."""
+    """By test MSE: `shared_best`, `shared_beat_bicubic` (how many do), `nnnr_shared_rank`; how far two orders agree."""
     mse = _mse(runs)
     found: Numbers = {}
     for kind in mse.columns:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from agm import files
-from agm.config import NATURAL, DataConfig, GeneratorConfig, RunConfig, TrainingConfig, from_dict
+from agm.config import NATURAL, PARTS, RunConfig
 from agm.errors import AgmError, unknown
 from study.paper import PAPER_NAMES
 
 FOLDER = Path(__file__).parent
-KEYS = ("datasets", "generator", "data", "training", "seeds", "runs_per_job", "layers", "experiments")
+KEYS = ("datasets", *PARTS, "seeds", "runs_per_job", "layers", "experiments")
 ROLES = tuple(PAPER_NAMES)
 """The roles of data sets: one for each data set of the paper."""
 
@@ -84,11 +83,7 @@ def _profile(name: str, values: Any) -> Profile:
     for key in values:
         if key not in KEYS:
             raise unknown("key", str(key), KEYS)
-    base = RunConfig(
-        from_dict(GeneratorConfig, values.get("generator", {})),
-        from_dict(DataConfig, values.get("data", {})),
-        from_dict(TrainingConfig, values.get("training", {})),
-    )
+    base = RunConfig.from_dict({part: values[part] for part in PARTS if part in values})
     datasets, runs_per_job = values.get("datasets"), values.get("runs_per_job")
     if not isinstance(datasets, dict) or not all(isinstance(datasets.get(role), str) for role in ROLES):
         raise AgmError(f"datasets: expected a name for each of {', '.join(ROLES)}, got {datasets!r}")
@@ -98,9 +93,9 @@ def _profile(name: str, values: Any) -> Profile:
     if not all(seeds.get(role) for role in ROLES):
         raise AgmError(f"seeds: expected some for each of {', '.join(ROLES)}")
     for seed in itertools.chain(*seeds.values()):
-        dataclasses.replace(base, seed=seed)
+        base.replace(seed=seed)
     for listed in itertools.chain(*layers.values()):
-        dataclasses.replace(base.generator, layers=listed)
+        base.replace(layers=listed)
     own = values.get("experiments", {})
     if not isinstance(own, dict) or not all(isinstance(fields, dict) for fields in own.values()):
         raise AgmError(f"experiments: expected fields by experiment, such as {{table1: {{base: paper}}}}, got {own!r}")

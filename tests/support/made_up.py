@@ -14,6 +14,8 @@ from agm.runs import COLUMNS, Run
 
 BICUBIC = {"mse": 0.004, "psnr": 24.0, "ssim": 0.8}
 
+MACHINE = {"device": "a machine", "threads": 1, "python": "3", "versions": {}, "commit": "", "code": "0123456789ab"}
+
 Level = Callable[[RunConfig], float]
 
 
@@ -46,7 +48,7 @@ def _make(folder: Path, config: RunConfig, level: float, changes: dict[str, Any]
     images = {"train": 16, "validation": 8, "test": 8}
     summary = {"id": config.id, "status": "finished", "epochs": epochs, "seconds": 60.0, "parameters": 1000}
     summary |= {"test": dict.fromkeys(STATISTICS, quality), "bicubic": {"validation": BICUBIC, "test": BICUBIC}}
-    summary |= {"seconds_until_iteration": [0.01 * (t + 1) for t in steps], "machine": {"device": "a machine"}}
+    summary |= {"seconds_until_iteration": [0.01 * (t + 1) for t in steps], "machine": MACHINE}
     summary |= {"data": {"fingerprint": "0", "stand_in": "crops", "images": images}}
     files.write_json(folder / "summary.json", summary | changes)
     return Run.read(folder)

@@ -19,7 +19,7 @@ from support.modules import shake
 from agm import Generator, GeneratorConfig, Schedule
 from agm.errors import AgmError
 from study import profiles
-from study.figures.image_grid import versions
+from study.figures.film import versions
 
 playground = pytest.importorskip("study.playground", exc_type=ImportError)
 

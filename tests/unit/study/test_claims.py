@@ -315,7 +315,7 @@ def test_t_tests_are_scipys_and_margins_go_both_ways() -> None:
 
 def test_what_was_never_reached_counts_as_last() -> None:
     """Three against three, all censored: 1 of 20 arrangements; how far beyond the end does not matter."""
-    part, holds = Sooner("", (), 1), Range(high=1)
+    part, holds = Sooner("", ()), Range(high=1)
     found = part.test(np.array([[9, 9, 9], [6, 8, 8]]), holds)
     assert (found.fails, found.holds) == (pytest.approx(1 / 20), pytest.approx(1))
     assert part.test(np.array([[99, 99, 99], [6, 8, 8]]), holds).fails == pytest.approx(1 / 20)

@@ -74,7 +74,7 @@ def test_claim_by_claim(agm_command: AGM, home: Path) -> None:
     (a / best["a"]["runs"][0] / "summary.json").unlink()  # now B alone can tell
     done = agm_command("compare", a, b)
     assert done.code == 0
-    assert "nnnr NOAEL photographs seed 2" in done.out
+    assert "nnnr, width 2, 16 px, photographs, NOAEL, 2 epochs, seed 2" in done.out
     assert ["table-nnnr-best", "untested", "contradicted", "open"] in [line.split() for line in done.out.splitlines()]
     assert "11 runs in both, 0 only in A, 1 only in B" in done.err
 

@@ -75,15 +75,6 @@ def test_runs_of_several_profiles_and_codes(home: Path) -> None:
     assert found.stale.startswith("1 of 3 runs were made with other training code: code 0123456789ab was")
 
 
-@pytest.mark.parametrize("noted", [{}, None, {"device": "a machine"}])
-def test_what_is_missing_is_said_to_be_missing(home: Path, noted: Any) -> None:
-    runs = runs_of(home / "build" / "runs", SMOKE, machine=noted, data={}, seconds=None)
-    found = provenance.of_runs("table1", runs, SMOKE, {})
-    assert {found.facts[name] for name in ("code", "commit", "packages")} == {"not recorded"}
-    assert "not recorded" in found.facts["data"]
-    assert found.stale == "Made with other training code: its code was not recorded."
-
-
 def test_the_commands_bear_the_parameters(home: Path) -> None:
     given = {"profile": "quick", "layers": ["nnnr", "rrrr"], "schedule": "x--x (4) - xxxx (6)", "measure": False}
     commands = provenance.remake("fig8", given, official=False)

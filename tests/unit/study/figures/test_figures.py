@@ -26,7 +26,7 @@ from study.figures import (
     fig5,
     fig6,
     fig7,
-    image_grid,
+    film,
     order,
     statistics,
     style,
@@ -325,6 +325,6 @@ def test_configurations_are_drawn_from_the_modules() -> None:
 
 
 def test_pictures_side_by_side() -> None:
-    fig = image_grid.strip([torch.rand(3, 8, 8) * 3 - 1] * 5, list("abcde"), columns=4)
+    fig = film.strip([torch.rand(3, 8, 8) * 3 - 1] * 5, list("abcde"), columns=4)
     assert len(fig.axes) == 8
     assert all(letter in words(fig) for letter in "abcde")

@@ -19,7 +19,6 @@ from agm.anytime.upscaler import AnytimeUpscaler
 from study.figures import animation, style
 from study.figures import pictures as figures
 from study.figures.film import Film
-from workflow import readme_animation
 
 STATIC = Path(__file__).parents[4] / "book" / "_static"
 WHOLE = (0, 0, 16, 16)
@@ -134,7 +133,7 @@ def test_an_animation_goes_from_nothing_to_the_last_image() -> None:
 
 def test_the_animated_network_is_the_default_one_and_every_picture_better() -> None:
     upscaler = AnytimeUpscaler.load(timed=False)
-    made, milliseconds = readme_animation.row(upscaler)
+    made, milliseconds = animation.race(upscaler)
     qualities = [made.psnr(t) for t in range(len(made.images) + 1)]
     assert qualities == sorted(qualities)
     assert qualities[1] > qualities[0] + 1
