@@ -47,8 +47,9 @@ def seconds(runs: Sequence[Run], measure: bool = True) -> Seconds:
     from agm.networks.generator import Generator
     from agm.training.evaluate import time_iterations
 
-    schedules = {run.config.id: Schedule.parse(run.config.training.schedule) for run in runs}
-    models = {run.config.id: (Generator(run.config.generator), schedules[run.config.id]) for run in runs}
+    models = {
+        run.config.id: (Generator(run.config.generator), Schedule.parse(run.config.training.schedule)) for run in runs
+    }
     return time_iterations(models, runs[0].config.data.image_size, repeats=ROUNDS, limit=LIMIT)
 
 

@@ -13,7 +13,7 @@ import pytest
 from agm.config import RunConfig, field_owners
 from agm.errors import AgmError
 from study import profiles
-from study.experiments import EXPERIMENTS, PARAMETERS, overrides, plan, within
+from study.experiments import EXPERIMENTS, PARAMETERS, overrides, plan
 
 QUICK = profiles.load("quick")
 
@@ -148,12 +148,6 @@ def test_an_unknown_parameter_of_papermill_is_refused() -> None:
     with pytest.raises(AgmError, match="unknown parameter 'lr'"):
         overrides(namespace)
     assert overrides(namespace | {"In": ["", "lr = 0.1"]}) == {}
-
-
-def test_a_number_that_is_out_of_range_says_what_there_is() -> None:
-    assert within("image", 3, 4) == 3
-    with pytest.raises(AgmError, match="image=9999: must be from 0 to 3"):
-        within("image", 9999, 4)
 
 
 def test_numbers_that_yaml_takes_for_text() -> None:
