@@ -171,8 +171,7 @@ def test_times_of_schedules_that_end_differently_stay_as_noted(home: Path) -> No
 
 
 def test_a_panel_of_ones_own(home: Path) -> None:
-    runs = make(home, plan("table1", SMOKE))
-    (ax,) = curves.figure([[("of the batch", runs, "batch")]], 3.8, runs, SMOKE).axes
+    (ax,) = curves.one(make(home, plan("table1", SMOKE)), SMOKE, "batch").axes
     assert ax.get_title(loc="left") == "of the batch"
     assert {line.get_label() for line in ax.lines} >= {"nnnr", "nnrr", "rrnr", "rrrr", "bicubic"}
 
