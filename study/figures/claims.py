@@ -68,7 +68,7 @@ def columns(here: Evidence) -> Columns:
 
     This machine's runs are left out if they were made on stand-in data, unless there are no others.
     """
-    found = dict[tuple[str, str], Evidence](recorded())
+    found: dict[tuple[str, str], Evidence] = {(name, kind): each for (name, kind), each in recorded().items()}
     stand_ins = any(run.summary["data"].get("stand_in") for run in here.runs)
     if not found or (here.runs and not stand_ins):
         found[HERE, here.statistics] = here
