@@ -27,7 +27,7 @@ import copy
 import itertools
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -207,9 +207,6 @@ class Alone:
     @torch.inference_mode()
     def step(self, progress: Iterator[Tensor], mask: Mask) -> Tensor:
         return next(progress)
-
-    def held_bytes(self, schedules: Iterable[Schedule]) -> int:
-        return 1
 
 
 def upscaler(name: str, arguments: argparse.Namespace) -> AnytimeUpscaler:

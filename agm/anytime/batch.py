@@ -41,11 +41,13 @@ class How:
     as_json: bool = False
 
     def check(self) -> None:
-        """Raises AgmError for what cannot be together or makes nothing larger."""
+        """Raises AgmError for what cannot be together, makes nothing larger or cannot be written."""
         if self.scale is not None and self.width is not None:
             raise AgmError("--scale and --width exclude each other")
         if self.scale is not None and not 1 < self.scale <= 16:
             raise AgmError(f"--scale {self.scale:g}: must be more than 1 and at most 16")
+        if self.ending:
+            image_files.format_of(Path(f"x{self.ending}"))
 
     @property
     def suffix(self) -> str:
@@ -60,31 +62,6 @@ class How:
                 f"--width {self.width}: must be more than the picture's {image.width}, and at most 16 times it"
             )
         return max(round(image.width * factor), 1), max(round(image.height * factor), 1)
-
-
-@dataclass(frozen=True)
-class Made:
-    """The result for one picture."""
-
-    source: Path
-    out: Path
-    size: tuple[int, int]
-    result: Result
-
-    def sentence(self, upscaler: AnytimeUpscaler) -> str:
-        result, most = self.result, f"{len(upscaler.schedule)}"
-        if upscaler.planner and result.schedule:
-            most = f"{len(result.schedule)} planned, {result.schedule}"
-        reached = f"iteration {result.iteration} of {most}" if result.iteration else "bicubic"
-        late = "" if result.met else f", later than {1000 * (result.deadline or 0):g} ms"
-        return one_line(f"{self.out}: {reached}, {1000 * result.elapsed:.0f} ms{late}")
-
-    def json(self) -> str:
-        result = self.result
-        fields = {"source": str(self.source), "out": str(self.out), "width": self.size[0], "height": self.size[1]}
-        reached = {"iteration": result.iteration, "seconds": result.elapsed, "deadline": result.deadline}
-        schedule = str(result.schedule) if result.schedule else None
-        return json.dumps(fields | reached | {"schedule": schedule, "met": result.met})
 
 
 def target_of(path: Path, how: How) -> Path:
@@ -122,8 +99,8 @@ def check_one(source: Path, out: Path, how: How) -> None:
         raise AgmError(f"{out}: is there already; --force writes over it")
 
 
-def one(upscaler: AnytimeUpscaler, source: Path, out: Path, how: How) -> Made:
-    """Upscale one file. Raises AgmError that names it."""
+def one(upscaler: AnytimeUpscaler, source: Path, out: Path, how: How) -> str:
+    """Upscale one file; returns the line that reports it. Raises AgmError that names it."""
     if how.compare and not how.force and os.path.lexists(_beside(out)):
         raise AgmError(f"{_beside(out)}: is there already; --force writes over it")
     try:
@@ -148,7 +125,25 @@ def one(upscaler: AnytimeUpscaler, source: Path, out: Path, how: How) -> Made:
         if beside:
             files.write_bytes(_beside(out), beside)
         files.write_bytes(out, content)
-    return Made(source, out, image.size, result)
+    if how.as_json:
+        return _json(source, out, image.size, result)
+    return _sentence(out, result, upscaler)
+
+
+def _json(source: Path, out: Path, size: tuple[int, int], result: Result) -> str:
+    fields = {"source": str(source), "out": str(out), "width": size[0], "height": size[1]}
+    reached = {"iteration": result.iteration, "seconds": result.elapsed, "deadline": result.deadline}
+    schedule = str(result.schedule) if result.schedule else None
+    return json.dumps(fields | reached | {"schedule": schedule, "met": result.met})
+
+
+def _sentence(out: Path, result: Result, upscaler: AnytimeUpscaler) -> str:
+    most = f"{len(upscaler.schedule)}"
+    if upscaler.planner and result.schedule:
+        most = f"{len(result.schedule)} planned, {result.schedule}"
+    reached = f"iteration {result.iteration} of {most}" if result.iteration else "bicubic"
+    late = "" if result.met else f", later than {1000 * (result.deadline or 0):g} ms"
+    return one_line(f"{out}: {reached}, {1000 * result.elapsed:.0f} ms{late}")
 
 
 def _upscaled(upscaler: AnytimeUpscaler, given: Image.Image, how: How, name: str) -> tuple[Image.Image, Result]:
@@ -220,12 +215,10 @@ class Folder:
         with tqdm(waiting, desc=name, unit="picture", disable=None, leave=False) as bar:
             for path, target in bar:
                 try:
-                    made = one(upscaler, path, target, how)
+                    tqdm.write(one(upscaler, path, target, how))
                 except AgmError as error:
                     broken += 1
                     tqdm.write(f"agm: skipped {error}", file=sys.stderr)
-                else:
-                    tqdm.write(made.json() if how.as_json else made.sentence(upscaler))
         self._say_others()
         counts = [f"{len(waiting) - broken} of {len(self.pairs)} pictures -> {self.out}"]
         counts += [f"{len(there)} already there, kept (--force writes over them)"] if there else []

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 from torch import Tensor
 
 from agm.anytime.tiles import Tile
@@ -85,7 +86,7 @@ class Pixels:
 
     def tensor(self, tile: Tile) -> Tensor:
         """The network's input for a tile: (1, 3, h, w) in [0, 1], grey repeated three times."""
-        window = self.colour[tile.top : tile.bottom, tile.left : tile.right].astype(np.float32)
+        window = self.colour[tile.seen].astype(np.float32)
         # Laid out in memory as agm.data.to_tensor does it: convolutions round differently otherwise.
         x = torch.from_numpy(window[None]).permute(0, 3, 1, 2) / self.top  # (1, h, w, C) -> (1, C, h, w)
         return x if x.shape[1] == 3 else x.repeat(1, 3, 1, 1)
@@ -96,14 +97,9 @@ class Pixels:
 
     def place(self, out: Array, tile: Tile, image: Tensor) -> None:
         """Write the part that a tile gives, of its (1, 3, 2h, 2w), into the (2H, 2W, C) of the whole image."""
-        rows = slice(SCALE * (tile.first_row - tile.top), SCALE * (tile.last_row - tile.top))
-        columns = slice(SCALE * (tile.first_column - tile.left), SCALE * (tile.last_column - tile.left))
-        part = image[0, :, rows, columns].clamp(0, 1).permute(1, 2, 0).cpu().numpy()  # (C, h, w) -> (h, w, C)
+        part = image[0, :, *tile.inside].clamp(0, 1).permute(1, 2, 0).cpu().numpy()  # (C, h, w) -> (h, w, C)
         part = part.mean(axis=2, keepdims=True) if self.colour.shape[2] == 1 else part
-        target = out[
-            SCALE * tile.first_row : SCALE * tile.last_row, SCALE * tile.first_column : SCALE * tile.last_column
-        ]
-        target[...] = _quantise(part * self.top, self.colour.dtype)
+        out[tile.given] = _quantise(part * self.top, self.colour.dtype)
 
     def mend(self, out: Array) -> None:
         """Give the (2H, 2W, C) of a network the colours that this image has, averaged over squares of 4 x 4 pixels.
@@ -146,23 +142,11 @@ class Pixels:
 
 
 def _filled(colour: Array, alpha: Array) -> Array:
-    """(H, W, C) with the colours of visible pixels around in invisible ones, from near ones rather than far ones."""
-    weight = alpha.astype(np.float32)
-    known = weight > 0
-    if known.all() or not known.any():
+    """(H, W, C) with the colour of the nearest visible pixel in invisible ones, if any is visible."""
+    if not alpha.any():
         return colour
-    filled = colour.copy()
-    side, left = 2, ~known
-    while left.any():
-        near = _means(weight, side)
-        there = near.repeat(side, 0).repeat(side, 1)[: left.shape[0], : left.shape[1]] > 0
-        for i in range(colour.shape[2]):
-            mean = _means(colour[..., i] * weight, side) / np.where(near > 0, near, 1)
-            spread = mean.repeat(side, 0).repeat(side, 1)[: left.shape[0], : left.shape[1]]
-            filled[left & there, i] = _quantise(spread[left & there], colour.dtype)
-        left &= ~there
-        side *= 2
-    return filled
+    rows, columns = ndimage.distance_transform_edt(alpha == 0, return_distances=False, return_indices=True)
+    return colour[rows, columns]
 
 
 def _means(plane: Array, side: int) -> Array:

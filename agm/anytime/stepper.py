@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,9 +31,6 @@ class Stepper(Protocol):
 
     def step(self, progress: Any, mask: Mask) -> Tensor:
         """One iteration with the active layers of `mask` -> its image, (N, 3, 2H, 2W), not clamped."""
-
-    def held_bytes(self, schedules: Iterable[Schedule]) -> int:
-        """Memory of progress and one more image between iterations, in bytes per input pixel."""
 
 
 def iterate(stepper: Stepper, schedule: Schedule, x: Tensor) -> Iterator[Tensor]:
@@ -74,9 +72,6 @@ class Plain:
         progress.t += 1
         return image
 
-    def held_bytes(self, schedules: Iterable[Schedule]) -> int:
-        return held_bytes(self.generator.config)
-
 
 class Mirrored:
     """A stepper that sees its image continued as in a mirror, so that nothing of the network's zeros outside shows.
@@ -90,20 +85,13 @@ class Mirrored:
         self.stepper, self.name = stepper, stepper.name
 
     def start(self, x: Tensor) -> Any:
-        return self.stepper.start(x[..., self._inside_out(x.shape[-2]), :][..., self._inside_out(x.shape[-1])])
-
-    @classmethod
-    def _inside_out(cls, side: int) -> Tensor:
-        """Which pixel each one is: ... 1 0 0 1 2 ... The border comes twice, since halving takes pixels in pairs."""
-        i = torch.arange(-cls.MARGIN, side + cls.MARGIN) % (2 * side)
-        return torch.minimum(i, 2 * side - 1 - i)
+        # "symmetric": the border comes twice, since halving takes pixels in pairs; torch's "reflect" has it once.
+        around = ((0, 0), (0, 0), (self.MARGIN, self.MARGIN), (self.MARGIN, self.MARGIN))
+        return self.stepper.start(torch.from_numpy(np.pad(x.cpu().numpy(), around, "symmetric")).to(x.device))
 
     def step(self, progress: Any, mask: Mask) -> Tensor:
         inside = slice(SCALE * self.MARGIN, -SCALE * self.MARGIN)
         return self.stepper.step(progress, mask)[..., inside, inside]
-
-    def held_bytes(self, schedules: Iterable[Schedule]) -> int:
-        return self.stepper.held_bytes(schedules)
 
 
 def check_statistics(statistics: str) -> None:
@@ -113,12 +101,16 @@ def check_statistics(statistics: str) -> None:
         raise unknown("statistics", statistics, STATISTICS)
 
 
-def held_bytes(config: GeneratorConfig) -> int:
-    """Features, states, the last image and the new one, in bytes per input pixel."""
+def held_bytes(config: GeneratorConfig, schedules: Iterable[Schedule]) -> int:
+    """Memory of a stepper's progress and one more image between iterations, in bytes per input pixel, at most.
+
+    Features, states, the last image and the new one, and what the engine keeps for the lowest active layer.
+    """
     floats = config.width + 3 * 4 * 2 + (3 * 4 if config.residual or config.feedback == "bicubic" else 0)
     floats += config.width if config.feedback == "features" else 0
     # (channels / width) x (pixels / input pixels) of the layers' outputs
     sizes = (2, 2, 2, 1) if config.base == "light" else (2, 2, 2 * 4, 4)
-    states = (KINDS[letter].states for letter in config.layers)
-    floats += sum(count * config.width * size for count, size in zip(states, sizes, strict=True))
-    return 4 * floats
+    states = sum(KINDS[letter].states * sizes[i] for i, letter in enumerate(config.layers))
+    lowest = {mask.index(True) for schedule in schedules for mask in schedule}
+    share = max(sizes[i] * (4 if config.layers[i] == "r" else 1) for i in lowest)  # 4 gates
+    return 4 * (floats + config.width * (states + share))

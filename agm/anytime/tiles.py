@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from agm.errors import AgmError
+from agm.networks.light import SCALE
 
 OVERLAP = 16
 """Input pixels that a tile sees beyond what it gives, on each side.
@@ -19,23 +21,19 @@ LEAST = 3 * OVERLAP
 """Smallest side of a tile: a third of it is its own."""
 
 
-@dataclass(frozen=True)
-class Tile:
-    """Half-open ranges of rows and columns of the input: what the network sees, and what the tile gives."""
+class Tile(NamedTuple):
+    """Rows and columns of what the network sees of the input; and of what the tile gives, in the whole result of twice
+    the size, and in the tile's own."""
 
-    top: int
-    bottom: int
-    left: int
-    right: int
-    first_row: int
-    last_row: int
-    first_column: int
-    last_column: int
+    seen: tuple[slice, slice]
+    given: tuple[slice, slice]
+    inside: tuple[slice, slice]
 
     @property
     def pixels(self) -> int:
         """Input pixels that the network sees."""
-        return (self.bottom - self.top) * (self.right - self.left)
+        rows, columns = self.seen
+        return int((rows.stop - rows.start) * (columns.stop - columns.start))
 
 
 def check(side: int) -> None:
@@ -45,19 +43,18 @@ def check(side: int) -> None:
 
 def cut(height: int, width: int, side: int) -> list[Tile]:
     """Tiles of at most `side` x `side` input pixels that together give every pixel once; one if the image is small."""
-    return [
-        Tile(*rows[:2], *columns[:2], *rows[2:], *columns[2:])
-        for rows in _ranges(height, side)
-        for columns in _ranges(width, side)
-    ]
+    both = itertools.product(_ranges(height, side), _ranges(width, side))
+    return [Tile(*zip(rows, columns, strict=True)) for rows, columns in both]
 
 
-def _ranges(length: int, side: int) -> Iterator[tuple[int, int, int, int]]:
-    """(begin, end) of what is seen and of what is given."""
+def _ranges(length: int, side: int) -> Iterator[tuple[slice, slice, slice]]:
+    """A tile's `seen`, `given` and `inside` along one axis."""
     count = 1 if length <= side else -(-length // (side - 2 * OVERLAP))
     for i in range(count):
         first, last = i * length // count, (i + 1) * length // count
-        yield max(first - OVERLAP, 0), min(last + OVERLAP, length), first, last
+        begin, end = max(first - OVERLAP, 0), min(last + OVERLAP, length)
+        inside = slice(SCALE * (first - begin), SCALE * (last - begin))
+        yield slice(begin, end), slice(SCALE * first, SCALE * last), inside
 
 
 def groups(tiles: Sequence[Tile], pixels: int) -> Iterator[list[Tile]]:

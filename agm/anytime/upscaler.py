@@ -30,7 +30,7 @@ from agm.anytime.latency import (
 )
 from agm.anytime.pixels import AnyImage, Array, Pixels
 from agm.anytime.planner import Planner
-from agm.anytime.stepper import Mirrored, Plain, Stepper, check_statistics
+from agm.anytime.stepper import Mirrored, Plain, Stepper, check_statistics, held_bytes
 from agm.anytime.tiles import Tile
 from agm.config import GeneratorConfig, RunConfig, Statistics
 from agm.errors import AgmError
@@ -107,7 +107,7 @@ class AnytimeUpscaler:
         self.tile, self.planner, self.faithful = tile, planner, faithful
         self._mending = 0.0  # seconds for each pixel
         self.device, self._clock = torch.device(device), clock
-        self._group_pixels = GROUP_BYTES // stepper.held_bytes(self.schedules)
+        self._group_pixels = GROUP_BYTES // held_bytes(config, self.schedules)
 
     @classmethod
     def load(

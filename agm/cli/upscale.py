@@ -72,7 +72,7 @@ def upscale(
         how = batch.How(
             deadline=seconds,
             iterations=iterations,
-            ending=_ending(format_),
+            ending=f".{format_.lower().removeprefix('.')}" if format_ else "",
             quality=quality,
             lossless=lossless,
             scale=scale,
@@ -94,19 +94,7 @@ def upscale(
         )
         if folder is not None:
             raise typer.Exit(int(not folder.upscale(upscaler, how)))
-        made = batch.one(upscaler, source, out, how)
-        typer.echo(made.json() if as_json else made.sentence(upscaler), err=out == PIPE)
-
-
-def _ending(format_: str | None) -> str:
-    """The file ending of a format. Raises AgmError if the format cannot be written."""
-    from agm.anytime.image_files import format_of
-
-    if format_ is None:
-        return ""
-    ending = f".{format_.lower().removeprefix('.')}"
-    format_of(Path(f"x{ending}"))
-    return ending
+        typer.echo(batch.one(upscaler, source, out, how), err=out == PIPE)
 
 
 def profile_machine(

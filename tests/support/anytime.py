@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,9 +48,6 @@ class Slow:
         self.clock.now += self.seconds(t, pixels)
         progress["t"] += 1
         return torch.full((1, 3, 2 * x.shape[2], 2 * x.shape[3]), (t + 1) / 10)
-
-    def held_bytes(self, schedules: Iterable[Schedule]) -> int:
-        return 8000
 
 
 def table(schedule: Schedule, seconds: float, pixels: int, finish: float = 0.0) -> dict[str, dict[int, Span]]:

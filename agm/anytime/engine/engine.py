@@ -8,7 +8,6 @@ C++ compiler, a layer is one piece of machine code. Images are (N, H, W, C) insi
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,13 +15,13 @@ import torch
 from torch import Tensor
 
 from agm.anytime.engine import native
-from agm.anytime.engine.filtering import Filtering, Source, TorchFiltering
-from agm.anytime.engine.parts import Means, State, prepare
-from agm.anytime.stepper import check_statistics, held_bytes
+from agm.anytime.engine.filtering import Filtering, Source
+from agm.anytime.engine.parts import State, prepare
+from agm.anytime.stepper import check_statistics
 from agm.config import Statistics
 from agm.networks.blocks import LEAK
 from agm.networks.generator import UPSAMPLED, Context, Generator
-from agm.schedule import LAYERS, Mask, Schedule
+from agm.schedule import LAYERS, Mask
 
 
 @dataclass
@@ -54,13 +53,11 @@ class Engine:
             weight, bias = weight.detach(), None if bias is None else bias.detach()
             if compiled and native.fits(weight, gates, self.config.width):
                 return native.NativeFiltering(weight, bias, gates)
-            return TorchFiltering(weight, bias, gates)
+            return Filtering(weight, bias, gates)
 
-        steps = range(1 if statistics == "shared" else generator.config.iterations)
-        means = Means(filtering, statistics, steps)
-        self.statistics, self._last_step = statistics, steps[-1]
+        self.statistics = statistics
         self._upsampled = UPSAMPLED if self.config.base == "paper" else LAYERS  # C.2 comes before this layer
-        self.layers = [prepare(layer, means) for layer in generator.layers]
+        self.layers = [prepare(layer, filtering, statistics) for layer in generator.layers]
         on_features = self.config.feedback == "features"
         self._filtering_b = filtering(generator.b.conv.weight, generator.b.conv.bias) if on_features else None
         zeros = generator.b.conv.weight.new_zeros(1, self.config.width if on_features else 3, 2, 2)
@@ -79,7 +76,7 @@ class Engine:
     @torch.inference_mode()
     def step(self, progress: Progress, mask: Mask) -> Tensor:
         """One iteration with the active layers of `mask` -> its image, (N, 3, 2H, 2W), not clamped."""
-        t = min(progress.t, self._last_step)
+        t = min(progress.t, self.config.iterations - 1)
         z: Tensor | None = None  # None until a layer has seen [A(x), B(previous)]
         for i, layer in enumerate(self.layers):
             if mask[i]:
@@ -99,12 +96,6 @@ class Engine:
         progress.previous = z if self.config.feedback == "features" else image
         progress.t += 1
         return image
-
-    def held_bytes(self, schedules: Iterable[Schedule]) -> int:
-        """Memory of `Progress` and one more image between iterations, in bytes per input pixel."""
-        lowest = {mask.index(True) for schedule in schedules for mask in schedule}
-        sizes = [self.layers[i].outputs * (4 if i >= self._upsampled else 1) for i in lowest]
-        return held_bytes(self.config) + 4 * max(sizes)
 
     @torch.inference_mode()
     def _b(self, previous: Tensor, t: int) -> Tensor:

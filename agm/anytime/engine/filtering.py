@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -32,30 +32,15 @@ class Source(NamedTuple):
         return (n, SCALE * height, SCALE * width) if self.up else (n, height, width)
 
 
-class Filtering(Protocol):
+class Filtering:
     """A zero-padded 3x3 convolution for the gates of a layer, all of them or those from gate `first` on."""
-
-    def raw(self, source: Source, first: int = 0) -> Tensor:
-        """The convolution, without the bias -> (N, H, W, gates * C)."""
-
-    def norm(self, source: Source, leak: float, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
-        """With the bias; leaky ReLU of slope `leak`; scale, (C,), and shift, (C,) or an image -> (N, H, W, C)."""
-
-    def gates(self, source: Source, cell: Tensor | None, peephole: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The gate and state equations of Section II-C -> h and the cell, (N, H, W, C), which may overwrite `cell`.
-
-        The gates are f, i, g and o; without a cell there is no f. peephole: (3, C).
-        """
-
-
-class TorchFiltering:
-    """`Filtering` by torch's own convolution."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, gates: int) -> None:
         """weight: (gates * C, inputs, 3, 3); bias: (gates * C,)."""
         self.channels, self.weight, self.bias = weight.shape[0] // gates, weight, bias
 
     def raw(self, source: Source, first: int = 0) -> Tensor:
+        """The convolution, without the bias -> (N, H, W, gates * C)."""
         low, *rest = (part.permute(0, 3, 1, 2) for part in source.parts)  # (N, C, H, W)
         low = F.interpolate(low, scale_factor=SCALE, mode="nearest") if source.up else low
         x = torch.cat([low, *rest], dim=1)
@@ -63,12 +48,17 @@ class TorchFiltering:
         return F.conv2d(x, weight, padding=1).permute(0, 2, 3, 1)
 
     def norm(self, source: Source, leak: float, scale: Tensor | None = None, shift: Tensor | None = None) -> Tensor:
+        """With the bias; leaky ReLU of slope `leak`; scale, (C,), and shift, (C,) or an image -> (N, H, W, C)."""
         y = self._sum(source, 0)
         y = F.leaky_relu_(y, leak) if leak < 1 else y
         y = y if scale is None else y.mul_(scale)
         return y if shift is None else y.add_(shift)
 
     def gates(self, source: Source, cell: Tensor | None, peephole: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The gate and state equations of Section II-C -> h and the cell, (N, H, W, C), which may overwrite `cell`.
+
+        The gates are f, i, g and o; without a cell there is no f. peephole: (3, C).
+        """
         *forget, i, g, o = self._sum(source, int(cell is None)).chunk(3 if cell is None else 4, dim=3)
         if cell is None:
             new = i.sigmoid() * g.tanh()

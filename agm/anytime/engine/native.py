@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from agm.anytime.engine import compiler
-from agm.anytime.engine.filtering import Source
+from agm.anytime.engine.filtering import Filtering, Source
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
 OPTIONS = ("-std=c++17", "-O3", "-fopenmp", "-shared", "-fPIC")
@@ -71,22 +71,21 @@ def fits(weight: Tensor, gates: int, width: int) -> bool:
     return min(sizes) >= lanes and (sizes[0] % lanes == 0 or sizes[0] <= WIDEST)
 
 
-class NativeFiltering:
-    """`Filtering` by the kernels. A cell is updated in place."""
+class NativeFiltering(Filtering):
+    """By the kernels, for weights that it `fits`. A cell is updated in place."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, gates: int) -> None:
-        """weight: (gates * C, inputs, 3, 3), for which it `fits`; bias: (gates * C,)."""
+        super().__init__(weight, bias, gates)
         found = library()
         assert found is not None
-        self._library, self.all, self.channels, self.inputs = found, gates, weight.shape[0] // gates, weight.shape[1]
-        self._lanes, self.bias = found.lanes(), bias
+        self._library, self._lanes, self.all, self.inputs = found, found.lanes(), gates, weight.shape[1]
         panel, of_weight = 2 * self._lanes, torch.tensor(OF_WEIGHT, dtype=torch.float64)
         transformed = torch.einsum("ai,ocij,bj->abco", of_weight, weight.double(), of_weight).float()
         shaped = transformed.reshape(36, self.inputs, gates, self.channels)
         padded = F.pad(shaped, (0, -self.channels % panel))
         # -> (36, gates, panels, I, panel)
         panels = padded.view(36, self.inputs, gates, -1, panel)
-        self.weight: Tensor = panels.permute(0, 2, 3, 1, 4).contiguous()
+        self.weight = panels.permute(0, 2, 3, 1, 4).contiguous()
 
     def raw(self, source: Source, first: int = 0) -> Tensor:
         out = self._empty(source, self.all - first)

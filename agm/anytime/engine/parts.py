@@ -6,8 +6,6 @@ Which class runs a layer is decided by the layer's own class. Images in between 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -23,25 +21,8 @@ State = tuple[Tensor, Tensor] | None
 """Hidden state and cell state, (N, H, W, C) each; None before its first use."""
 
 
-@dataclass(frozen=True)
-class Means:
-    """The settings that all layers of a network are prepared with."""
-
-    filtering: Callable[..., Filtering]  # (weight, bias, gates)
-    statistics: Statistics
-    steps: range  # the iterations that differ in their batch norm
-
-
-class Layer(Protocol):
-    """An inner layer."""
-
-    recurrent: bool
-    outputs: int
-    filtering: Filtering
-    """Its first convolution."""
-
-    def forward(self, source: Source, state: State, t: int) -> tuple[Tensor, State]:
-        """The layer's output and new state."""
+Make = Callable[..., Filtering]
+"""From weight, bias and number of gates."""
 
 
 class Recurrent:
@@ -49,9 +30,8 @@ class Recurrent:
 
     recurrent = True
 
-    def __init__(self, layer: ConvLSTM, means: Means) -> None:
-        self.outputs = layer.gates.out_channels
-        self.filtering = means.filtering(forget_first(layer.gates.weight), forget_first(layer.gates.bias), 4)
+    def __init__(self, layer: ConvLSTM, make: Make, statistics: Statistics) -> None:
+        self.filtering = make(forget_first(layer.gates.weight), forget_first(layer.gates.bias), 4)
         self._peephole = None if layer.peephole is None else layer.peephole.detach().flatten(1)  # (3, C)
 
     def forward(self, source: Source, state: State, t: int) -> tuple[Tensor, State]:
@@ -65,11 +45,9 @@ class FeedForward:
 
     recurrent = False
 
-    def __init__(self, layer: PlainLayer, means: Means) -> None:
-        self.outputs = layer.conv1.out_channels
-        self.filtering, self._second = means.filtering(layer.conv1.weight), means.filtering(layer.conv2.weight)
-        norms = (layer.norm1, layer.norm2)
-        self._norms = [[_affine(norm, means.statistics, t) for t in means.steps] for norm in norms]
+    def __init__(self, layer: PlainLayer, make: Make, statistics: Statistics) -> None:
+        self.filtering, self._second = make(layer.conv1.weight), make(layer.conv2.weight)
+        self._norms = [_affine(norm, statistics) for norm in (layer.norm1, layer.norm2)]
 
     def forward(self, source: Source, state: State, t: int) -> tuple[Tensor, State]:
         u = self.filtering.norm(source, LEAK, *self._norms[0][t])
@@ -81,15 +59,14 @@ class ResidualForward:
 
     recurrent = False
 
-    def __init__(self, layer: ResidualLayer, means: Means) -> None:
+    def __init__(self, layer: ResidualLayer, make: Make, statistics: Statistics) -> None:
         assert layer.conv2.bias is not None
-        self.outputs = layer.conv1.out_channels
-        self.filtering = means.filtering(layer.conv1.weight, layer.conv1.bias)
+        self.filtering = make(layer.conv1.weight, layer.conv1.bias)
         self._skip, bias = None, layer.conv2.bias
         if layer.skip is not None:
             assert layer.skip.bias is not None
             self._skip, bias = layer.skip.weight.detach()[:, :, 0, 0].T, bias + layer.skip.bias  # (inputs, outputs)
-        self._second = means.filtering(layer.conv2.weight, bias)
+        self._second = make(layer.conv2.weight, bias)
 
     def forward(self, source: Source, state: State, t: int) -> tuple[Tensor, State]:
         u = self.filtering.norm(source, LEAK)
@@ -107,6 +84,8 @@ class ResidualForward:
         return around
 
 
+Layer = Recurrent | FeedForward | ResidualForward
+"""`filtering` is its first convolution; `forward` gives its output and new state."""
 PREPARED: dict[type[nn.Module], Callable[..., Layer]] = {
     ConvLSTM: Recurrent,
     PlainLayer: FeedForward,
@@ -121,15 +100,18 @@ def known(generator: Generator) -> bool:
 
 
 @torch.no_grad()
-def prepare(layer: nn.Module, means: Means) -> Layer:
-    return PREPARED[type(layer)](layer, means)
+def prepare(layer: nn.Module, make: Make, statistics: Statistics) -> Layer:
+    return PREPARED[type(layer)](layer, make, statistics)
 
 
-def _affine(norm: IterationNorm, statistics: Statistics, t: int) -> tuple[Tensor, Tensor]:
-    """Batch norm in evaluation as scale and shift, (C,) each."""
-    mean, var = norm.running(t, statistics)
-    scale = norm.weight.detach() / torch.sqrt(var + norm.epsilon)
-    return scale, norm.bias.detach() - mean * scale
+def _affine(norm: IterationNorm, statistics: Statistics) -> list[tuple[Tensor, Tensor]]:
+    """Batch norm in evaluation as scale and shift, (C,) each, at every iteration."""
+    folded = []
+    for t in range(len(norm.running_mean) - 1):
+        mean, var = norm.running(t, statistics)
+        scale = norm.weight.detach() / torch.sqrt(var + norm.epsilon)
+        folded.append((scale, norm.bias.detach() - mean * scale))
+    return folded
 
 
 def forget_first(gates: Tensor | None) -> Tensor:

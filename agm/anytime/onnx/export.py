@@ -7,8 +7,7 @@ each. ONNX Runtime finds it beside them; in a browser it is handed over with the
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor
 
 from agm import files
-from agm.anytime.stepper import check_statistics, held_bytes
+from agm.anytime.stepper import check_statistics
 from agm.config import GeneratorConfig, Statistics, from_dict
 from agm.errors import NO_MEMORY, AgmError
 from agm.networks.generator import SCALE, UPSAMPLED, Generator
@@ -74,7 +73,8 @@ def export(
         for name, content in (contents | {CHAIN: files.encode_json(chain)}).items():
             files.write_bytes(target / name, content)
 
-    files.replace_folder(folder, write, "export", (CHAIN,), force, others=_named(folder))
+    whole = GeneratorConfig("rrrr")  # it has every part there is
+    files.replace_folder(folder, write, "export", (CHAIN,), force, others=file_names(whole))
     return chain
 
 
@@ -97,18 +97,27 @@ def encode(generator: Generator, statistics: Statistics, precision: int) -> dict
 
 def describe(config: GeneratorConfig, schedule: Schedule, statistics: Statistics) -> dict[str, Any]:
     """Instructions to run the files: the inputs and outputs of each, and the parts that each iteration runs."""
-    used, iterations = set[int](), []
-    for t, mask in enumerate(schedule.masks):
-        iterations.append({"t": _row(config, statistics, t), "parts": taken(config, mask, used)})
-        used |= _active(mask)
     return {
         "parts": {name: {"file": f"{name}.onnx", "inputs": i, "outputs": o} for name, (i, o) in ends(config).items()},
-        "iterations": iterations,
-        "feedback": {
-            "first": "base" if config.feedback == "bicubic" else "zeros",
-            "later": "z" if config.feedback == "features" else "image",
-        },
+        "iterations": [
+            {"t": _row(config, statistics, t), "parts": taken(config, schedule.masks[: t + 1])}
+            for t in range(len(schedule))
+        ],
+        "feedback": feedback(config),
     }
+
+
+def feedback(config: GeneratorConfig) -> dict[str, str]:
+    """The names of what B sees in the first iteration, and of what it sees later."""
+    return {
+        "first": "base" if config.feedback == "bicubic" else "zeros",
+        "later": "z" if config.feedback == "features" else "image",
+    }
+
+
+def file_names(config: GeneratorConfig) -> list[str]:
+    """Every file of an export but chain.json, the weights last."""
+    return [*(f"{name}.onnx" for name in ends(config)), WEIGHTS]
 
 
 def ends(config: GeneratorConfig) -> dict[str, tuple[Shapes, Shapes]]:
@@ -137,19 +146,17 @@ def ends(config: GeneratorConfig) -> dict[str, tuple[Shapes, Shapes]]:
     return found | {"d": ({"z": z, **(base if config.residual else {})}, {"image": image})}
 
 
-def taken(config: GeneratorConfig, mask: Mask, used: set[int]) -> list[str]:
-    """The parts of an iteration in order, where the layers in `used`, counted from 0, have been active before."""
+def taken(config: GeneratorConfig, masks: Sequence[Mask]) -> list[str]:
+    """The parts of the last of these iterations, in order."""
+    *before, mask = masks
     names = ["b"]
     for i, letter in enumerate(config.layers):
         if i == UPSAMPLED and config.base == "paper":
             names.append("up")
         if mask[i]:
-            names.append(f"layer{i + 1}" + ("_first" if letter == "r" and i not in used else ""))
+            has_state = letter != "r" or any(earlier[i] for earlier in before)
+            names.append(f"layer{i + 1}" if has_state else f"layer{i + 1}_first")
     return [*names, "d"]
-
-
-def _active(mask: Mask) -> set[int]:
-    return {i for i, active in enumerate(mask) if active}
 
 
 def _row(config: GeneratorConfig, statistics: str, t: int) -> int:
@@ -159,11 +166,10 @@ def _row(config: GeneratorConfig, statistics: str, t: int) -> int:
 
 @dataclass
 class Progress:
-    """Inference state between iterations: tensors by name, and which layers have been active."""
+    """Inference state between iterations: tensors by name, and the masks of the iterations so far."""
 
     tensors: dict[str, Any]
-    used: set[int] = field(default_factory=set)
-    t: int = 0
+    masks: list[Mask] = field(default_factory=list)
 
 
 class OnnxStepper:
@@ -178,8 +184,8 @@ class OnnxStepper:
         chain, contents = read(self.folder)
         self.config = from_dict(GeneratorConfig, chain["generator"])
         self.schedule, self.statistics = Schedule.parse(chain["schedule"]), chain["statistics"]
-        self._feedback, self._inputs = chain["feedback"], {n: part["inputs"] for n, part in chain["parts"].items()}
-        self._parts = {name: self.load(part["file"], contents) for name, part in chain["parts"].items()}
+        self._inputs = {name: inputs for name, (inputs, _) in ends(self.config).items()}
+        self._parts = {name: self.load(f"{name}.onnx", contents) for name in self._inputs}
 
     def load(self, name: str, contents: dict[str, bytes]) -> Callable[[dict[str, Any]], dict[str, Any]]:
         """A file, ready to be run: inputs by name -> outputs by name."""
@@ -214,62 +220,39 @@ class OnnxStepper:
         tensors = self._parts["a"]({"x": np.ascontiguousarray(x.numpy(), np.float32)})
         size = {"N": n, "H": height, "W": width, "2H": SCALE * height, "2W": SCALE * width}
         zeros = np.zeros([size.get(side, side) for side in self._inputs["b"]["previous"]], np.float32)
-        return Progress(tensors | {"previous": tensors.get(self._feedback["first"], zeros)})
+        return Progress(tensors | {"previous": tensors.get(feedback(self.config)["first"], zeros)})
 
     def step(self, progress: Progress, mask: Mask) -> Tensor:
         """One iteration with the active layers of `mask` -> its image, (N, 3, 2H, 2W), not clamped."""
         held = progress.tensors
-        held["t"] = np.array(_row(self.config, self.statistics, progress.t))
-        for name in taken(self.config, mask, progress.used):
+        held["t"] = np.array(_row(self.config, self.statistics, len(progress.masks)))
+        progress.masks.append(mask)
+        for name in taken(self.config, progress.masks):
             made = self._parts[name]({end: held[end] for end in self._inputs[name]})
             held |= {end.removesuffix("_next"): array for end, array in made.items()}
-        held["previous"] = held[self._feedback["later"]]
-        progress.used |= _active(mask)
-        progress.t += 1
+        held["previous"] = held[feedback(self.config)["later"]]
         del held["z"], held["t"]
         return torch.from_numpy(held.pop("image"))
 
-    def held_bytes(self, schedules: Iterable[Schedule]) -> int:
-        """Memory of `Progress` and one more image between iterations, in bytes per input pixel."""
-        return held_bytes(self.config)
-
 
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """chain.json, and the content of every file it lists. Raises AgmError if they do not belong together."""
+    """chain.json, and the content of its network's files. Raises AgmError if they do not belong together."""
     chain = files.read_json(folder / CHAIN)
     if not isinstance(chain, dict) or chain.get("format") != FORMAT or not files.is_sealed(chain):
         raise AgmError(f"{folder / CHAIN}: not written by this version of agm, or damaged; export again")
-    if not _is_whole(chain):
-        raise AgmError(f"{folder / CHAIN}: damaged, it lists other files than its schedule needs; export again")
+    try:
+        config = from_dict(GeneratorConfig, chain["generator"])
+        Schedule.parse(chain["schedule"])
+        check_statistics(chain["statistics"])
+        listed = {name: chain["files"][name]["sha256"] for name in file_names(config)}
+    except (AgmError, KeyError, TypeError, AttributeError):
+        raise AgmError(f"{folder / CHAIN}: damaged, it does not describe its network; export again") from None
     contents = {}
-    for name, entry in chain["files"].items():
+    for name, sha256 in listed.items():
         try:
             contents[name] = (folder / name).read_bytes()
         except OSError as error:
             raise AgmError(f"{folder / name}: cannot be read ({error.strerror}); export again") from None
-        if files.sha256(contents[name]) != entry["sha256"]:
+        if files.sha256(contents[name]) != sha256:
             raise AgmError(f"{folder / name}: damaged, it is not what {CHAIN} says; export again")
     return chain, contents
-
-
-def _is_whole(chain: dict[str, Any]) -> bool:
-    """True if parts and files are those that `export` writes for this network and schedule; no others are opened."""
-    try:
-        config, schedule = from_dict(GeneratorConfig, chain["generator"]), Schedule.parse(chain["schedule"])
-        check_statistics(chain["statistics"])
-        if len(schedule) != len(chain["iterations"]):
-            return False
-        wanted = json.loads(files.encode_json(describe(config, schedule, chain["statistics"])))
-        names = {WEIGHTS, *(part["file"] for part in wanted["parts"].values())}
-        listed = {name for name, entry in chain["files"].items() if isinstance(entry["sha256"], str)}
-        return listed == names and all(chain[key] == wanted[key] for key in wanted)
-    except (AgmError, KeyError, TypeError, AttributeError):
-        return False
-
-
-def _named(out: Path) -> set[str]:
-    """The files of the export in a folder; of one that is damaged no more than its description is known."""
-    try:
-        return {CHAIN, *files.read_json(out / CHAIN)["files"]}
-    except (AgmError, KeyError, TypeError):
-        return {CHAIN}

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from onnx.external_data_helper import set_external_data
 from torch import Tensor, nn
 
 from agm.anytime.engine.parts import forget_first
@@ -49,10 +50,9 @@ class Store:
             if not np.isfinite(array).all():
                 raise AgmError(f"{name}: not all values are finite {precision}-bit numbers; the training had diverged")
             self.content += bytes(-len(self.content) % 64)  # runtimes map the file into memory and like it aligned
-            proto = onnx.TensorProto(name=name, dims=array.shape, data_location=onnx.TensorProto.EXTERNAL)
-            proto.data_type = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
-            for key, item in (("location", self.location), ("offset", len(self.content)), ("length", array.nbytes)):
-                proto.external_data.add(key=key, value=str(item))
+            proto = onnx.numpy_helper.from_array(array, name)
+            set_external_data(proto, self.location, len(self.content), array.nbytes)
+            proto.ClearField("raw_data")
             self.content += array.tobytes()
             self.tensors[name] = proto
         return self.tensors[name]
@@ -68,11 +68,15 @@ class Graph:
 
     def __call__(self, operator: str, *inputs: str, out: str = "", **attributes: Any) -> str:
         """`out`: the output's name, where it matters."""
-        return self._add(operator, inputs, [out or f"{operator}_{len(self.nodes)}"], attributes)[0]
+        out = out or f"{operator}_{len(self.nodes)}"
+        self.nodes.append(onnx.helper.make_node(operator, inputs, [out], name=out, **attributes))
+        return out
 
     def split(self, x: str, parts: int) -> list[str]:
         """Equal parts of the channels."""
-        return self._add("Split", (x,), [f"Split_{len(self.nodes)}_{k}" for k in range(parts)], {"axis": 1})
+        outputs = [f"Split_{len(self.nodes)}_{k}" for k in range(parts)]
+        self.nodes.append(onnx.helper.make_node("Split", [x], outputs, name=outputs[0], axis=1))
+        return outputs
 
     def weight(self, name: str, value: Tensor) -> str:
         """A convolution's weight, as 32 bits whatever it is stored as."""
@@ -92,20 +96,16 @@ class Graph:
 
     def encode(self, name: str, inputs: Shapes, outputs: Shapes) -> bytes:
         """The file's content."""
-        ends, tensors = (_values(inputs), _values(outputs)), list(self.tensors.values())
-        graph = onnx.helper.make_graph(self.nodes, name, *ends, tensors)
+        ends = [[_value(*end) for end in side.items()] for side in (inputs, outputs)]
+        graph = onnx.helper.make_graph(self.nodes, name, *ends, list(self.tensors.values()))
         opset = [onnx.helper.make_opsetid("", OPSET)]
         model = onnx.helper.make_model(graph, producer_name="agm", ir_version=IR_VERSION, opset_imports=opset)
         return bytes(model.SerializeToString(deterministic=True))
 
-    def _add(self, operator: str, inputs: Sequence[str], outputs: list[str], attributes: dict[str, Any]) -> list[str]:
-        self.nodes.append(onnx.helper.make_node(operator, inputs, outputs, name=outputs[0], **attributes))
-        return outputs
 
-
-def _values(shapes: Shapes) -> list[onnx.ValueInfoProto]:
-    types = {name: onnx.TensorProto.FLOAT if shape else onnx.TensorProto.INT64 for name, shape in shapes.items()}
-    return [onnx.helper.make_tensor_value_info(name, types[name], shape) for name, shape in shapes.items()]
+def _value(name: str, shape: Sequence[int | str]) -> onnx.ValueInfoProto:
+    kind = onnx.TensorProto.FLOAT if shape else onnx.TensorProto.INT64
+    return onnx.helper.make_tensor_value_info(name, kind, shape)
 
 
 def build(graph: Graph, generator: Generator, name: str, statistics: Statistics) -> None:
@@ -152,26 +152,24 @@ def recurrent(graph: Graph, number: str, layer: ConvLSTM, zero: bool) -> None:
     slice, which a runtime carries out when it loads the graph.
     """
     name, h, c = f"layer{number}", f"h{number}", f"c{number}"
-    gates, channels = layer.gates, layer.gates.out_channels // 4
-    weight = forget_first(gates.weight)
-    operands = [
-        graph.weight(f"{name}.x", weight[:, : layer.inputs]),
-        graph.small(f"{name}.bias", forget_first(gates.bias)),
-    ]
-    if zero:
-        begin, end = graph.constant("begin", [channels]), graph.constant("end", [4 * channels])
-        operands = [graph("Slice", operand, begin, end) for operand in operands]
-    y = graph("Conv", "z", *operands, pads=[1] * 4)
-    if not zero:
-        y = graph("Add", y, graph("Conv", h, graph.weight(f"{name}.h", weight[:, layer.inputs :]), pads=[1] * 4))
-    *f, i, g, o = graph.split(y, 3 if zero else 4)
+    channels, weight = layer.gates.out_channels // 4, forget_first(layer.gates.weight)
+    of_z = graph.weight(f"{name}.x", weight[:, : layer.inputs])
+    bias = graph.small(f"{name}.bias", forget_first(layer.gates.bias))
     peephole = () if layer.peephole is None else zip("ifo", layer.peephole, strict=True)
     w = {gate: graph.small(f"{name}.w_{gate}", part) for gate, part in peephole}
-    if w and not zero:
-        i, f = graph("Add", i, graph("Mul", w["i"], c)), [graph("Add", f[0], graph("Mul", w["f"], c))]
-    cell = graph("Mul", graph("Sigmoid", i), graph("Tanh", g), out=f"{c}_next" if zero else "")
-    if not zero:
-        cell = graph("Add", graph("Mul", graph("Sigmoid", f[0]), c), cell, out=f"{c}_next")
+    if zero:
+        ends = graph.constant("begin", [channels]), graph.constant("end", [4 * channels])
+        operands = (graph("Slice", operand, *ends) for operand in (of_z, bias))
+        i, g, o = graph.split(graph("Conv", "z", *operands, pads=[1] * 4), 3)
+        cell = graph("Mul", graph("Sigmoid", i), graph("Tanh", g), out=f"{c}_next")
+    else:
+        of_h = graph.weight(f"{name}.h", weight[:, layer.inputs :])
+        y = graph("Add", graph("Conv", "z", of_z, bias, pads=[1] * 4), graph("Conv", h, of_h, pads=[1] * 4))
+        f, i, g, o = graph.split(y, 4)
+        if w:
+            i, f = (graph("Add", gate, graph("Mul", w[key], c)) for key, gate in (("i", i), ("f", f)))
+        kept, new = graph("Mul", graph("Sigmoid", f), c), graph("Mul", graph("Sigmoid", i), graph("Tanh", g))
+        cell = graph("Add", kept, new, out=f"{c}_next")
     if w:
         o = graph("Add", o, graph("Mul", w["o"], cell))
     graph("Identity", graph("Mul", graph("Sigmoid", o), graph("Tanh", cell), out=f"{h}_next"), out="z_next")

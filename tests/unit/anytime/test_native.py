@@ -20,7 +20,7 @@ from torch import Tensor
 from agm import Generator, Schedule
 from agm.anytime.engine import compiler, native
 from agm.anytime.engine.engine import Engine
-from agm.anytime.engine.filtering import Source, TorchFiltering
+from agm.anytime.engine.filtering import Filtering, Source
 from agm.anytime.engine.native import NativeFiltering
 from agm.anytime.stepper import iterate
 from agm.config import ORL_CONFIGURATIONS, Statistics
@@ -75,11 +75,11 @@ def test_every_option(fields: dict[str, Any], statistics: Statistics) -> None:
         compare(layers, "B", statistics, **fields)
 
 
-def pair(outputs: int, inputs: int, gates: int) -> tuple[NativeFiltering, TorchFiltering, Tensor]:
+def pair(outputs: int, inputs: int, gates: int) -> tuple[NativeFiltering, Filtering, Tensor]:
     weight = torch.randn(outputs, inputs, 3, 3) / (3 * inputs**0.5)
     assert native.fits(weight, gates, 16)
     bias = torch.randn(outputs)
-    return NativeFiltering(weight, bias, gates), TorchFiltering(weight, bias, gates), weight
+    return NativeFiltering(weight, bias, gates), Filtering(weight, bias, gates), weight
 
 
 @needs_compiler

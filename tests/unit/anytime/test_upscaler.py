@@ -20,7 +20,7 @@ from support.runs import tiny
 from agm import files, load
 from agm.anytime import tiles, weights_files
 from agm.anytime.engine.engine import Engine
-from agm.anytime.stepper import Plain
+from agm.anytime.stepper import Plain, held_bytes
 from agm.anytime.upscaler import TILE, AnytimeUpscaler
 from agm.config import GeneratorConfig, RunConfig
 from agm.data import to_tensor
@@ -227,23 +227,22 @@ def test_what_is_no_image(upscaler: AnytimeUpscaler, image: Any, words: str) -> 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(tiles.LEAST, 150))
 def test_tiles_give_every_pixel_once_and_see_enough(height: int, width: int, side: int) -> None:
-    given_ = np.zeros((height, width), int)
+    given_ = np.zeros((2 * height, 2 * width), int)
     for tile in tiles.cut(height, width, side):
-        given_[tile.first_row : tile.last_row, tile.first_column : tile.last_column] += 1
-        for begin, first, last, end, length in (
-            (tile.top, tile.first_row, tile.last_row, tile.bottom, height),
-            (tile.left, tile.first_column, tile.last_column, tile.right, width),
-        ):
-            assert begin == max(first - tiles.OVERLAP, 0) or length <= side
-            assert end == min(last + tiles.OVERLAP, length) or length <= side
-            assert 0 <= begin <= first < last <= end <= length
-            assert end - begin <= side
+        given_[tile.given] += 1
+        for seen, gives, inside, length in zip(tile.seen, tile.given, tile.inside, (height, width), strict=True):
+            first, last = gives.start // 2, gives.stop // 2
+            assert (inside.start, inside.stop) == (2 * (first - seen.start), 2 * (last - seen.start))
+            assert seen.start == max(first - tiles.OVERLAP, 0) or length <= side
+            assert seen.stop == min(last + tiles.OVERLAP, length) or length <= side
+            assert 0 <= seen.start <= first < last <= seen.stop <= length
+            assert seen.stop - seen.start <= side
     assert (given_ == 1).all()
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=20), st.integers(1, 100))
 def test_groups_keep_all_tiles_in_order_and_within_the_limit(rows: list[int], limit: int) -> None:
-    cut = [tiles.Tile(0, n, 0, 1, 0, n, 0, 1) for n in rows]
+    cut = [tiles.Tile(*[(slice(0, n), slice(0, 1))] * 3) for n in rows]
     found = list(tiles.groups(cut, limit))
     assert [tile for group in found for tile in group] == cut
     for group in found:
@@ -317,20 +316,18 @@ def test_too_small_a_tile(path: Path) -> None:
         AnytimeUpscaler.load(path, tile=40)
 
 
-@pytest.mark.parametrize("engine", [Plain, Engine])
-def test_memory_between_iterations(path: Path, engine: type[Plain | Engine]) -> None:
+def test_memory_between_iterations(path: Path) -> None:
     """What `held_bytes` says is what a group really holds: states, features, the last images and the new ones."""
     for layers in ("nnnn", "rnrn", "rrrr"):
         file = weights(path.with_name(f"{layers}.safetensors"), layers)
         upscaler = AnytimeUpscaler.load(file, timed=False)
-        upscaler.stepper = engine(load(file))
         progress = upscaler.stepper.start(torch.rand(1, 3, 8, 12))
         most = 0
         for mask in upscaler.schedule:
             image = upscaler.stepper.step(progress, mask)
-            held = [progress.context.features, image, image, *_tensors(getattr(progress, "memory", progress).states)]
-            most = max(most, sum(t.nbytes for t in held + _tensors(getattr(progress, "share", None))))
-        assert 0.8 < most / (upscaler.stepper.held_bytes([upscaler.schedule]) * 8 * 12) <= 1
+            held = [progress.context.features, image, image, *_tensors(progress.states), *_tensors(progress.share)]
+            most = max(most, sum(t.nbytes for t in held))
+        assert 0.8 < most / (held_bytes(upscaler.config, [upscaler.schedule]) * 8 * 12) <= 1
 
 
 @pytest.mark.parametrize("layers", ["nnnn", "rnrn", "rrrr"])
@@ -341,7 +338,7 @@ def test_memory_between_iterations_on_the_light_base(layers: str) -> None:
         image = engine.step(progress, mask)
         held = [*progress.context, progress.previous, image, *_tensors(progress.states), *_tensors(progress.share)]
         most = max(most, sum(t.nbytes for t in held))
-    assert 0.8 < most / (engine.held_bytes([schedule]) * 8 * 12) <= 1
+    assert 0.8 < most / (held_bytes(engine.config, [schedule]) * 8 * 12) <= 1
 
 
 def _tensors(value: Any) -> list[torch.Tensor]:
