@@ -70,8 +70,13 @@ class OpenVino(OnnxStepper):
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         settings["INFERENCE_NUM_THREADS"] = self.threads
         network = self.core.compile_model(self.core.read_model(self.folder / name), "CPU", settings)
-        outputs = [output.any_name for output in network.outputs]
-        return lambda inputs: {end: array.copy() for end, array in zip(outputs, network(inputs).values(), strict=True)}
+        inputs, outputs = ([end.any_name for end in side] for side in (network.inputs, network.outputs))
+
+        def run(held: dict[str, Any]) -> dict[str, Any]:
+            made = network({name: held[name] for name in inputs}).values()
+            return {name: array.copy() for name, array in zip(outputs, made, strict=True)}
+
+        return run
 
 
 class Iteration(nn.Module):

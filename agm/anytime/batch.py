@@ -109,22 +109,21 @@ def one(upscaler: AnytimeUpscaler, source: Path, out: Path, how: How) -> str:
             image, result = _upscaled(upscaler, picture.image, how, source.name)
             colours = Metadata(chunks=picture.metadata.chunks)  # which say what the numbers mean
             kept = replace(picture, metadata=colours) if how.strip else picture
-            named = out if out != PIPE else Path(f"standard output{how.ending or '.png'}")
-            content = image_files.encode(named, image, kept, how.quality, how.lossless)
-            beside = b""
+            contents = {}
             if how.compare:
                 both = _both(picture.image, image)
-                beside = image_files.encode(_beside(out), both, replace(picture, metadata=colours))
+                contents[_beside(out)] = image_files.encode(_beside(out), both, replace(picture, metadata=colours))
+            named = out if out != PIPE else Path(f"standard output{how.ending or '.png'}")
+            contents[out] = image_files.encode(named, image, kept, how.quality, how.lossless)
     except AgmError as error:
         text, names = str(error), (one_line(str(source)), one_line(str(out)))
         raise AgmError(text if text.startswith(names) else f"{source}: {text}") from None
     if out == PIPE:
-        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.write(contents[out])
         sys.stdout.buffer.flush()
     else:
-        if beside:
-            files.write_bytes(_beside(out), beside)
-        files.write_bytes(out, content)
+        for path, content in contents.items():
+            files.write_bytes(path, content)
     if how.as_json:
         return _json(source, out, image.size, result)
     return _sentence(out, result, upscaler)

@@ -91,12 +91,11 @@ def _content(path: Path) -> bytes:
 def _decoded(image: Image.Image, content: bytes, name: str) -> Picture:
     if getattr(image, "n_frames", 1) > 1:
         logger.warning("%s: only the first of %d pictures is taken", name, image.n_frames)  # type: ignore[attr-defined]
-    raw = [str(tile[3]) for tile in getattr(image, "tile", ())]
-    deep = _is_deep(image, content)
-    if deep:
+    bits = _bits(image, content)
+    if bits > 8:
         logger.warning("%s: colours of more than 8 bits are read as 8 bits", name)
     image.load()
-    _mend_key(image, raw, deep)
+    _mend_key(image, bits)
     turn(image)
     metadata = Metadata.of(image, content, name)
     profile = image.info.get("icc_profile")
@@ -107,29 +106,30 @@ def _decoded(image: Image.Image, content: bytes, name: str) -> Picture:
     return Picture(pixels, metadata, profile, white, _is_lossless_webp(content))
 
 
-def _is_deep(image: Image.Image, content: bytes) -> bool:
-    """True if a file has more than the 8 bits that Pillow reads."""
+def _bits(image: Image.Image, content: bytes) -> int:
+    """Bits of a colour in the file, of which Pillow makes 8: 16 stands for all that are more where they are unknown."""
     tiles = [(tile[0], tile[3]) for tile in getattr(image, "tile", ())]
     if image.mode in SIXTEEN or image.mode in ("I", "F"):
-        return False
+        return 8  # Pillow reads all
     if "bits" in image.info:
-        return bool(image.info["bits"] > 8)
+        return int(image.info["bits"])
     if image.format == "JPEG2000":  # its bits less one are in the third byte of its size marker's first component
-        return content[content.find(b"\xff\x4f\xff\x51") + 42] & 127 > 7
+        return (content[content.find(b"\xff\x4f\xff\x51") + 42] & 127) + 1
     if image.format == "AVIF":
-        return bool(content[content.find(b"av1C") + 6] & 64)
+        return 16 if content[content.find(b"av1C") + 6] & 64 else 8
     if image.format == "PPM":
-        return any(codec.startswith("ppm") and arguments[1] > 255 for codec, arguments in tiles)
-    return any(codec == "SGI16" or ";16" in str(arguments) for codec, arguments in tiles)
+        return 16 if any(codec.startswith("ppm") and arguments[1] > 255 for codec, arguments in tiles) else 8
+    if any(codec == "SGI16" or ";16" in str(arguments) for codec, arguments in tiles):
+        return 16
+    return next((int(mode[2:]) for _, mode in tiles if mode in ("L;2", "L;4")), 8)
 
 
-def _mend_key(image: Image.Image, raw: list[str], deep: bool) -> None:
+def _mend_key(image: Image.Image, bits: int) -> None:
     """The colour that is transparent, in the numbers that Pillow gives the pixels."""
     key = image.info.get("transparency")
-    bits = next((int(mode[2:]) for mode in raw if mode in ("L;2", "L;4")), 8)
-    if isinstance(key, int) and image.mode == "L":
+    if isinstance(key, int) and image.mode == "L" and bits < 8:
         image.info["transparency"] = key * 255 // (2**bits - 1)
-    elif isinstance(key, tuple) and deep:
+    elif isinstance(key, tuple) and bits > 8:
         image.info["transparency"] = tuple(value >> 8 for value in key)
 
 
@@ -265,10 +265,9 @@ def _curved(image: Image.Image, exponent: float) -> Image.Image:
     bands = []
     for letter, band in zip(image.getbands(), image.split(), strict=True):
         values = np.asarray(band)
-        if letter != "A" and values.dtype.kind == "f":
-            values = values**exponent
-        elif letter != "A":
-            top = np.iinfo(values.dtype).max
-            values = ((np.arange(top + 1) / top) ** exponent * top).round().astype(values.dtype)[values]
+        if letter != "A":
+            top = 1.0 if image.mode == "F" else np.iinfo(values.dtype).max
+            curved = (values / top) ** exponent * top
+            values = (curved if image.mode == "F" else curved.round()).astype(values.dtype)
         bands.append(Image.fromarray(values))
     return Image.merge(image.mode, bands) if len(bands) > 1 else bands[0]

@@ -40,10 +40,6 @@ class Span:
     p95: float
     p99: float
 
-    @classmethod
-    def of(cls, seconds: Sequence[float]) -> Span:
-        return cls(*(float(np.quantile(seconds, q)) for q in (0.5, 0.95, 0.99)))
-
 
 Table = Mapping[str, Mapping[int, Span]]
 """activity -> input pixels -> seconds."""
@@ -122,7 +118,11 @@ def measure(
                     taken[name][size * size].append(seconds)
             if round_ >= 3 and clock() - begun > limit:
                 break
-    return {name: {pixels: Span.of(s) for pixels, s in rows.items()} for name, rows in taken.items()}
+    shares = (0.5, 0.95, 0.99)
+    return {
+        name: {pixels: Span(*np.quantile(seconds, shares).tolist()) for pixels, seconds in rows.items()}
+        for name, rows in taken.items()
+    }
 
 
 def _round(stepper: Stepper, schedule: Schedule, x: Tensor, clock: Clock) -> list[tuple[str, float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,11 +96,15 @@ class Pixels:
         """Bicubic upsampling of the colours by Pillow, (2H, 2W, C): iteration 0."""
         return np.stack([_enlarge(self.colour[..., i]) for i in range(self.colour.shape[2])], axis=-1)
 
-    def place(self, out: Array, tile: Tile, image: Tensor) -> None:
-        """Write the part that a tile gives, of its (1, 3, 2h, 2w), into the (2H, 2W, C) of the whole image."""
-        part = image[0, :, *tile.inside].clamp(0, 1).permute(1, 2, 0).cpu().numpy()  # (C, h, w) -> (h, w, C)
-        part = part.mean(axis=2, keepdims=True) if self.colour.shape[2] == 1 else part
-        out[tile.given] = _quantise(part * self.top, self.colour.dtype)
+    def place(self, out: Array, tiles: Sequence[Tile], images: Sequence[Tensor]) -> None:
+        """Write the parts that tiles give, of their (1, 3, 2h, 2w), into the (2H, 2W, C) of the whole image.
+
+        Where there are no images, out stays as it is.
+        """
+        for tile, image in zip(tiles, images, strict=False):
+            part = image[0, :, *tile.inside].clamp(0, 1).permute(1, 2, 0).cpu().numpy()  # (C, h, w) -> (h, w, C)
+            part = part.mean(axis=2, keepdims=True) if self.colour.shape[2] == 1 else part
+            out[tile.given] = _quantise(part * self.top, self.colour.dtype)
 
     def mend(self, out: Array) -> None:
         """Give the (2H, 2W, C) of a network the colours that this image has, averaged over squares of 4 x 4 pixels.

@@ -62,16 +62,12 @@ class Planner:
         costs = _costs(self.scores, times, tiles)
         best: tuple[float, float, Schedule | None] = (-self.bicubic, 0.0, None)
         for schedule, scores in self.scores.items():
-            for n, (score, need) in enumerate(zip(scores[:most], needs(schedule, costs), strict=False), 1):
+            durations = (costs[activity(mask, t)] for t, mask in enumerate(schedule))
+            needs = list(accumulate(durations, initial=costs[FINISH]))[1:]  # seconds until each image is there
+            for n, (score, need) in enumerate(zip(scores[:most], needs, strict=False), 1):
                 if need <= seconds and (-score, need) < best[:2]:
                     best = (-score, need, schedule.take(n))
         return best[2]
-
-
-def needs(schedule: Schedule, costs: Mapping[str, float]) -> list[float]:
-    """Seconds until the image of each iteration is there, from those of each activity."""
-    durations = (costs[activity(mask, t)] for t, mask in enumerate(schedule))
-    return list(accumulate(durations, initial=costs[FINISH]))[1:]
 
 
 def _costs(schedules: Iterable[Schedule], times: Times, tiles: Sequence[int]) -> dict[str, float]:

@@ -17,18 +17,8 @@ from torch import Tensor
 from agm.anytime import tiles, weights_files
 from agm.anytime.engine.engine import Engine
 from agm.anytime.engine.parts import known
-from agm.anytime.latency import (
-    FINISH,
-    MARGIN,
-    Clock,
-    Table,
-    Times,
-    activity,
-    measure,
-    profile_path,
-    read_profile,
-)
-from agm.anytime.pixels import AnyImage, Array, Pixels
+from agm.anytime.latency import FINISH, MARGIN, Clock, Table, Times, activity, measure, profile_path, read_profile
+from agm.anytime.pixels import AnyImage, Pixels
 from agm.anytime.planner import Planner
 from agm.anytime.stepper import Mirrored, Plain, Stepper, check_statistics, held_bytes
 from agm.anytime.tiles import Tile
@@ -41,7 +31,7 @@ from agm.schedule import Mask, Schedule
 logger = logging.getLogger(__name__)
 
 TILE = 128
-"""Side of a tile in input pixels, its overlap included; with the light base as many as half of GROUP_BYTES can hold."""
+"""Default side of a tile in input pixels, its overlap included; with the light base half of GROUP_BYTES decides."""
 GROUP_BYTES = 256 * 2**20
 """Memory that the tiles of a group may hold between iterations, in bytes."""
 WARM_UP = {"paper": (8, 24), "light": (8, 96)}
@@ -92,7 +82,7 @@ class AnytimeUpscaler:
         config: GeneratorConfig,
         schedule: Schedule,
         times: Times,
-        tile: int = TILE,
+        tile: int | None = None,
         device: torch.device | str = "cpu",
         clock: Clock = time.perf_counter,
         planner: Planner | None = None,
@@ -102,12 +92,14 @@ class AnytimeUpscaler:
 
         `faithful`: what `upscale` returns has the colours of what it was given, whatever the network makes of them.
         """
-        tiles.check(tile)
         self.stepper, self.config, self.schedule, self.times = stepper, config, schedule, times
-        self.tile, self.planner, self.faithful = tile, planner, faithful
+        self.planner, self.faithful, self.device, self._clock = planner, faithful, torch.device(device), clock
+        self.schedules = tuple(planner.scores) if planner else (schedule,)  # all that may be run
         self._mending = 0.0  # seconds for each pixel
-        self.device, self._clock = torch.device(device), clock
         self._group_pixels = GROUP_BYTES // held_bytes(config, self.schedules)
+        default = max(tiles.LEAST, math.isqrt(self._group_pixels // 2)) if config.base == "light" else TILE
+        self.tile = default if tile is None else tile
+        tiles.check(self.tile)
 
     @classmethod
     def load(
@@ -134,18 +126,12 @@ class AnytimeUpscaler:
         generator, config = load_trained(weights)
         generator.to(device)
         planner = _planner(weights, config, schedule, statistics)
-        if schedule is None:
-            schedule = config.training.schedule
-        plan = generator.resolve(planner.best if planner else schedule)
-        light = generator.config.base == "light"
+        plan = generator.resolve(planner.best if planner else schedule or config.training.schedule)
         # On a GPU the engine was not measured.
         fast = torch.device(device).type == "cpu" and known(generator)
         stepper: Stepper = Engine(generator, statistics) if fast else Plain(generator, statistics)
-        stepper = Mirrored(stepper) if faithful and not light else stepper
-        side = TILE if tile is None else tile
-        upscaler = cls(stepper, generator.config, plan, Times({}), side, device, planner=planner, faithful=faithful)
-        if tile is None and light:
-            upscaler.tile = max(tiles.LEAST, math.isqrt(upscaler._group_pixels // 2))
+        stepper = Mirrored(stepper) if faithful and generator.config.base == "paper" else stepper
+        upscaler = cls(stepper, generator.config, plan, Times({}), tile, device, planner=planner, faithful=faithful)
         if timed:
             upscaler._know_times()
         return upscaler
@@ -166,11 +152,6 @@ class AnytimeUpscaler:
             begun = time.perf_counter()
             sample.mend(255 - sample.bicubic())
             self._mending = MARGIN * (time.perf_counter() - begun) * 3 / sample.height / sample.width
-
-    @property
-    def schedules(self) -> tuple[Schedule, ...]:
-        """All that may be run."""
-        return tuple(self.planner.scores) if self.planner else (self.schedule,)
 
     def measure(self, sizes: Sequence[int], rounds: int, limit: float) -> Table:
         """`agm.anytime.latency.measure` for everything that the schedules do, once."""
@@ -216,7 +197,7 @@ class AnytimeUpscaler:
                 durations[done - 1] += self._clock() - begun
                 begun = self._clock()
                 watch(size / (area * len(masks)))
-            _place(group, images, pixels, out)
+            pixels.place(out, group, images)
             reached = min(reached, done)
         if self.faithful and reached:
             pixels.mend(out)
@@ -242,7 +223,7 @@ class AnytimeUpscaler:
             for t, images in enumerate(self._images(group, pixels, masks), 1):
                 last = t == len(masks)
                 if len(groups) == 1 or last:
-                    _place(group, images, pixels, out)
+                    pixels.place(out, group, images)
                 if len(groups) == 1 or (last and group is groups[-1]):
                     yield streamed(t)
 
@@ -283,12 +264,6 @@ class AnytimeUpscaler:
     def _groups(self, pixels: Pixels) -> list[list[Tile]]:
         """Tiles that go through the iterations together."""
         return list(tiles.groups(tiles.cut(pixels.height, pixels.width, self.tile), self._group_pixels))
-
-
-def _place(group: list[Tile], images: list[Tensor], pixels: Pixels, out: Array) -> None:
-    """Write a group's images over what is there; without any, the bicubic image stays."""
-    for tile, image in zip(group, images, strict=False):
-        pixels.place(out, tile, image)
 
 
 def _planner(

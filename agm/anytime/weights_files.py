@@ -40,14 +40,11 @@ def weights(model: str | Path | None = None) -> Path:
 
 def _best() -> Path:
     for pattern, root in (("*/*", results_folder()), ("*", runs_folder())):
-        runs = [Run.read(path.parent) for path in sorted(root.glob(f"{pattern}/{WEIGHTS}")) if _finished(path)]
+        folders = (path.parent for path in sorted(root.glob(f"{pattern}/{WEIGHTS}")))
+        runs = [Run.read(folder) for folder in folders if (folder / "summary.json").is_file()]
         if runs:
             return max(runs, key=lambda run: (run.config.data.dataset == NATURAL, _gain(run))).folder / WEIGHTS
     raise AgmError(f"no trained weights in {results_folder()} or {runs_folder()}; name some with --model, or agm train")
-
-
-def _finished(path: Path) -> bool:
-    return (path.parent / "summary.json").is_file()
 
 
 def _gain(run: Run) -> float:

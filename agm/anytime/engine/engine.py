@@ -16,7 +16,7 @@ from torch import Tensor
 
 from agm.anytime.engine import native
 from agm.anytime.engine.filtering import Filtering, Source
-from agm.anytime.engine.parts import State, prepare
+from agm.anytime.engine.parts import Recurrent, State, prepare
 from agm.anytime.stepper import check_statistics
 from agm.config import Statistics
 from agm.networks.blocks import LEAK
@@ -141,7 +141,7 @@ class Engine:
 
     def _first_gate(self, i: int, state: State) -> int:
         """The first of layer i's gates that is needed: without a state there is nothing to forget."""
-        return int(self.layers[i].recurrent and state is None)
+        return int(isinstance(self.layers[i], Recurrent) and state is None)
 
 
 def _channels_last(x: Tensor) -> Tensor:

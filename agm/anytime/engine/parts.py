@@ -19,16 +19,12 @@ from agm.networks.layers.plain import PlainLayer, ResidualLayer
 
 State = tuple[Tensor, Tensor] | None
 """Hidden state and cell state, (N, H, W, C) each; None before its first use."""
-
-
 Make = Callable[..., Filtering]
 """From weight, bias and number of gates."""
 
 
 class Recurrent:
     """An r layer. Its first gate, which forgets, is left out while there is no state."""
-
-    recurrent = True
 
     def __init__(self, layer: ConvLSTM, make: Make, statistics: Statistics) -> None:
         self.filtering = make(forget_first(layer.gates.weight), forget_first(layer.gates.bias), 4)
@@ -43,8 +39,6 @@ class Recurrent:
 class FeedForward:
     """An n layer of the paper's base."""
 
-    recurrent = False
-
     def __init__(self, layer: PlainLayer, make: Make, statistics: Statistics) -> None:
         self.filtering, self._second = make(layer.conv1.weight), make(layer.conv2.weight)
         self._norms = [_affine(norm, statistics) for norm in (layer.norm1, layer.norm2)]
@@ -56,8 +50,6 @@ class FeedForward:
 
 class ResidualForward:
     """An n layer of the light base."""
-
-    recurrent = False
 
     def __init__(self, layer: ResidualLayer, make: Make, statistics: Statistics) -> None:
         assert layer.conv2.bias is not None

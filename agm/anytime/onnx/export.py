@@ -19,7 +19,7 @@ from torch import Tensor
 from agm import files
 from agm.anytime.stepper import check_statistics
 from agm.config import GeneratorConfig, Statistics, from_dict
-from agm.errors import NO_MEMORY, AgmError
+from agm.errors import AgmError
 from agm.networks.generator import SCALE, UPSAMPLED, Generator
 from agm.networks.layers import KINDS
 from agm.schedule import Mask, Schedule
@@ -103,15 +103,10 @@ def describe(config: GeneratorConfig, schedule: Schedule, statistics: Statistics
             {"t": _row(config, statistics, t), "parts": taken(config, schedule.masks[: t + 1])}
             for t in range(len(schedule))
         ],
-        "feedback": feedback(config),
-    }
-
-
-def feedback(config: GeneratorConfig) -> dict[str, str]:
-    """The names of what B sees in the first iteration, and of what it sees later."""
-    return {
-        "first": "base" if config.feedback == "bicubic" else "zeros",
-        "later": "z" if config.feedback == "features" else "image",
+        "feedback": {
+            "first": "base" if config.feedback == "bicubic" else "zeros",
+            "later": "z" if config.feedback == "features" else "image",
+        },
     }
 
 
@@ -184,11 +179,10 @@ class OnnxStepper:
         chain, contents = read(self.folder)
         self.config = from_dict(GeneratorConfig, chain["generator"])
         self.schedule, self.statistics = Schedule.parse(chain["schedule"]), chain["statistics"]
-        self._inputs = {name: inputs for name, (inputs, _) in ends(self.config).items()}
-        self._parts = {name: self.load(f"{name}.onnx", contents) for name in self._inputs}
+        self._parts = {name: self.load(f"{name}.onnx", contents) for name in ends(self.config)}
 
     def load(self, name: str, contents: dict[str, bytes]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-        """A file, ready to be run: inputs by name -> outputs by name."""
+        """A file, ready to be run: tensors by name, its inputs and perhaps others -> its outputs by name."""
         try:
             import onnxruntime
         except ModuleNotFoundError:
@@ -198,29 +192,20 @@ class OnnxStepper:
         # Each file has its own threads; those that have just been used must not spin while the next one's work.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])
-        try:
-            session = onnxruntime.InferenceSession(contents[name], options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # it has a class of its own for every reason
-            raise AgmError(f"{self.folder / name}: ONNX Runtime cannot read it ({error}); export again") from None
-        outputs = [output.name for output in session.get_outputs()]
-
-        def run(inputs: dict[str, Any]) -> dict[str, Any]:
-            try:
-                return dict(zip(outputs, session.run(outputs, inputs), strict=True))
-            except Exception as error:
-                if NO_MEMORY.search(str(error)):
-                    raise
-                raise AgmError(f"{self.folder / name}: ONNX Runtime cannot run it ({error}); export again") from None
-
-        return run
+        session = onnxruntime.InferenceSession(contents[name], options, providers=["CPUExecutionProvider"])
+        inputs, outputs = ([end.name for end in side] for side in (session.get_inputs(), session.get_outputs()))
+        return lambda held: dict(zip(outputs, session.run(outputs, {name: held[name] for name in inputs}), strict=True))
 
     def start(self, x: Tensor) -> Progress:
         """x: (N, 3, H, W) in [0, 1] -> progress before the first iteration."""
-        n, _, height, width = x.shape
         tensors = self._parts["a"]({"x": np.ascontiguousarray(x.numpy(), np.float32)})
-        size = {"N": n, "H": height, "W": width, "2H": SCALE * height, "2W": SCALE * width}
-        zeros = np.zeros([size.get(side, side) for side in self._inputs["b"]["previous"]], np.float32)
-        return Progress(tensors | {"previous": tensors.get(feedback(self.config)["first"], zeros)})
+        if self.config.feedback == "bicubic":
+            previous = tensors["base"]
+        elif self.config.feedback == "features":
+            previous = np.zeros_like(tensors["features"])
+        else:
+            previous = np.zeros((*x.shape[:2], SCALE * x.shape[2], SCALE * x.shape[3]), np.float32)
+        return Progress(tensors | {"previous": previous})
 
     def step(self, progress: Progress, mask: Mask) -> Tensor:
         """One iteration with the active layers of `mask` -> its image, (N, 3, 2H, 2W), not clamped."""
@@ -228,9 +213,8 @@ class OnnxStepper:
         held["t"] = np.array(_row(self.config, self.statistics, len(progress.masks)))
         progress.masks.append(mask)
         for name in taken(self.config, progress.masks):
-            made = self._parts[name]({end: held[end] for end in self._inputs[name]})
-            held |= {end.removesuffix("_next"): array for end, array in made.items()}
-        held["previous"] = held[feedback(self.config)["later"]]
+            held |= {end.removesuffix("_next"): array for end, array in self._parts[name](held).items()}
+        held["previous"] = held["z" if self.config.feedback == "features" else "image"]
         del held["z"], held["t"]
         return torch.from_numpy(held.pop("image"))
 
@@ -240,19 +224,12 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     chain = files.read_json(folder / CHAIN)
     if not isinstance(chain, dict) or chain.get("format") != FORMAT or not files.is_sealed(chain):
         raise AgmError(f"{folder / CHAIN}: not written by this version of agm, or damaged; export again")
-    try:
-        config = from_dict(GeneratorConfig, chain["generator"])
-        Schedule.parse(chain["schedule"])
-        check_statistics(chain["statistics"])
-        listed = {name: chain["files"][name]["sha256"] for name in file_names(config)}
-    except (AgmError, KeyError, TypeError, AttributeError):
-        raise AgmError(f"{folder / CHAIN}: damaged, it does not describe its network; export again") from None
     contents = {}
-    for name, sha256 in listed.items():
+    for name in file_names(from_dict(GeneratorConfig, chain["generator"])):
         try:
             contents[name] = (folder / name).read_bytes()
         except OSError as error:
             raise AgmError(f"{folder / name}: cannot be read ({error.strerror}); export again") from None
-        if files.sha256(contents[name]) != sha256:
+        if files.sha256(contents[name]) != chain["files"].get(name, {}).get("sha256"):
             raise AgmError(f"{folder / name}: damaged, it is not what {CHAIN} says; export again")
     return chain, contents
