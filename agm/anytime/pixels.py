@@ -151,7 +151,8 @@ def _filled(colour: Array, alpha: Array) -> Array:
     if not alpha.any():
         return colour
     rows, columns = ndimage.distance_transform_edt(alpha == 0, return_distances=False, return_indices=True)
-    return colour[rows, columns]
+    filled: Array = colour[rows, columns]
+    return filled
 
 
 def _means(plane: Array, side: int) -> Array:
