@@ -96,8 +96,8 @@ class Graph:
 
     def encode(self, name: str, inputs: Shapes, outputs: Shapes) -> bytes:
         """The file's content."""
-        ends = [[_value(*end) for end in side.items()] for side in (inputs, outputs)]
-        graph = onnx.helper.make_graph(self.nodes, name, *ends, list(self.tensors.values()))
+        given, made = ([_value(*end) for end in side.items()] for side in (inputs, outputs))
+        graph = onnx.helper.make_graph(self.nodes, name, given, made, list(self.tensors.values()))
         opset = [onnx.helper.make_opsetid("", OPSET)]
         model = onnx.helper.make_model(graph, producer_name="agm", ir_version=IR_VERSION, opset_imports=opset)
         return bytes(model.SerializeToString(deterministic=True))
