@@ -190,17 +190,16 @@ class RunConfig:
         With another base come its own defaults of `feedback` and `residual`, which the light base sets.
         """
         owners = field_owners()
-        if fields.get("base", self.generator.base) != self.generator.base:
-            fields = {"feedback": GeneratorConfig.feedback, "residual": GeneratorConfig.residual} | fields
-        parts: dict[str, dict[str, Any]] = {}
-        for name, value in fields.items():
+        for name in fields:
             if name not in owners:
                 raise unknown("parameter", name, owners)
-            parts.setdefault(owners[name], {})[name] = value
-        changes: dict[str, Any] = parts.pop("", {})
-        for part, values in parts.items():
-            changes[part] = dataclasses.replace(getattr(self, part), **values)
-        return dataclasses.replace(self, **changes)
+        if fields.get("base", self.generator.base) != self.generator.base:
+            fields = {"feedback": GeneratorConfig.feedback, "residual": GeneratorConfig.residual} | fields
+        changes: dict[str, Any] = {"seed": fields.get("seed", self.seed)}
+        for part in PARTS:
+            own = {name: value for name, value in fields.items() if owners[name] == part}
+            changes[part] = dataclasses.replace(getattr(self, part), **own)
+        return RunConfig(**changes)
 
 
 PARTS: dict[str, type[Any]] = {"generator": GeneratorConfig, "data": DataConfig, "training": TrainingConfig}

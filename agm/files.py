@@ -41,16 +41,14 @@ def locked(path: Path, seconds: float) -> Iterator[None]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
-        lock.acquire(timeout=max(0.0, seconds) if math.isfinite(seconds) else -1)  # below 0 it would wait forever
+        seconds = max(0.0, seconds) if math.isfinite(seconds) else -1  # below 0 it waits forever
+        held = FileLock(path).acquire(timeout=seconds)
     except Timeout:
         raise TimeoutError(path) from None
     except OSError as error:
         raise unwritable(path, error) from None
-    try:
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def write_bytes(path: Path, content: bytes) -> None:

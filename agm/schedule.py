@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -38,21 +38,10 @@ _SEPARATOR = re.compile(r"\s+-\s+")
 
 
 @dataclass(frozen=True)
-class Group:
-    """`repeat` iterations in a row with the same active layers."""
-
-    pattern: str
-    repeat: int
-
-    def __str__(self) -> str:
-        return f"{self.pattern} ({self.repeat})"
-
-
-@dataclass(frozen=True)
 class Schedule:
-    """An AEL schedule. Iterating over it gives one mask of four booleans per iteration."""
+    """An AEL schedule: a pattern of four letters per iteration. Iterating over it gives masks of four booleans."""
 
-    groups: tuple[Group, ...]
+    patterns: tuple[str, ...]
 
     @classmethod
     def parse(cls, text: str) -> Schedule:
@@ -60,17 +49,7 @@ class Schedule:
 
         Raises AgmError naming the character position (from 1) of the first mistake.
         """
-        return cls(_groups(text))
-
-    @classmethod
-    def of(cls, patterns: Iterable[str]) -> Schedule:
-        """The schedule with these patterns, one per iteration."""
-        return cls(tuple(Group(pattern, len(list(run))) for pattern, run in itertools.groupby(patterns)))
-
-    @property
-    def patterns(self) -> list[str]:
-        """One pattern per iteration."""
-        return [group.pattern for group in self.groups for _ in range(group.repeat)]
+        return cls(_patterns(text))
 
     @property
     def masks(self) -> tuple[Mask, ...]:
@@ -78,27 +57,26 @@ class Schedule:
         return tuple(tuple(letter != "-" for letter in pattern) for pattern in self.patterns)
 
     def take(self, iterations: int) -> Schedule:
-        """The first `iterations` iterations; past its end a schedule goes on with its last group."""
+        """The first `iterations` iterations; past its end a schedule goes on with its last pattern."""
         if iterations < 1:
             raise AgmError(f"a schedule needs at least one iteration, not {iterations}")
-        patterns = self.patterns
-        return Schedule.of((patterns + patterns[-1:] * iterations)[:iterations])
+        return Schedule((self.patterns + self.patterns[-1:] * iterations)[:iterations])
 
     def check(self, layers: str) -> None:
-        """Raises AgmError if a group names another kind of layer than a network of these letters has."""
-        for group in self.groups:
-            for i, (letter, own) in enumerate(zip(group.pattern, layers, strict=True)):
+        """Raises AgmError if a pattern names another kind of layer than a network of these letters has."""
+        for pattern in self.patterns:
+            for i, (letter, own) in enumerate(zip(pattern, layers, strict=True)):
                 if letter not in ("x", "-", own):
-                    raise AgmError(f"schedule group {group} has {letter} for layer {i + 1}, the network has {own}")
+                    raise AgmError(f"schedule group {pattern} has {letter} for layer {i + 1}, the network has {own}")
 
     def __iter__(self) -> Iterator[Mask]:
         return iter(self.masks)
 
     def __len__(self) -> int:
-        return sum(group.repeat for group in self.groups)
+        return len(self.patterns)
 
     def __str__(self) -> str:
-        return " - ".join(str(group) for group in self.groups)
+        return " - ".join(f"{pattern} ({len(list(run))})" for pattern, run in itertools.groupby(self.patterns))
 
 
 def sandwich(iterations: int, random: np.random.Generator) -> tuple[Schedule, Schedule, Schedule]:
@@ -112,7 +90,7 @@ def sandwich(iterations: int, random: np.random.Generator) -> tuple[Schedule, Sc
     bars = sorted(random.choice(iterations + steps, steps, replace=False).tolist())
     ends = [bar - number for number, bar in enumerate(bars)]
     drawn = (NESTED[sum(end <= t for end in ends)] for t in range(iterations))
-    return Schedule.of(NESTED[-1:] * iterations), Schedule.of(NESTED[:1] * iterations), Schedule.of(drawn)
+    return Schedule(NESTED[-1:] * iterations), Schedule(NESTED[:1] * iterations), Schedule(tuple(drawn))
 
 
 def candidates(iterations: int) -> tuple[Schedule, ...]:
@@ -120,25 +98,25 @@ def candidates(iterations: int) -> tuple[Schedule, ...]:
 
     Where there are not ten iterations, A and B are stretched or shrunk.
     """
-    found = [Schedule.of([pattern] * iterations) for pattern in NESTED]
+    found = [Schedule((pattern,) * iterations) for pattern in NESTED]
     for name in ("A", "B"):
         patterns = Schedule.parse(name).patterns
         stretched = (patterns[(2 * t + 1) * len(patterns) // (2 * iterations)] for t in range(iterations))
-        found.append(Schedule.of(stretched))
+        found.append(Schedule(tuple(stretched)))
     return tuple(dict.fromkeys(found))
 
 
 @lru_cache  # thousands of runs have the same few schedules
-def _groups(text: str) -> tuple[Group, ...]:
+def _patterns(text: str) -> tuple[str, ...]:
     source = NAMED.get(text.strip(), text).replace("–", "-").rstrip()
-    groups: list[Group] = []
+    patterns: tuple[str, ...] = ()
     position = len(source) - len(source.lstrip())
     if not source:
         raise _refuse(text, 0, "the schedule is empty")
     while match := _GROUP.match(source, position):
-        groups.append(_group(text, match))
+        patterns += _group(text, match)
         if match.end() == len(source):
-            return tuple(groups)
+            return patterns
         separator = _SEPARATOR.match(source, match.end())
         if separator is None:
             raise _refuse(text, match.end(), "expected ' - ' between groups")
@@ -146,7 +124,8 @@ def _groups(text: str) -> tuple[Group, ...]:
     raise _refuse(text, position, "expected a group such as x--x (2)")
 
 
-def _group(text: str, match: re.Match[str]) -> Group:
+def _group(text: str, match: re.Match[str]) -> tuple[str, ...]:
+    """The pattern of a group, as often as it is repeated."""
     pattern, start = match["pattern"], match.start("pattern")
     for offset, letter in enumerate(pattern):
         if letter not in ("x", "-", *KINDS):
@@ -159,7 +138,7 @@ def _group(text: str, match: re.Match[str]) -> Group:
     if re.fullmatch("[0-9]{1,4}", repeat) is None or int(repeat) == 0:
         start = match.end("repeat") - len(match["repeat"].lstrip())
         raise _refuse(text, start, f"{repeat!r} is not a number of repeats from 1 to 9999")
-    return Group(pattern, int(repeat))
+    return (pattern,) * int(repeat)
 
 
 def _refuse(text: str, position: int, what: str) -> AgmError:

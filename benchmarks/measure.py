@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from agm import files, machine
 from agm.config import GeneratorConfig
-from agm.data import Part
+from agm.data import Part, to_tensor
 from agm.networks.generator import Generator
 from agm.training import evaluate
 from agm.training.evaluate import Iterate
@@ -50,7 +50,7 @@ def untrained(layers: str, width: int) -> Generator:
 @torch.inference_mode()
 def quality(iterate: Iterate, part: Part) -> dict[str, list[float]]:
     """Each metric of each iteration, averaged over the images."""
-    return evaluate.quality(iterate, part).per_iteration()
+    return evaluate.quality(lambda cut: torch.stack(list(iterate(to_tensor(part.low[cut])))), part).per_iteration()
 
 
 @torch.inference_mode()

@@ -97,7 +97,7 @@ def step_seconds(
     make: Callable[[Networks], Update] = stepper,
 ) -> Iterator[float]:
     """Seconds of a run's training steps on random images, without end; the first ones warm up unseen."""
-    networks = build(run, Execution(device=device, progress=False))
+    networks = build(run, Execution(device=device))
     update, place = make(networks), networks.device
     size, batch = run.data.image_size, run.training.batch_size
     low, high = (torch.rand(batch, 3, side, side, device=place) for side in (size // 2, size))

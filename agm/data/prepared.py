@@ -19,8 +19,6 @@ from agm.errors import AgmError
 IMAGES, MANIFEST, CARD = "images.tar", "manifest.csv", "card.yml"
 COLUMNS = ("index", "source", "width", "height", "x1", "y1", "x2", "y2", "group", "sha256")
 SIZE = 64
-PATTERNS = {"index": ("[0-9]{1,9}", "a whole number"), "sha256": ("[0-9a-f]{64}", "64 hexadecimal digits")}
-"""Column of a manifest -> a pattern that its values match, and the same in words."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def load(folder: Path) -> ImageSet:
     path = folder / IMAGES
     try:
         with tarfile.open(path, "r:") as archive:
-            members = {info.name: info for info in archive}
+            members = {info.name: info for info in archive if info.isreg()}
             wanted = zip(rows["index"], rows.sha256, strict=True)
             bar = tqdm(wanted, f"reading {folder.name}", len(rows), unit="image", disable=None, leave=False)
             for row, (index, sha256) in enumerate(bar):
@@ -89,11 +87,10 @@ def read_manifest(path: Path) -> pd.DataFrame:
     except (ValueError, OSError) as error:
         raise AgmError(f"{path}: cannot be read as CSV with the columns {', '.join(COLUMNS)} ({error})") from None
     rows = rows.fillna("")  # a row that is too short
-    for column, (pattern, meaning) in PATTERNS.items():
-        fine = rows[column].str.fullmatch(pattern)
-        if not fine.all():
-            number = int(fine.argmin())
-            raise AgmError(f"{path}, row {number + 1}: {column} {rows[column].iloc[number]!r} is not {meaning}")
+    fine = rows["index"].str.fullmatch("[0-9]{1,9}")
+    if not fine.all():
+        number = int(fine.argmin())
+        raise AgmError(f"{path}, row {number + 1}: index {rows['index'].iloc[number]!r} is not a whole number")
     if rows.empty:
         raise AgmError(f"{path}: lists no image")
     if repeated := rows["index"].astype(int).duplicated().sum():
@@ -104,15 +101,11 @@ def read_manifest(path: Path) -> pd.DataFrame:
 def _read_member(
     archive: tarfile.TarFile, members: Mapping[str, tarfile.TarInfo], name: str, sha256: str, path: Path
 ) -> Pixels:
-    info = members.get(name)
-    if info is None:
-        raise AgmError(f"{path}: {name} is in the manifest but not in the archive")
-    member = archive.extractfile(info) if info.isreg() else None
-    if member is None:
-        raise AgmError(f"{path}: {name} is not a plain file")
+    if name not in members:
+        raise AgmError(f"{path}: {name} is in the manifest, but the archive has no such file")
+    member = archive.extractfile(members[name])
+    assert member is not None  # it is a plain file
     pixels = np.asarray(read_image(io.BytesIO(member.read()), f"{path}: {name}"))
-    if pixels.shape != (SIZE, SIZE, 3):
-        raise AgmError(f"{path}: {name} has {pixels.shape[1]} x {pixels.shape[0]} pixels, not {SIZE} x {SIZE}")
-    if files.sha256(pixels.tobytes()) != sha256:
+    if pixels.shape != (SIZE, SIZE, 3) or files.sha256(pixels.tobytes()) != sha256:
         raise AgmError(f"{path}: {name} does not match its sha256 in the manifest")
     return pixels

@@ -40,11 +40,6 @@ class Quality:
         return {name: getattr(self, name).double().mean(dim=1).tolist() for name in METRICS}
 
 
-def quality(iterate: Iterate, part: Part, device: torch.device | str = "cpu") -> Quality:
-    """Metrics of what a function makes of the images of a part, on its device."""
-    return _quality(lambda cut: torch.stack(list(iterate(to_tensor(part.low[cut]).to(device)))), part, device)
-
-
 @torch.no_grad()
 def evaluate(
     generator: Generator, part: Part, schedule: Schedule, statistics: Statistics | None = None, precision: str = "32"
@@ -54,27 +49,28 @@ def evaluate(
     was_training = generator.training
     generator.eval()
 
-    def iterate(low: Tensor) -> list[Tensor]:
+    def images(cut: slice) -> Tensor:
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            return list(generator.iterate(low, schedule, statistics))
+            return torch.stack(list(generator.iterate(to_tensor(part.low[cut]).to(device), schedule, statistics)))
 
-    found = quality(iterate, part, device)
+    found = quality(images, part)
     generator.train(was_training)
     return found
 
 
 def bicubic_baseline(part: Part) -> dict[str, float]:
     """Each metric of bicubic upsampling (Pillow, 8 bits), averaged over the images."""
-    found = _quality(lambda cut: to_tensor(part.bicubic[cut])[None], part, "cpu").per_iteration()
+    found = quality(lambda cut: to_tensor(part.bicubic[cut])[None], part).per_iteration()
     return {name: values[0] for name, values in found.items()}
 
 
-def _quality(made: Callable[[slice], Tensor], part: Part, device: torch.device | str) -> Quality:
-    """Metrics of images (T, N, 3, H, W) that are made of one slice of the part after the other."""
+def quality(made: Callable[[slice], Tensor], part: Part) -> Quality:
+    """Metrics of images (T, N, 3, H, W) that a function makes of one slice of the part after the other."""
     chunks = []
     for start in range(0, len(part), BATCH):
         cut = slice(start, start + BATCH)
-        images, high = made(cut).float(), to_tensor(part.high[cut]).to(device)
+        images = made(cut).float()
+        high = to_tensor(part.high[cut]).to(images.device)
         # At most 100 dB (a mean error of a 400th of an 8-bit step): one perfect image must not make a mean infinite.
         psnr = metrics.psnr(images, high).clamp(max=100)
         # SSIM's convolutions subtract nearly equal numbers: on a GPU, TF32 would leave them too few digits.

@@ -35,7 +35,7 @@ from agm.training.calibrate import precise
 from agm.training.checkpoint import Progress
 from agm.training.evaluate import BATCH, METRICS, Quality, bicubic_baseline, evaluate, time_iterations
 from agm.training.step import Execution, Networks, build, follow, stepper
-from agm.training.stopping import Stop
+from agm.training.stopping import stopping
 
 CONFIG, SUMMARY, WEIGHTS, CHECKPOINT = "config.json", "summary.json", "generator.safetensors", "checkpoint.safetensors"
 METRICS_FILE, TEST_FILE = "metrics.csv", "test.safetensors"
@@ -97,15 +97,15 @@ def _train(config: RunConfig, folder: Path, execution: Execution) -> bool:
         initial=progress.epoch * steps + progress.step,
         desc=execution.label or f"{config.generator.layers} {config.id}",
         unit="step",
-        disable=None if execution.progress else True,
+        disable=None,  # none where nobody looks
     )
     networks.generator.train()
-    with Stop(execution.time_budget) as stop, bar:
+    with stopping(execution.time_budget) as stop, bar:
         while progress.epoch < settings.epochs:
             high, low = (to_device(pixels, device) for pixels in parts.train.epoch(config.seed, progress.epoch))
             order = batches(config.seed, progress.epoch, parts.train.per_epoch, settings.batch_size)
             for step in range(progress.step, steps):
-                if stop:
+                if stop():
                     save()
                     return False
                 if time.monotonic() - saved > execution.checkpoint_interval:
@@ -139,7 +139,7 @@ def _train(config: RunConfig, folder: Path, execution: Execution) -> bool:
             saved = save()
             own = [row["mse"] for row in rows if row["statistics"] == config.generator.statistics]
             bar.set_postfix(validation_mse=f"{np.mean(own):.4f}")
-            if stop:  # after the last epoch as well: the tests take a while
+            if stop():  # after the last epoch as well: the tests take a while
                 return False
     _finish(config, folder, status, networks, parts, progress)
     return True

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,6 @@ class Execution:
     device: str = "auto"
     time_budget: float = math.inf
     checkpoint_interval: float = 120.0
-    progress: bool = True
     label: str = ""
     wait: bool = True
 
@@ -147,10 +146,8 @@ def _update_critic(networks: Networks, fake: Tensor, target: Tensor, mix: Tensor
     return loss.detach()
 
 
-class Update(Protocol):
-    """`train_step` without the networks."""
-
-    def __call__(self, low: Tensor, target: Tensor, mix: Tensor, schedules: Sequence[Schedule] = ()) -> Tensor: ...
+Update = Callable[[Tensor, Tensor, Tensor, Sequence[Schedule]], Tensor]
+"""`train_step` without the networks."""
 
 
 def stepper(networks: Networks) -> Update:
@@ -178,7 +175,7 @@ class GraphedStep:
         self.stream = torch.cuda.Stream(networks.device)  # type: ignore[no-untyped-call]
         self.graph: torch.cuda.CUDAGraph | None = None
 
-    def __call__(self, low: Tensor, target: Tensor, mix: Tensor, schedules: Sequence[Schedule] = ()) -> Tensor:
+    def __call__(self, low: Tensor, target: Tensor, mix: Tensor, schedules: Sequence[Schedule]) -> Tensor:
         if len(low) != self.networks.settings.batch_size or self.failed:
             return train_step(self.networks, low, target, mix)
         if self.steps < self.WARM_UP:

@@ -5,31 +5,21 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from types import FrameType
+from collections.abc import Callable, Iterator
 
 
-class Stop:
-    """Says when to stop: SIGTERM or SIGINT came, or the time budget is spent. Restores the signal handlers on exit."""
+@contextlib.contextmanager
+def stopping(budget: float) -> Iterator[Callable[[], bool]]:
+    """Give a function that says whether to stop: SIGTERM or SIGINT came, or `budget` seconds are over.
 
-    def __init__(self, budget: float) -> None:
-        self.deadline = time.monotonic() + budget
-        self.reason = ""
-
-    def __enter__(self) -> Stop:
-        self._previous = {}
-        for number in (signal.SIGTERM, signal.SIGINT):
-            with contextlib.suppress(ValueError):  # not in the main thread: no signals to catch
-                self._previous[number] = signal.signal(number, self._on_signal)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._previous.items():
+    Restores the signal handlers at the end.
+    """
+    deadline, came, previous = time.monotonic() + budget, list[int](), {}
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(ValueError):  # not in the main thread: no signals to catch
+            previous[number] = signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield lambda: bool(came) or time.monotonic() > deadline
+    finally:
+        for number, handler in previous.items():
             signal.signal(number, handler)
-
-    def _on_signal(self, number: int, _: FrameType | None) -> None:
-        self.reason = signal.Signals(number).name
-
-    def __bool__(self) -> bool:
-        if not self.reason and time.monotonic() > self.deadline:
-            self.reason = "time budget"
-        return bool(self.reason)

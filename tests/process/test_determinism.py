@@ -23,7 +23,7 @@ from agm import RunConfig, runs
 from agm.training.loop import train
 from agm.training.step import Execution
 
-QUIET = Execution(device="cpu", progress=False)
+QUIET = Execution(device="cpu")
 FIELDS = {"iterations": 2, "schedule": "xxxx (2)", "epochs": 2, "validation_images": 4, "test_images": 4}
 
 

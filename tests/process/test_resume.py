@@ -27,7 +27,7 @@ from agm.training import step
 from agm.training.loop import train
 from agm.training.step import Execution
 
-QUIET = Execution(device="cpu", progress=False)
+QUIET = Execution(device="cpu")
 RESULTS = ("generator.safetensors", "metrics.csv", "test.safetensors", "config.json")
 
 
@@ -64,7 +64,7 @@ def test_a_time_budget_interrupts_and_the_run_goes_on(
     sittings: list[str] = []
     while not sittings or sittings[-1] == "interrupted":
         assert len(sittings) < 80
-        sittings.append(train(long, tmp_path, Execution(device="cpu", progress=False, time_budget=0.15)))
+        sittings.append(train(long, tmp_path, Execution(device="cpu", time_budget=0.15)))
         assert (tmp_path / "checkpoint.safetensors").exists() == (sittings[-1] == "interrupted")
         assert (tmp_path / "summary.json").exists() == (sittings[-1] == "finished")
     assert len(sittings) >= 3
@@ -82,7 +82,7 @@ def test_stopping_at_every_single_step(tmp_path: Path) -> None:
 
 def test_time_spent_adds_up_over_sittings(tmp_path: Path) -> None:
     config = tiny(epochs=2)
-    assert train(config, tmp_path, Execution(device="cpu", progress=False, time_budget=0.0)) == "interrupted"
+    assert train(config, tmp_path, Execution(device="cpu", time_budget=0.0)) == "interrupted"
     tensors, meta = files.read_tensors(tmp_path / "checkpoint.safetensors")
     meta["progress"]["seconds"] = 1000.0
     files.write_tensors(tmp_path / "checkpoint.safetensors", tensors, meta)
@@ -160,7 +160,7 @@ def test_kill_9_of_real_processes_at_random_moments(
 def test_a_part_of_a_file_that_a_kill_left_behind_does_no_harm(
     tmp_path: Path, long: RunConfig, uninterrupted: dict[str, bytes]
 ) -> None:
-    assert train(long, tmp_path, Execution(device="cpu", progress=False, time_budget=0.2)) == "interrupted"
+    assert train(long, tmp_path, Execution(device="cpu", time_budget=0.2)) == "interrupted"
     for name in ("checkpoint.safetensors", "metrics.csv", "summary.json"):
         (tmp_path / f".{name}.abc.partial").write_bytes(b"half a fi")
     assert train(long, tmp_path, QUIET) == "finished"
@@ -212,7 +212,7 @@ def test_a_clock_that_jumps_changes_nothing(
 
 def test_signals_are_handed_back(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    train(tiny(), tmp_path, Execution(device="cpu", progress=False, time_budget=0.0))
+    train(tiny(), tmp_path, Execution(device="cpu", time_budget=0.0))
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
 
 
@@ -241,7 +241,7 @@ def test_a_damaged_summary_is_said(tmp_path: Path, content: str) -> None:
 
 
 def interrupted(folder: Path, config: RunConfig) -> Path:
-    assert train(config, folder, Execution(device="cpu", progress=False, time_budget=0.0)) == "interrupted"
+    assert train(config, folder, Execution(device="cpu", time_budget=0.0)) == "interrupted"
     return folder / "checkpoint.safetensors"
 
 

@@ -26,7 +26,7 @@ from support.anytime import weights
 from support.official import cars
 from support.runs import tiny
 
-QUIET = Execution(device="cpu", progress=False)
+QUIET = Execution(device="cpu")
 EXPORTED = (exports.CHAIN, exports.WEIGHTS, "a.onnx", "layer1.onnx")
 KINDS = (*CHECKED, SUMMARY, CHECKPOINT, prepared.IMAGES, prepared.MANIFEST, prepared.CARD, *EXPORTED)
 """What is damaged."""
@@ -100,7 +100,7 @@ def _bytes(tensors: dict[str, torch.Tensor]) -> bytes:
 def _begun(folder: Path, config: RunConfig) -> Path:
     """A checkpoint in mid-training."""
     place = folder / f"begun-{config.id}"
-    train(config, place, Execution(device="cpu", progress=False, time_budget=0.0))
+    train(config, place, Execution(device="cpu", time_budget=0.0))
     return place / CHECKPOINT
 
 

@@ -38,7 +38,7 @@ def train_in_child(config: RunConfig, folder: Path, interval: float) -> None:
         import torch
 
         torch.set_num_threads(1)
-        training.train(config, folder, Execution(device="cpu", progress=False, checkpoint_interval=interval))
+        training.train(config, folder, Execution(device="cpu", checkpoint_interval=interval))
 
 
 def one_step_at_a_time(config: RunConfig, folder: Path, execution: Execution) -> int:

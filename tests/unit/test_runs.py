@@ -25,7 +25,7 @@ from agm.training import loop as training
 from agm.training.loop import save_weights, train
 from agm.training.step import Execution
 
-QUIET = Execution(device="cpu", progress=False)
+QUIET = Execution(device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +263,7 @@ def test_ensure_makes_what_is_missing_and_only_that(root: Path, monkeypatch: pyt
 
 def test_ensure_says_when_a_run_was_interrupted(root: Path) -> None:
     with pytest.raises(AgmError, match=f"run {tiny(seed=5).id} was interrupted; run the same command again"):
-        ensure([tiny(seed=5)], root, Execution(device="cpu", progress=False, time_budget=0.0))
+        ensure([tiny(seed=5)], root, Execution(device="cpu", time_budget=0.0))
     assert runs.find(tiny(seed=5), root) is None
 
 

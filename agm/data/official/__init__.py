@@ -51,7 +51,7 @@ class Plan:
     """A source that was looked through, before any image is read.
 
     total: the number of images; counts: how many there are of what; images: makes them, one by one, in the order of
-    their index; frame: the official size of the whole frames, if any.
+    their index.
     """
 
     about: About
@@ -60,4 +60,3 @@ class Plan:
     counts: dict[str, int]
     images: Iterator[Cut]
     warnings: tuple[str, ...] = ()
-    frame: tuple[int, int] | None = None

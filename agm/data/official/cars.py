@@ -136,7 +136,8 @@ def _read(member: Member, scratch: Path) -> list[Annotation]:
     rows = matlab.read_struct(member, "annotations", scratch)
     missing = [field for field in fields if not rows or field not in rows[0]]
     if missing:
-        raise AgmError(f"{member}: annotations has no field {', '.join(missing)}; this is another annotation file")
+        what = f"no struct array annotations with the fields {', '.join(missing)}"
+        raise AgmError(f"{member}: {what}; this is another file than the official annotations")
     half = "" if whole else "train" if member.file in FOLDERS["cars_train"] else "test"
     return [_annotation(row, half, f"{member}: annotations({number})") for number, row in enumerate(rows, 1)]
 

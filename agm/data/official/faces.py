@@ -66,7 +66,6 @@ def plan(source: Source) -> Plan:
         {"images": len(images), about.groups + "s": len(set(groups))},
         (_cut(members[name], name, group) for name, group in zip(members, groups, strict=True)),
         tuple(warnings),
-        frame=(250, 250) if lfw else (600, 600),
     )
 
 

@@ -51,7 +51,17 @@ def prepare(name: str, path: Path, out: Path, force: bool = False) -> tuple[dict
 
 def _write(plan: Plan, folder: Path) -> None:
     """Write the three files."""
-    digest, odd = hashlib.sha256(), 0
+    about = {"layout": plan.layout, "version": VERSION, "images": plan.total, "counts": plan.counts}
+    sums = {"fingerprint": _write_images(plan, folder)}
+    sums["manifest"] = files.sha256((folder / prepared.MANIFEST).read_bytes())
+    card = files.seal(vars(plan.about) | about | {"warnings": list(plan.warnings)} | sums)
+    text = yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100)
+    (folder / prepared.CARD).write_text(text, encoding="utf-8")
+
+
+def _write_images(plan: Plan, folder: Path) -> str:
+    """Write the archive and the manifest -> the sha256 over all RGB bytes."""
+    digest = hashlib.sha256()
     with (
         tarfile.open(folder / prepared.IMAGES, "w", format=tarfile.USTAR_FORMAT) as archive,
         (folder / prepared.MANIFEST).open("w", newline="", encoding="utf-8") as file,
@@ -62,15 +72,11 @@ def _write(plan: Plan, folder: Path) -> None:
         for number, cut in enumerate(tqdm(plan.images, what, plan.total, unit="image", disable=None, leave=False)):
             content = _webp(cut.pixels)
             digest.update(cut.pixels.tobytes())
-            odd += plan.frame not in (None, (cut.width, cut.height))
             member = tarfile.TarInfo(f"{number:05d}.webp")  # time 0, owner 0, mode 644
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
             writer.writerow({"index": number, **_columns(cut)})
-    card = _card(plan, odd) | {"fingerprint": digest.hexdigest()}
-    card = files.seal(card | {"manifest": files.sha256((folder / prepared.MANIFEST).read_bytes())})
-    text = yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100)
-    (folder / prepared.CARD).write_text(text, encoding="utf-8")
+    return digest.hexdigest()
 
 
 def _columns(cut: Cut) -> dict[str, Any]:
@@ -83,13 +89,3 @@ def _webp(pixels: Pixels) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "WEBP", **WEBP)
     return buffer.getvalue()
-
-
-def _card(plan: Plan, odd: int) -> dict[str, Any]:
-    """`odd`: how many frames have another size than the official ones."""
-    warnings = list(plan.warnings)
-    if plan.frame is not None and odd:
-        warnings.append(f"{odd:,} images are not {plan.frame[0]} x {plan.frame[1]} pixels, as the official ones are")
-        logger.warning(warnings[-1])
-    about = {"layout": plan.layout, "version": VERSION, "images": plan.total, "counts": plan.counts}
-    return vars(plan.about) | about | {"warnings": warnings}

@@ -101,7 +101,7 @@ def use_weights(folder: Path, content: bytes) -> None:
 
 
 def _networks() -> Networks:
-    return build(CONFIG, Execution(device="cpu", progress=False))
+    return build(CONFIG, Execution(device="cpu"))
 
 
 def _checkpoint() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

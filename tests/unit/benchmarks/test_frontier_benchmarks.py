@@ -97,7 +97,7 @@ def test_steps_go_on_where_they_stopped_and_join(
     config: RunConfig, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = home / "build/runs" / config.id
-    assert train(config, run, Execution(device="cpu", progress=False)) == "finished"
+    assert train(config, run, Execution(device="cpu")) == "finished"
     for folder in frontier.SETS:
         (home / "sets" / folder).mkdir(parents=True)
         Image.fromarray(made_up(1, 41)[0]).save(home / "sets" / folder / "one.png")

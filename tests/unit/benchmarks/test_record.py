@@ -16,7 +16,7 @@ from agm.paths import results_folder, runs_folder
 from agm.training.step import Execution
 from workflow import record
 
-QUIET = Execution(device="cpu", progress=False)
+QUIET = Execution(device="cpu")
 PLANNED = [tiny(), tiny(seed=1)]
 
 

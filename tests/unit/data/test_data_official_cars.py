@@ -171,12 +171,12 @@ REFUSED: dict[str, tuple[Damage, str]] = {
     "no annotation": (lambda root: write_file(root / "cars_train" / "00009.jpg", b"x"), "1 images are not listed in"),
     "no image": (lambda root: (root / "cars_train" / "00002.jpg").unlink(), "1 images are missing that are listed"),
     "listed twice": (annotate(lambda rows: rows.append(rows[0])), "1 images are listed twice"),
-    "field missing": (annotate(rename_field), "annotations has no field bbox_x1"),
+    "field missing": (annotate(rename_field), "no struct array annotations with the fields bbox_x1;"),
     "other variable": (
         annotate(lambda rows: None, name="anno"),
-        "has no struct array 'annotations'",
+        "no struct array annotations with the fields bbox_x1, bbox_y1, ",
     ),
-    "no struct": (numbers_instead, "has no struct array 'annotations'"),
+    "no struct": (numbers_instead, "no struct array annotations with the fields bbox_x1, bbox_y1, "),
     "text for a number": (annotate(lambda rows: rows[2].update(bbox_x1="left")), "annotations(3): expected whole"),
     "number for a name": (annotate(lambda rows: rows[2].update(fname=7)), "annotations(3): expected whole numbers"),
     "half a number": (

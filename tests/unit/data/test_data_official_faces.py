@@ -68,7 +68,6 @@ def test_other_folders_are_people(tmp_path: Path) -> None:
     assert [cut.group for cut in cuts] == ["a", "a", "b", "b", "c"]
     assert plan.about.title.startswith("CyberExtruder")
     assert plan.about.substitute is None
-    assert plan.frame == (600, 600)
 
 
 def test_the_coarsest_folders_are_people_as_sessions_of_one_must_not_be_parted(tmp_path: Path) -> None:

@@ -88,14 +88,14 @@ def test_crops_of_what_is_no_photograph_are_refused(photographs: Path) -> None:
 def test_a_run_that_was_stopped_gives_the_same_bytes(crops: int, photographs: Path, tmp_path: Path) -> None:
     run = config(photographs, crops=crops)
     assert len(data.splits(run.data).train) == 5
-    assert train(run, tmp_path / "whole" / run.id, Execution(device="cpu", progress=False)) == "finished"
-    halting = Execution(device="cpu", progress=False, time_budget=0.05, checkpoint_interval=0)
+    assert train(run, tmp_path / "whole" / run.id, Execution(device="cpu")) == "finished"
+    halting = Execution(device="cpu", time_budget=0.05, checkpoint_interval=0)
     folder = tmp_path / "parts" / run.id
     for _ in range(60):
         if train(run, folder, halting) == "finished":
             break
     else:
-        assert train(run, folder, Execution(device="cpu", progress=False)) == "finished"
+        assert train(run, folder, Execution(device="cpu")) == "finished"
     name = "generator.safetensors"
     assert (folder / name).read_bytes() == (tmp_path / "whole" / run.id / name).read_bytes()
 

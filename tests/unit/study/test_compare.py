@@ -95,7 +95,7 @@ def test_what_cannot_be_paired_says_why(home: Path) -> None:
 
 def test_real_runs_agree_with_themselves(home: Path) -> None:
     config = tiny()
-    train(config, home / "a" / config.id, Execution(device="cpu", progress=False))
+    train(config, home / "a" / config.id, Execution(device="cpu"))
     shutil.copytree(home / "a", home / "b")
     (pair,) = compare(home / "a", home / "b").pairs
     assert (pair.ratio, pair.interval) == (1, (1, 1))

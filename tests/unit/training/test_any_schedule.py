@@ -28,7 +28,7 @@ from agm.training import loop as training
 from agm.training.loop import train, trained
 from agm.training.step import Execution, build, train_step
 
-QUIET = Execution(device="cpu", progress=False)
+QUIET = Execution(device="cpu")
 ANY = {"sampling": "any", "iterations": 3, "schedule": "xxxx (3)"}
 THREE = tuple(Schedule.parse(text) for text in ("xxxx (3)", "---x (3)", "---x (1) - x--x (2)"))
 

@@ -33,7 +33,7 @@ from agm.training.step import Execution, build
 from study import aggregate, profiles
 from study.figures import statistics
 
-QUIET = Execution(device="cpu", progress=False)
+QUIET = Execution(device="cpu")
 
 
 def trained(config: RunConfig, folder: Path, execution: Execution = QUIET) -> runs.Run:
@@ -246,7 +246,7 @@ from pathlib import Path
 from support.runs import tiny
 from agm.training.step import Execution
 from agm.training.loop import train
-print(train(tiny(), Path(sys.argv[1]), Execution(device="cpu", progress=False)))
+print(train(tiny(), Path(sys.argv[1]), Execution(device="cpu")))
 """
 
 
@@ -280,7 +280,7 @@ from pathlib import Path
 torch.set_num_threads(1)
 from support.runs import tiny
 from agm.training.step import Execution; from agm.training.loop import train
-print(train(tiny(precision="bf16"), Path(sys.argv[1]), Execution(device="cpu", progress=False)))
+print(train(tiny(precision="bf16"), Path(sys.argv[1]), Execution(device="cpu")))
 """
 
 
@@ -348,7 +348,7 @@ def test_the_last_good_state_does_not_depend_on_when_checkpoints_were_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     diverging_in_epoch(2, 1, monkeypatch)
-    often = Execution(device="cpu", progress=False, checkpoint_interval=0.0)
+    often = Execution(device="cpu", checkpoint_interval=0.0)
     assert train(tiny(epochs=3), tmp_path / "run", often) == "diverged"
     assert np.isfinite(runs.Run.read(tmp_path / "run").test()).all()
 
@@ -393,14 +393,10 @@ class Terminal(io.StringIO):
 
 def test_progress_is_shown_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = {}
-    for name, screen, progress in [
-        ("shown", Terminal(), True),
-        ("quiet", Terminal(), False),
-        ("file", io.StringIO(), True),
-    ]:
+    for name, screen in (("terminal", Terminal()), ("file", io.StringIO())):
         monkeypatch.setattr("sys.stderr", screen)
-        train(tiny(), tmp_path / name, Execution(device="cpu", progress=progress, label="a label"))
+        train(tiny(), tmp_path / name, Execution(device="cpu", label="a label"))
         shown[name] = screen.getvalue()
-    assert shown["quiet"] == shown["file"] == ""
+    assert shown["file"] == ""
     for part in ("a label", "2/2", "validation_mse"):
-        assert part in shown["shown"]
+        assert part in shown["terminal"]

@@ -13,7 +13,7 @@ from agm.networks.critic import clip_weights
 from agm.training.losses import visual_loss
 from agm.training.step import Execution, Networks, all_alike, build, stepper, train_step
 
-QUIET = Execution(device="cpu", progress=False)
+QUIET = Execution(device="cpu")
 
 
 def one_step(**fields: Any) -> tuple[Networks, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -130,10 +130,10 @@ def test_a_graph_gives_what_single_steps_give() -> None:
     config = config.replace(batch_size=8)
     found = []
     for graphed in (True, False):
-        networks = build(config, Execution(device="cuda", progress=False))
+        networks = build(config, Execution(device="cuda"))
         networks.generator.train()
         update = stepper(networks)
         for _ in range(6):
-            losses = update(*batch) if graphed else train_step(networks, *batch)
+            losses = update(*batch, ()) if graphed else train_step(networks, *batch)
         found.append(losses.cpu())
     torch.testing.assert_close(*found, rtol=1e-3, atol=1e-4)
