@@ -192,17 +192,18 @@ class Folder:
         here, there = source.resolve(), out.resolve()
         if here == there:
             raise AgmError(f"{out}: would write over the pictures that are to be read; name another folder")
-        found = survey(source, there if here in there.parents else None)  # what is in there are results of ours
-        if not found.pictures:
+        ours = there if here in there.parents else None  # what is in there are results of ours
+        pictures, others = survey(source, ours)
+        if not pictures:
             raise AgmError(f"{source}: there are no pictures in this folder")
-        targets = {path: target_of(path, how) for path in found.pictures}
+        targets = {path: target_of(path, how) for path in pictures}
         makers: dict[Path, Path] = {}
         for path, target in targets.items():
             for name in (target, _beside(target)) if how.compare else (target,):
                 if makers.setdefault(name, path) != path:
                     raise AgmError(f"{makers[name]} and {path} would both become {name.name}; rename one of them")
         pairs = [(path, out / target.relative_to(source)) for path, target in targets.items()]
-        return cls(source, out, pairs, found.others)
+        return cls(source, out, pairs, others)
 
     def upscale(self, upscaler: AnytimeUpscaler, how: How) -> bool:
         """Upscale all pictures, and print a line for each and for what was left out; returns whether all went well."""

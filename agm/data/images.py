@@ -10,7 +10,7 @@ import re
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -227,33 +227,24 @@ def resize_all(images: Pixels, size: int) -> Pixels:
     return np.stack([resize(image, size) for image in images]) if len(images) else images
 
 
-@dataclass
-class Survey:
-    """What lies in a folder and below: pictures, ordered by relative path, and everything else by what it is."""
-
-    pictures: list[Path] = field(default_factory=list)
-    others: dict[str, list[Path]] = field(default_factory=lambda: defaultdict(list))
-
-
 LOCKED = "that cannot be looked into"
 
 
-def survey(folder: Path, without: Path | None = None) -> Survey:
-    """Tell pictures by their content; a file that only its ending calls a picture is one that is broken.
+def survey(folder: Path, without: Path | None = None) -> tuple[list[Path], dict[str, list[Path]]]:
+    """The pictures in a folder and below, ordered by relative path, and everything else by what it is.
 
-    `without`: a folder, resolved, that is not looked into.
+    Pictures are told by their content; a file that only its ending calls a picture is one that is broken. `without`: a
+    folder, resolved, that is not looked into.
     """
-    found = Survey()
-    locked = found.others[LOCKED]
-    for here, folders, names in os.walk(folder, onerror=lambda error: locked.append(Path(error.filename))):
+    pictures, others = list[Path](), defaultdict[str, list[Path]](list)
+    for here, folders, names in os.walk(folder, onerror=lambda error: others[LOCKED].append(Path(error.filename))):
         apart = [name for name in folders if name.startswith(".") or Path(here, name).is_symlink()]
         folders[:] = [name for name in folders if name not in apart and Path(here, name).resolve() != without]
         for path in (Path(here, name) for name in (*names, *apart)):
             kind = _kind(path)
-            (found.others[kind] if kind else found.pictures).append(path)
-    found.pictures.sort(key=lambda path: path.relative_to(folder).as_posix())
-    found.others = {kind: sorted(paths) for kind, paths in sorted(found.others.items()) if paths}
-    return found
+            (others[kind] if kind else pictures).append(path)
+    pictures.sort(key=lambda path: path.relative_to(folder).as_posix())
+    return pictures, {kind: sorted(paths) for kind, paths in sorted(others.items())}
 
 
 def _kind(path: Path) -> str:
@@ -278,4 +269,4 @@ def _endings() -> set[str]:
 
 def image_files(folder: Path) -> list[Path]:
     """Every picture in `folder` and below, hidden ones left out, ordered by relative path."""
-    return survey(folder).pictures
+    return survey(folder)[0]
