@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,18 +46,15 @@ def train_in_child(config: RunConfig, folder: Path, interval: float) -> None:
 
 def one_step_at_a_time(config: RunConfig, folder: Path, execution: Execution) -> int:
     """Train with a stop after every single step; returns how often it was interrupted."""
-    stop = training.Stop
 
-    class AfterOneStep(stop):  # type: ignore[misc, valid-type]
-        asked = 0
-
-        def __bool__(self) -> bool:
-            self.asked += 1
-            return self.asked > 1
+    @contextlib.contextmanager
+    def after_one_step(_: float) -> Iterator[Callable[[], bool]]:
+        asked = itertools.count()
+        yield lambda: next(asked) > 0
 
     sittings = 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "Stop", AfterOneStep)
+        patch.setattr(training, "stopping", after_one_step)
         while training.train(config, folder, execution) == "interrupted":
             sittings += 1
     return sittings

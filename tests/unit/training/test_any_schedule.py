@@ -41,7 +41,7 @@ def test_every_sandwich_is_full_cheapest_and_a_walk_that_never_goes_back(iterati
     assert len(full) == len(cheapest) == len(drawn) == iterations
     for before, after in itertools.pairwise(drawn):
         assert all(b <= a for b, a in zip(before, after, strict=True))
-    assert {group.pattern for group in drawn.groups} <= set(NESTED)
+    assert set(drawn.patterns) <= set(NESTED)
     for schedule in (full, cheapest, drawn):
         assert Schedule.parse(str(schedule)) == schedule
 
@@ -59,7 +59,7 @@ def test_every_walk_is_as_likely_as_any_other() -> None:
 
 def test_the_papers_schedules_are_walks() -> None:
     for text in NAMED.values():
-        levels = [NESTED.index(group.pattern) for group in Schedule.parse(text).groups]
+        levels = [NESTED.index(pattern) for pattern in Schedule.parse(text).patterns]
         assert levels == sorted(levels)
 
 
