@@ -125,9 +125,9 @@ def _verdict(name: str, found: pd.DataFrame, by_score: pd.Series[float]) -> str:
     as_others = " like the others" if name == SAME_TIME else ""
     return (
         f"Trained for {own.minutes.iloc[0]:.0f} minutes{as_others}, our network is, averaged over deadlines, "
-        f"{_apart(by_score[name] - alone.max())} than the best single rival, {TITLES[alone.idxmax()]}, and "
+        f"{_apart(by_score[name] - alone.max())} than the best single rival, {_title(alone.idxmax())}, and "
         f"{_apart(by_score[name] - by_score[CASCADE])} than the cascade. For {beaten} of its {len(own)} pictures a "
-        f"rival has a better one at least as soon. The best picture of any rival, {TITLES[best['name']]}'s after "
+        f"rival has a better one at least as soon. The best picture of any rival, {_title(best['name'])}'s after "
         f"{best.ms:.0f} ms, is {_apart(best.set5 - own.set5.iloc[-1])} than its last."
     )
 

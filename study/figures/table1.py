@@ -22,10 +22,11 @@ COLOURS = 3
 
 
 def numbers(runs: Sequence[Run]) -> Numbers:
-    """Numbers quoted in the book: counts, then errors under both readings."""
+    """Numbers quoted in the book: counts, the kind of statistics that counts, then errors under both readings."""
     found: Numbers = {"bicubic_mse": bicubic(runs), "bicubic_summed": COLOURS * bicubic(runs)}
     for layers in by(runs, "layers"):
         found[f"{layers}_parameters"], found[f"{layers}_fewer"] = parameters(GeneratorConfig(layers)), fewer(layers)
+    found["reading"] = aggregate.both(runs)[0]
     found["chance_rrrr_worst"] = chance_of_worst(4, 6, 4)  # models with one, two and three r
     return found | aggregate.twice(runs, of_reading)
 
