@@ -151,6 +151,13 @@ def overrides(namespace: MutableMapping[str, Any], known: Iterable[str] = ("prof
     return {name: namespace[name] for name in sorted(fields) if namespace.get(name) is not None}
 
 
+def within(name: str, value: int, count: int) -> int:
+    """A parameter that is one of so many numbers from 0. Raises AgmError if it is none."""
+    if not 0 <= value < count:
+        raise AgmError(f"{name}={value}: must be from 0 to {count - 1}")
+    return value
+
+
 def _given(namespace: Mapping[str, Any]) -> set[str]:
     """The names that papermill sets, in a cell that it adds."""
     names: set[str] = set()

@@ -13,7 +13,7 @@ import pytest
 from agm.config import RunConfig, field_owners
 from agm.errors import AgmError
 from study import profiles
-from study.experiments import EXPERIMENTS, PARAMETERS, overrides, plan
+from study.experiments import EXPERIMENTS, PARAMETERS, overrides, plan, within
 
 QUICK = profiles.load("quick")
 
@@ -159,3 +159,9 @@ def test_numbers_that_yaml_takes_for_text() -> None:
 def test_a_misspelt_parameter_is_refused(name: str) -> None:
     with pytest.raises(AgmError, match=f"unknown parameter '{name}'; did you mean"):
         overrides({name: 3})
+
+
+def test_a_number_that_is_out_of_range_says_what_there_is() -> None:
+    assert within("image", 3, 4) == 3
+    with pytest.raises(AgmError, match="image=9999: must be from 0 to 3"):
+        within("image", 9999, 4)
