@@ -33,6 +33,9 @@ NAMED = {
 NESTED = ("---x", "x--x", "xx-x", "xxxx")
 """Groups of which each has one active layer more than the one before; A and B step through them."""
 
+MOST = 9999
+"""Iterations of a schedule."""
+
 _GROUP = re.compile(r"(?P<pattern>[^\s()]+)(?:\s*\((?P<repeat>[^()]*)\))?")
 _SEPARATOR = re.compile(r"\s+-\s+")
 
@@ -115,6 +118,8 @@ def _patterns(text: str) -> tuple[str, ...]:
         raise _refuse(text, 0, "the schedule is empty")
     while match := _GROUP.match(source, position):
         patterns += _group(text, match)
+        if len(patterns) > MOST:
+            raise _refuse(text, position, f"these are more than {MOST} iterations")
         if match.end() == len(source):
             return patterns
         separator = _SEPARATOR.match(source, match.end())
@@ -137,7 +142,7 @@ def _group(text: str, match: re.Match[str]) -> tuple[str, ...]:
     repeat = "1" if match["repeat"] is None else match["repeat"].strip()
     if re.fullmatch("[0-9]{1,4}", repeat) is None or int(repeat) == 0:
         start = match.end("repeat") - len(match["repeat"].lstrip())
-        raise _refuse(text, start, f"{repeat!r} is not a number of repeats from 1 to 9999")
+        raise _refuse(text, start, f"{repeat!r} is not a number of repeats from 1 to {MOST}")
     return (pattern,) * int(repeat)
 
 

@@ -87,6 +87,7 @@ def test_masks_follow_from_patterns(schedule: Schedule) -> None:
         ("xxxx (2) - xx--", 15, "layer 4"),
         ("xxxx (0)", 7, "'0'"),
         ("xxxx (10000)", 7, "'10000'"),
+        ("xxxx (9999) - xxxx", 15, "more than 9999"),
         ("xxxx (-1)", 7, "'-1'"),
         ("xxxx (two)", 7, "'two'"),
         ("xxxx ()", 7, "''"),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import tarfile
 from pathlib import Path
-from unittest import mock
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 from PIL import Image
 
-from agm.anytime import image_files
+from agm.anytime import image_files, tiles
 from agm.anytime.pixels import Pixels
 from agm.data import folder as picture_folder
 from agm.data import prepared
@@ -48,7 +47,7 @@ def use_picture(folder: Path, value: tuple[tuple[str, bytes], str]) -> None:
     try:
         pixels = Pixels.of(picture.image)
         small = Pixels.of(picture.image.crop((0, 0, 9, 9)))
-        pixels.tensor(mock.Mock(top=0, bottom=9, left=0, right=9))
+        pixels.tensor(*tiles.cut(9, 9, tiles.LEAST))
         image = small.restore(small.bicubic())
         assert isinstance(image, Image.Image)
         image_files.encode(folder / f"out{out}", image, picture)
