@@ -34,8 +34,8 @@ LOOKS: dict[str, dict[str, Any]] = {
     "imdn": {"color": style.ORANGE, "marker": "P"},
     "srfbn-s": {"color": style.SKY, "marker": "X"},
     "span": {"color": style.BLACK, "marker": "D", "markerfacecolor": "white"},
-    OURS: {"color": style.VERMILLION, "marker": ".", "linestyle": "-"},
-    SAME_TIME: {"color": style.BLUE, "marker": ".", "linestyle": "--"},
+    OURS: {"color": style.VERMILLION, "marker": "o", "markersize": 4, "linestyle": "-"},
+    SAME_TIME: {"color": style.BLUE, "marker": "o", "markersize": 4, "linestyle": "--"},
 }
 
 
@@ -151,7 +151,7 @@ def draw(found: Measured) -> Figure:
         style.title(axes[0], "a", "PSNR on Set5, dB")
         _scores(axes[1], found)
         style.title(axes[1], "b", "averaged over deadlines, dB")
-        style.legend(fig, axes[0], 4)
+        style.legend(fig, axes[0], 3)
         style.write_stamp(fig, stamp(found))
     return fig
 
@@ -170,7 +170,7 @@ def _images(ax: Axes, found: Measured) -> None:
 def _scores(ax: Axes, found: Measured) -> None:
     ranked = scores(found)[::-1]
     for place, (name, score) in enumerate(ranked.items()):
-        look = {"color": style.GREY, "marker": "o"} | LOOKS.get(str(name), {}) | {"linestyle": ""}
+        look = {"color": style.GREY, "marker": "o"} | LOOKS.get(str(name), {}) | {"linestyle": "", "markersize": 7}
         ax.plot([score], [place], label=_title(name), **look)
     ax.set_yticks(range(len(ranked)), map(_title, ranked.index))
 
