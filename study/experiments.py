@@ -60,7 +60,20 @@ EXPERIMENTS: dict[str, list[Variation]] = {
 # All that a claim of the paper may be about.
 EXPERIMENTS["claims"] = [variation for name in ("fig7", "fig6", "order") for variation in EXPERIMENTS[name]]
 
+SWEEP: Variation = {
+    "dataset": "natural",
+    **{"base": "light", "width": 8, "iterations": 5, "image_size": 24, "crops": 3200, "epochs": 10},
+    **{"learning_rate": 2e-3, "decay": "cosine", "average": 0.99, "loss": "l1", "adversarial_weight": 0.0},
+}
+"""What the runs of `converged` share: small networks, trained on photographs until they improve no more."""
+
 LONG: dict[str, list[Variation]] = {
+    "converged": [
+        {"role": "cars", **SWEEP, "layers": layers, "schedule": schedule, "seed": seed}
+        for seed in range(3)
+        for layers in ORL_CONFIGURATIONS
+        for schedule in ("xxxx (5)", "---x - x--x - xx-x - xxxx (2)")
+    ],
     # The bicubic first frame, before any such run was read: shared statistics cost more than a fifth (test MSE, shared
     # over precise, above 1.2) exactly where a plain layer lies above a recurrent one, whose memory is empty at first.
     "first_frame": _grid(layers=ORL_CONFIGURATIONS, feedback=("zeros", "bicubic"), schedule=("NOAEL",)),

@@ -9,12 +9,26 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from support.made_up import BICUBIC, make
 
 from agm.config import ORL_CONFIGURATIONS
 from study import aggregate, profiles
 from study.experiments import plan
-from study.figures import assumptions, choices, fig4, fig6, fig7, first_frame, order, ranks, statistics, style, table1
+from study.figures import (
+    assumptions,
+    choices,
+    converged,
+    fig4,
+    fig6,
+    fig7,
+    first_frame,
+    order,
+    ranks,
+    statistics,
+    style,
+    table1,
+)
 
 SMOKE = profiles.load("smoke")
 
@@ -146,6 +160,38 @@ def test_where_shared_statistics_cost_with_a_bicubic_first_frame(home: Path) -> 
     assert numbers["clean_black_cost"] == pytest.approx(3.0)
     assert set(first_frame.table(runs).index[:5]) == clean
     first_frame.draw(runs, SMOKE)
+
+
+def test_trained_to_the_end(home: Path) -> None:
+    """By hand: each r costs 0.2 dB, AEL 0.1, seeds lie 0.01 to either side; AEL's first picture takes a quarter.
+
+    AEL costs a first layer that is recurrent 0.01 more and any other 0.01 less, so that it has a spread.
+    """
+    runs, times = [], {}
+    for config in (each for each in plan("converged", profiles.load("paper")) if each.seed < 2):
+        ael, count = "---x" in config.training.schedule, config.generator.layers.count("r")
+        price = 0.1 + (0.01 if config.generator.layers[0] == "r" else -0.01)
+        last = 30 - 0.2 * count - price * ael + (0.01, -0.01)[config.seed]
+        quality = {"mse": [0.01] * 5, "psnr": [29.0] * 4 + [last], "ssim": [0.5] * 5}
+        runs += make(home, [config], test={"shared": quality})
+        times[config.id] = [0.01 if ael else 0.04]
+    numbers = converged.numbers(runs, make(home, plan("table1", SMOKE)), times)
+    assert (numbers["best"], numbers["worst"], numbers["as_good"]) == ("nnnn", "rrrr", "nnnn")
+    assert (numbers["best_psnr"], numbers["spread"]) == pytest.approx((30, 0.01 * math.sqrt(2)))
+    assert [numbers[f"{count}r_psnr"] for count in range(5)] == pytest.approx([30, 29.8, 29.6, 29.4, 29.2])
+    assert (numbers["price"], numbers["first_share"], numbers["recurrent_rho"]) == pytest.approx((0.1, 0.25, -1))
+    assert [numbers[name] for name in ("ael", "orl", "order_kept", "nnnr_best")] == ["supported"] * 3 + ["contradicted"]
+    table = converged.table(runs)
+    assert table["PSNR with AEL"].tolist() == pytest.approx((table["PSNR"] - 0.1).tolist(), abs=0.0101)
+    assert (table["as good as the best"] == "yes").tolist() == [True] + [False] * 15
+    converged.draw(runs, profiles.load("paper"))
+
+
+def test_what_cannot_be_told_from_the_best_agrees_with_scipy() -> None:
+    values = {"b": [0.9, 1.1], "c": [0.1, 0.3], "a": [1.0, 1.2], "d": [0.5, 0.8]}
+    p = dict(zip(values, stats.tukey_hsd(*values.values()).pvalue[2], strict=True))
+    assert converged.as_good_as_best(values) == [name for name in ("a", "b", "d", "c") if p[name] > 0.05]
+    assert converged.as_good_as_best({"a": [1.0], "b": [2.0]}) == ["b", "a"]
 
 
 def test_a_choice_beside_what_seeds_alone_give(home: Path) -> None:

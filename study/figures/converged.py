@@ -1,0 +1,199 @@
+"""All 16 ORL configurations on the light base, trained until they improve no more, without AEL and with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy import stats
+
+from agm.networks.complexity import macs_per_iteration, parameters
+from agm.runs import Run
+from agm.schedule import Schedule
+from study import aggregate
+from study.aggregate import Numbers, by
+from study.claims.evidence import NEAR
+from study.figures import style
+from study.figures.tradeoff import Seconds
+from study.profiles import Profile
+
+WITHOUT, WITH = "NOAEL", "AEL"
+LOOKS: dict[str, dict[str, Any]] = {
+    WITHOUT: {"color": style.BLUE, "marker": "o", "markerfacecolor": "white"},
+    WITH: {"color": style.VERMILLION, "marker": "X"},
+}
+LEVEL = 0.05
+"""Differences that chance gives more rarely than this count."""
+
+
+def split(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """The runs without AEL, and those with it."""
+    groups: dict[str, list[Run]] = {WITHOUT: [], WITH: []}
+    for run in runs:
+        everything = all(all(mask) for mask in Schedule.parse(run.config.training.schedule).masks)
+        groups[WITHOUT if everything else WITH].append(run)
+    return groups
+
+
+def last_psnr(runs: Sequence[Run]) -> dict[str, list[float]]:
+    """Model -> the PSNR of the last picture in dB, for each seed."""
+    return {layers: [float(run.test("psnr")[-1]) for run in same] for layers, same in by(runs, "layers").items()}
+
+
+def pooled(values: dict[str, list[float]]) -> tuple[float, int]:
+    """Standard deviation over the seeds of a model, pooled over the models, and its degrees of freedom."""
+    freedom = sum(map(len, values.values())) - len(values)
+    squares = sum(float(np.var(each)) * len(each) for each in values.values())
+    return (math.sqrt(squares / freedom) if freedom else math.nan), freedom
+
+
+def as_good_as_best(values: dict[str, list[float]]) -> list[str]:
+    """The best model and those that cannot be told from it, best first: the Tukey-Kramer test.
+
+    It takes models of one seed along with those of several.
+    """
+    ranked = sorted(values, key=lambda name: -float(np.mean(values[name])))
+    best, (spread, freedom) = values[ranked[0]], pooled(values)
+    found = ranked[:1]
+    for name in ranked[1:]:
+        error = spread * math.sqrt((1 / len(best) + 1 / len(values[name])) / 2)
+        apart = float(np.mean(best) - np.mean(values[name])) / error
+        if not stats.studentized_range.sf(apart, len(values), freedom) <= LEVEL:  # NaN where no model has two seeds
+            found.append(name)
+    return found
+
+
+def pairs(runs: Sequence[Run]) -> list[tuple[Run, Run]]:
+    """For each model that was trained both ways, a run without AEL and one with it."""
+    groups = split(runs)
+    without, with_ael = (by(groups[name], "layers") for name in (WITHOUT, WITH))
+    return [(without[layers][0], with_ael[layers][0]) for layers in without if layers in with_ael]
+
+
+def numbers(runs: Sequence[Run], short: Sequence[Run], times: Seconds) -> Numbers:
+    """The numbers of the chapter. PSNR is that of the last picture, in dB, averaged over seeds.
+
+    `short`: runs of the paper's base, trained for minutes, whose learning curves are compared. `times`: of `pairs`.
+    """
+    groups = split(runs)
+    values = last_psnr(groups[WITHOUT])
+    found: Numbers = {
+        "bicubic_psnr": aggregate.bicubic(runs, "psnr"),
+        "repeated": sum(len(each) > 1 for each in values.values()),
+    }
+    late = late_gains(groups[WITHOUT])
+    found |= {"late_gain": float(np.mean(late)), "late_gain_most": max(late)}
+    found["short_late_gain"] = float(np.mean(late_gains(short)))
+    found |= _differences(values) | _recurrent(values)
+    shares = [times[ael.config.id][0] / times[noael.config.id][0] for noael, ael in pairs(runs)]
+    return found | _with_ael(groups, shares)
+
+
+def _differences(values: dict[str, list[float]]) -> Numbers:
+    """Whether the models differ by more than chance: F test over all, Tukey's test for the best."""
+    means = {layers: float(np.mean(each)) for layers, each in values.items()}
+    ranked = sorted(means, key=lambda layers: -means[layers])
+    best = as_good_as_best(values)
+    found: Numbers = {"best": ranked[0], "worst": ranked[-1], "models": len(ranked), "order": ", ".join(ranked)}
+    found |= {f"{layers}_psnr": mean for layers, mean in means.items()}
+    found |= {"best_psnr": means[ranked[0]], "worst_psnr": means[ranked[-1]]}
+    found["spread"], _ = pooled(values)
+    found |= {"p": float(stats.f_oneway(*values.values()).pvalue), "as_good": ", ".join(best), "as_good_n": len(best)}
+    found["rrrr_rank"] = ranked.index("rrrr") + 1
+    found["orl"] = "supported" if "rrrr" not in best else "inconclusive"
+    found["nnnr_best"] = "contradicted" if "nnnr" not in best else "supported" if best == ["nnnr"] else "inconclusive"
+    return found
+
+
+def _recurrent(values: dict[str, list[float]]) -> Numbers:
+    """What recurrent layers bring: mean PSNR by their number, and its rank correlation."""
+    count = {layers: layers.count("r") for layers in values}
+    means = pd.Series({layers: np.mean(each) for layers, each in values.items()})
+    found: Numbers = {f"{n}r_psnr": float(means[[m for m in count if count[m] == n]].mean()) for n in range(5)}
+    test = stats.spearmanr([count[layers] for layers in means.index], means)
+    return found | {"recurrent_rho": float(test.statistic), "recurrent_p": float(test.pvalue)}
+
+
+def late_gains(runs: Sequence[Run]) -> list[float]:
+    """What the last fifth of the epochs gave each run, in dB of validation, in the reading that counts."""
+    kind, _ = aggregate.both(runs, curves=True)
+    curves = [run.curve("psnr", kind) for run in runs]
+    return [float(curve.iloc[-1] - curve.iloc[round(0.8 * len(curve)) - 1]) for curve in curves]
+
+
+def _with_ael(groups: dict[str, list[Run]], shares: list[float]) -> Numbers:
+    """AEL's price and gain, and whether the order survives it, over the models that were trained both ways."""
+    without, with_ael = (last_psnr(groups[name]) for name in (WITHOUT, WITH))
+    both = [layers for layers in without if layers in with_ael]
+    means = [[float(np.mean(values[layers])) for layers in both] for values in (without, with_ael)]
+    tau, price = stats.kendalltau(*means), np.array(means[0]) - np.array(means[1])
+    low, high = stats.ttest_1samp(price, 0).confidence_interval()
+    found: Numbers = {"tau": float(tau.statistic), "tau_p": float(tau.pvalue), "ael_models": len(both)}
+    found |= {"price": float(price.mean()), "price_low": float(low), "price_high": float(high)}
+    found["first_share"], found["first_share_most"] = float(np.median(shares)), max(shares)
+    found["order_kept"] = "inconclusive" if tau.pvalue > LEVEL else "supported" if tau.statistic > 0 else "contradicted"
+    similar, faster = 10 ** (high / 10) < NEAR, max(shares) < 1
+    found["ael"] = "supported" if similar and faster else "inconclusive"
+    return found
+
+
+def table(runs: Sequence[Run]) -> pd.DataFrame:
+    """A row per model, the best first: PSNR of the last picture, what it costs, and the same with AEL.
+
+    Operations are multiply-adds of one iteration per pixel of the input, in thousands.
+    """
+    groups = split(runs)
+    values, with_ael = last_psnr(groups[WITHOUT]), last_psnr(groups[WITH])
+    best, rows = as_good_as_best(values), {}
+    for layers, group in by(groups[WITHOUT], "layers").items():
+        config, mean = group[0].config.generator, float(np.mean(values[layers]))
+        rows[layers] = {
+            "PSNR": mean,
+            "as good as the best": "yes" if layers in best else "no",
+            "seeds' lowest PSNR": min(values[layers]),
+            "seeds' highest PSNR": max(values[layers]),
+            "PSNR with AEL": float(np.mean(with_ael.get(layers, [np.nan]))),
+            "parameters": parameters(config),
+            "operations": macs_per_iteration(config, 64) / 32**2 / 1000,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").sort_values("PSNR", ascending=False)
+
+
+def draw(runs: Sequence[Run], profile: Profile) -> Figure:
+    """Left: each run's last picture, a row per model. Right: learning curves by the number of recurrent layers."""
+    groups = split(runs)
+    with style.context():
+        fig = style.figure(5.6)
+        left, right = fig.subplots(1, 2, width_ratios=(1.0, 1.0))
+        _models(left, groups)
+        style.title(left, "a", "last picture")
+        _curves(right, groups[WITHOUT])
+        style.title(right, "b", "learning curves")
+        left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
+        right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
+        style.stamp(fig, runs, profile)
+    return fig
+
+
+def _models(ax: Axes, groups: dict[str, list[Run]]) -> None:
+    order = list(table([*groups[WITHOUT], *groups[WITH]]).index)[::-1]
+    for name, look in LOOKS.items():
+        points = [(value, order.index(layers)) for layers, each in last_psnr(groups[name]).items() for value in each]
+        ax.plot(*zip(*points, strict=True), linestyle="none", label=name, **look)
+    ax.set_yticks(range(len(order)), order, **style.MONOSPACE)
+    ax.set_xlabel("test PSNR, dB")
+
+
+def _curves(ax: Axes, runs: Sequence[Run]) -> None:
+    colours = (style.GREEN, style.BLUE, style.ORANGE, style.VERMILLION, style.BLACK)
+    for count, (colour, marker) in enumerate(zip(colours, "D^svo", strict=True)):
+        curves = [run.curve("psnr") for run in runs if run.config.generator.layers.count("r") == count]
+        mean = pd.concat(curves, axis=1).mean(axis=1)
+        ax.plot(mean.index, mean, color=colour, marker=marker, markersize=4, label=f"{count} r")
+    ax.set_xlabel("epoch")
+    ax.set_ylabel("validation PSNR, dB")
