@@ -65,7 +65,7 @@ SWEEP: Variation = {
     **{"base": "light", "width": 8, "iterations": 5, "image_size": 24, "crops": 3200, "epochs": 10},
     **{"learning_rate": 2e-3, "decay": "cosine", "average": 0.99, "loss": "l1", "adversarial_weight": 0.0},
 }
-"""What the runs of `converged` share: small networks, trained on photographs until they improve no more."""
+"""The settings that all runs of `converged` share: small networks, trained on photographs to the end."""
 
 LONG: dict[str, list[Variation]] = {
     "converged": [

@@ -1,4 +1,4 @@
-"""All 16 ORL configurations on the light base, trained until they improve no more, without AEL and with it."""
+"""All 16 ORL configurations on the light base, trained to the end, without AEL and with it."""
 
 from __future__ import annotations
 
@@ -45,6 +45,11 @@ def last_psnr(runs: Sequence[Run]) -> dict[str, list[float]]:
     return {layers: [float(run.test("psnr")[-1]) for run in same] for layers, same in by(runs, "layers").items()}
 
 
+def ranked(values: dict[str, list[float]]) -> list[str]:
+    """The models by their mean over the seeds, the best first."""
+    return sorted(values, key=lambda layers: -float(np.mean(values[layers])))
+
+
 def pooled(values: dict[str, list[float]]) -> tuple[float, int]:
     """Standard deviation over the seeds of a model, pooled over the models, and its degrees of freedom."""
     freedom = sum(map(len, values.values())) - len(values)
@@ -57,10 +62,10 @@ def as_good_as_best(values: dict[str, list[float]]) -> list[str]:
 
     It takes models of one seed along with those of several.
     """
-    ranked = sorted(values, key=lambda name: -float(np.mean(values[name])))
-    best, (spread, freedom) = values[ranked[0]], pooled(values)
-    found = ranked[:1]
-    for name in ranked[1:]:
+    first, *others = ranked(values)
+    best, (spread, freedom) = values[first], pooled(values)
+    found = [first]
+    for name in others:
         error = spread * math.sqrt((1 / len(best) + 1 / len(values[name])) / 2)
         apart = float(np.mean(best) - np.mean(values[name])) / error
         if not stats.studentized_range.sf(apart, len(values), freedom) <= LEVEL:  # NaN where no model has two seeds
@@ -95,23 +100,22 @@ def numbers(runs: Sequence[Run], short: Sequence[Run], times: Seconds) -> Number
 
 
 def _differences(values: dict[str, list[float]]) -> Numbers:
-    """Whether the models differ by more than chance: F test over all, Tukey's test for the best."""
+    """The best and the worst model, the models that cannot be told from the best, and an F test over all of them."""
     means = {layers: float(np.mean(each)) for layers, each in values.items()}
-    ranked = sorted(means, key=lambda layers: -means[layers])
-    best = as_good_as_best(values)
-    found: Numbers = {"best": ranked[0], "worst": ranked[-1], "models": len(ranked), "order": ", ".join(ranked)}
+    order, best = ranked(values), as_good_as_best(values)
+    found: Numbers = {"best": order[0], "worst": order[-1], "models": len(order)}
     found |= {f"{layers}_psnr": mean for layers, mean in means.items()}
-    found |= {"best_psnr": means[ranked[0]], "worst_psnr": means[ranked[-1]]}
+    found |= {"best_psnr": means[order[0]], "worst_psnr": means[order[-1]]}
     found["spread"], _ = pooled(values)
-    found |= {"p": float(stats.f_oneway(*values.values()).pvalue), "as_good": ", ".join(best), "as_good_n": len(best)}
-    found["rrrr_rank"] = ranked.index("rrrr") + 1
+    found |= {"p": float(stats.f_oneway(*values.values()).pvalue), "as_good": ", ".join(best)}
+    found["rrrr_rank"] = order.index("rrrr") + 1
     found["orl"] = "supported" if "rrrr" not in best else "inconclusive"
     found["nnnr_best"] = "contradicted" if "nnnr" not in best else "supported" if best == ["nnnr"] else "inconclusive"
     return found
 
 
 def _recurrent(values: dict[str, list[float]]) -> Numbers:
-    """What recurrent layers bring: mean PSNR by their number, and its rank correlation."""
+    """Mean PSNR by the number of recurrent layers, and the rank correlation of the two."""
     count = {layers: layers.count("r") for layers in values}
     means = pd.Series({layers: np.mean(each) for layers, each in values.items()})
     found: Numbers = {f"{n}r_psnr": float(means[[m for m in count if count[m] == n]].mean()) for n in range(5)}
@@ -120,7 +124,7 @@ def _recurrent(values: dict[str, list[float]]) -> Numbers:
 
 
 def late_gains(runs: Sequence[Run]) -> list[float]:
-    """What the last fifth of the epochs gave each run, in dB of validation, in the reading that counts."""
+    """Each run gained so many dB in the last fifth of its epochs: validation PSNR, in the reading that counts."""
     kind, _ = aggregate.both(runs, curves=True)
     curves = [run.curve("psnr", kind) for run in runs]
     return [float(curve.iloc[-1] - curve.iloc[round(0.8 * len(curve)) - 1]) for curve in curves]
@@ -135,7 +139,7 @@ def _with_ael(groups: dict[str, list[Run]], shares: list[float]) -> Numbers:
     low, high = stats.ttest_1samp(price, 0).confidence_interval()
     found: Numbers = {"tau": float(tau.statistic), "tau_p": float(tau.pvalue), "ael_models": len(both)}
     found |= {"price": float(price.mean()), "price_low": float(low), "price_high": float(high)}
-    found["first_share"], found["first_share_most"] = float(np.median(shares)), max(shares)
+    found["first_share"] = float(np.median(shares))
     found["order_kept"] = "inconclusive" if tau.pvalue > LEVEL else "supported" if tau.statistic > 0 else "contradicted"
     similar, faster = 10 ** (high / 10) < NEAR, max(shares) < 1
     found["ael"] = "supported" if similar and faster else "inconclusive"
@@ -181,7 +185,7 @@ def draw(runs: Sequence[Run], profile: Profile) -> Figure:
 
 
 def _models(ax: Axes, groups: dict[str, list[Run]]) -> None:
-    order = list(table([*groups[WITHOUT], *groups[WITH]]).index)[::-1]
+    order = ranked(last_psnr(groups[WITHOUT]))[::-1]
     for name, look in LOOKS.items():
         points = [(value, order.index(layers)) for layers, each in last_psnr(groups[name]).items() for value in each]
         ax.plot(*zip(*points, strict=True), linestyle="none", label=name, **look)

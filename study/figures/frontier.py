@@ -24,7 +24,7 @@ TITLES = {
     **{"espcn": "ESPCN", "fsrcnn": "FSRCNN", "imdn-small": "small IMDN", "imdn": "IMDN"},
     **{"srfbn-s": "SRFBN-S", "span": "SPAN", SAME_TIME: "ours, same time"},
 }
-"""What a page calls them; the others keep their names."""
+"""Names of networks on a page, where they differ from those in the measurement."""
 
 LOOKS: dict[str, dict[str, Any]] = {
     "bicubic": {"color": style.GREY, "marker": "o"},

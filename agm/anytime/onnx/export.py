@@ -7,6 +7,7 @@ each. ONNX Runtime finds it beside them; in a browser it is handed over with the
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from torch import Tensor
 from agm import files
 from agm.anytime.stepper import check_statistics
 from agm.config import GeneratorConfig, Statistics, from_dict
-from agm.errors import AgmError
+from agm.errors import NO_MEMORY, AgmError
 from agm.networks.generator import SCALE, UPSAMPLED, Generator
 from agm.networks.layers import KINDS
 from agm.schedule import Mask, Schedule
@@ -97,11 +98,11 @@ def encode(generator: Generator, statistics: Statistics, precision: int) -> dict
 
 def describe(config: GeneratorConfig, schedule: Schedule, statistics: Statistics) -> dict[str, Any]:
     """Instructions to run the files: the inputs and outputs of each, and the parts that each iteration runs."""
+    masks = schedule.masks
     return {
         "parts": {name: {"file": f"{name}.onnx", "inputs": i, "outputs": o} for name, (i, o) in ends(config).items()},
         "iterations": [
-            {"t": _row(config, statistics, t), "parts": taken(config, schedule.masks[: t + 1])}
-            for t in range(len(schedule))
+            {"t": _row(config, statistics, t), "parts": taken(config, masks[: t + 1])} for t in range(len(masks))
         ],
         "feedback": {
             "first": "base" if config.feedback == "bicubic" else "zeros",
@@ -192,9 +193,22 @@ class OnnxStepper:
         # Each file has its own threads; those that have just been used must not spin while the next one's work.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])
-        session = onnxruntime.InferenceSession(contents[name], options, providers=["CPUExecutionProvider"])
+        try:
+            session = onnxruntime.InferenceSession(contents[name], options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # it has a class of its own for every reason
+            raise AgmError(f"{self.folder / name}: ONNX Runtime cannot read it ({error}); export again") from None
         inputs, outputs = ([end.name for end in side] for side in (session.get_inputs(), session.get_outputs()))
-        return lambda held: dict(zip(outputs, session.run(outputs, {name: held[name] for name in inputs}), strict=True))
+
+        def run(held: dict[str, Any]) -> dict[str, Any]:
+            try:
+                made = session.run(outputs, {end: held[end] for end in inputs})
+                return dict(zip(outputs, made, strict=True))
+            except Exception as error:
+                if NO_MEMORY.search(str(error)):
+                    raise
+                raise AgmError(f"{self.folder / name}: ONNX Runtime cannot run it ({error}); export again") from None
+
+        return run
 
     def start(self, x: Tensor) -> Progress:
         """x: (N, 3, H, W) in [0, 1] -> progress before the first iteration."""
@@ -220,16 +234,32 @@ class OnnxStepper:
 
 
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """chain.json, and the content of its network's files. Raises AgmError if they do not belong together."""
+    """chain.json, and the content of every file it lists. Raises AgmError if they do not belong together."""
     chain = files.read_json(folder / CHAIN)
     if not isinstance(chain, dict) or chain.get("format") != FORMAT or not files.is_sealed(chain):
         raise AgmError(f"{folder / CHAIN}: not written by this version of agm, or damaged; export again")
+    if not _is_whole(chain):
+        raise AgmError(f"{folder / CHAIN}: damaged, it lists other files than its schedule needs; export again")
     contents = {}
-    for name in file_names(from_dict(GeneratorConfig, chain["generator"])):
+    for name, entry in chain["files"].items():
         try:
             contents[name] = (folder / name).read_bytes()
         except OSError as error:
             raise AgmError(f"{folder / name}: cannot be read ({error.strerror}); export again") from None
-        if files.sha256(contents[name]) != chain["files"].get(name, {}).get("sha256"):
+        if files.sha256(contents[name]) != entry["sha256"]:
             raise AgmError(f"{folder / name}: damaged, it is not what {CHAIN} says; export again")
     return chain, contents
+
+
+def _is_whole(chain: dict[str, Any]) -> bool:
+    """True if parts and files are those that `export` writes for this network and schedule; no others are opened."""
+    try:
+        config, schedule = from_dict(GeneratorConfig, chain["generator"]), Schedule.parse(chain["schedule"])
+        check_statistics(chain["statistics"])
+        if len(schedule) != len(chain["iterations"]):
+            return False
+        wanted = json.loads(files.encode_json(describe(config, schedule, chain["statistics"])))
+        listed = {name for name, entry in chain["files"].items() if isinstance(entry["sha256"], str)}
+        return listed == set(file_names(config)) and all(chain[key] == wanted[key] for key in wanted)
+    except (AgmError, KeyError, TypeError, AttributeError):
+        return False

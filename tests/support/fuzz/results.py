@@ -156,9 +156,20 @@ EXPORT = _export()
 
 @st.composite
 def exports(draw: st.DrawFn) -> dict[str, bytes]:
-    """A file that is damaged."""
+    """What is other than it was: a file, or the list of them, mostly with the checksum that it has now."""
+    chain = json.loads(EXPORT[CHAIN])
     name = draw(st.sampled_from(sorted(EXPORT)))
-    return {name: draw(as_json(json.loads(EXPORT[CHAIN])) if name == CHAIN else spoilt([EXPORT[name]]))}
+    if name == CHAIN:
+        listed = chain["files"]
+        listed[draw(st.sampled_from(["/dev/zero", "../../x", "", "\0", "n" * 300, "a"]))] = listed.pop(min(listed))
+        return {CHAIN: draw(as_json(json.loads(EXPORT[CHAIN])) | altered(chain).map(resealed))}
+    content = draw(spoilt([EXPORT[name]]))
+    chain["files"][name]["sha256"] = files.sha256(content)
+    return {name: content} | ({CHAIN: resealed(chain)} if draw(st.integers(0, 3)) else {})
+
+
+def resealed(chain: Any) -> bytes:
+    return json.dumps(files.seal(chain) if isinstance(chain, dict) else chain).encode()
 
 
 def use_export(folder: Path, changed: dict[str, bytes]) -> None:

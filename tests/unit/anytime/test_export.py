@@ -237,7 +237,27 @@ def test_no_files_are_read_but_an_exports_own(tmp_path: Path, name: str) -> None
     chain = export(shaken(layers="nnnr"), tmp_path / "out", Schedule.parse("xxxx (2)"))
     chain["files"][name] = chain["files"].pop("weights.bin")
     files.write_json(tmp_path / "out" / "chain.json", files.seal(chain))
-    with pytest.raises(AgmError, match=r"weights\.bin: damaged, it is not what chain.json says"):
+    with pytest.raises(AgmError, match=r"chain\.json: damaged, it lists other files than its schedule needs"):
+        OnnxStepper(tmp_path / "out")
+
+
+def test_what_onnx_runtime_cannot_read_or_run(tmp_path: Path) -> None:
+    """Files that somebody else has made, with checksums that are right."""
+    chain = export(shaken(layers="nnnr"), tmp_path / "out", Schedule.parse("xxxx (2)"))
+    other = export(shaken(layers="nnnr", width=3), tmp_path / "other", Schedule.parse("xxxx (2)"))
+
+    def put(name: str, content: bytes) -> None:
+        (tmp_path / "out" / name).write_bytes(content)
+        chain["files"][name]["sha256"] = files.sha256(content)
+        files.write_json(tmp_path / "out" / "chain.json", files.seal(chain))
+
+    for name in other["files"]:
+        put(name, (tmp_path / "other" / name).read_bytes())
+    put("a.onnx", (tmp_path / "out" / "layer4.onnx").read_bytes())
+    with pytest.raises(AgmError, match=r"a\.onnx: ONNX Runtime cannot run it"):
+        OnnxStepper(tmp_path / "out").start(torch.zeros(1, 3, 4, 4))
+    put("a.onnx", b"")
+    with pytest.raises(AgmError, match=r"a\.onnx: ONNX Runtime cannot read it"):
         OnnxStepper(tmp_path / "out")
 
 
