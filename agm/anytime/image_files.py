@@ -265,9 +265,10 @@ def _curved(image: Image.Image, exponent: float) -> Image.Image:
     bands = []
     for letter, band in zip(image.getbands(), image.split(), strict=True):
         values = np.asarray(band)
-        if letter != "A":
-            top = 1.0 if image.mode == "F" else np.iinfo(values.dtype).max
-            curved = (values / top) ** exponent * top
-            values = (curved if image.mode == "F" else curved.round()).astype(values.dtype)
+        if letter != "A" and values.dtype.kind == "f":
+            values = values**exponent
+        elif letter != "A":  # a table: numbers of 64 bits for each pixel would take eight times the memory
+            top = np.iinfo(values.dtype).max
+            values = ((np.arange(top + 1) / top) ** exponent * top).round().astype(values.dtype)[values]
         bands.append(Image.fromarray(values))
     return Image.merge(image.mode, bands) if len(bands) > 1 else bands[0]

@@ -59,8 +59,8 @@ def table(runs: Sequence[Run], here: Sequence[Run], profile: str) -> pd.DataFram
                 f"MSE here ({profile}), {shared}": score(own, "mse", shared),
             }
     found = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["model", "schedule"])
-    mse, psnr, own_mse, nothing = bicubic(runs), bicubic(runs, "psnr"), bicubic(here), NOTHING
-    found.loc[("bicubic", ""), :] = [mse, nothing, mse, psnr, psnr, own_mse, own_mse]
+    mse, psnr, own_mse = bicubic(runs), bicubic(runs, "psnr"), bicubic(here)
+    found.loc[("bicubic", ""), :] = [mse, NOTHING, mse, psnr, psnr, own_mse, own_mse]
     return found
 
 
