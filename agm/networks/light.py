@@ -2,7 +2,7 @@
 
 It keeps A, B, four inner layers with an ORL letter each, D and one image per iteration. It differs from the paper's
 base in four things: all inner layers work at L x L and D ends in a sub-pixel convolution (Shi et al., 2016); there is
-no batch norm; D's output is added to bicubic upsampling and starts at zero; and an n layer adds to its input.
+no batch norm; D's output is added to bicubic upsampling and starts at zero; and every inner layer adds to its input.
 """
 
 from __future__ import annotations

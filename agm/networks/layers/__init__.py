@@ -44,7 +44,14 @@ KINDS = {
 def build(config: GeneratorConfig) -> list[nn.Module]:
     """The four layers of a network, from the bottom."""
     channels = 2 * config.width
-    modules = (importlib.import_module(f"{__name__}.{KINDS[letter].module}") for letter in config.layers)
     # Layers 1 to 3 keep their number of channels, so that AEL can skip them.
     outputs = (channels, channels, channels, config.width)
-    return [module.build(config, channels, own) for module, own in zip(modules, outputs, strict=True)]
+    return [_layer(config, letter, channels, own) for letter, own in zip(config.layers, outputs, strict=True)]
+
+
+def _layer(config: GeneratorConfig, letter: str, inputs: int, outputs: int) -> nn.Module:
+    kind = KINDS[letter]
+    layer: nn.Module = importlib.import_module(f"{__name__}.{kind.module}").build(config, inputs, outputs)
+    if config.base == "light" and kind.recurrent:
+        layer = importlib.import_module(f"{__name__}.residual").Residual(layer, inputs, outputs)
+    return layer
