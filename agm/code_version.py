@@ -30,21 +30,26 @@ def code_hash(root: Path = ROOT) -> str:
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
 
 
-def attested(base: str) -> list[dict[str, Any]]:
-    """Groups of codes that train a base alike, oldest first: their hashes in `codes`, what came anew in `changed`."""
+def network(base: str, layers: str) -> str:
+    """The networks that results/code.json keeps apart: "paper", "light" of plain layers only, "light-recurrent"."""
+    return base if base != "light" or set(layers) == {"n"} else "light-recurrent"
+
+
+def attested(network: str) -> list[dict[str, Any]]:
+    """Groups of codes that train a `network` alike, oldest first: their hashes in `codes`, what came anew in `changed`."""
     path = results_folder() / "code.json"
-    groups: list[dict[str, Any]] = files.read_json(path).get(base, []) if path.exists() else []
+    groups: list[dict[str, Any]] = files.read_json(path).get(network, []) if path.exists() else []
     return groups
 
 
-def representative(base: str) -> str:
+def representative(network: str) -> str:
     """The first hash of those that count as today's training code."""
-    return next((next(iter(g["codes"])) for g in attested(base) if code_hash() in g["codes"]), code_hash())
+    return next((next(iter(g["codes"])) for g in attested(network) if code_hash() in g["codes"]), code_hash())
 
 
-def changed(codes: str, base: str) -> str:
+def changed(codes: str, network: str) -> str:
     """The changes of the training code since `codes`, joined by +, made a result; empty if there are none."""
-    groups = attested(base)
+    groups = attested(network)
     place = {code: number for number, group in enumerate(groups) for code in group["codes"]}
     compared = {*codes.split("+"), code_hash()}
     if compared == {code_hash()}:

@@ -11,6 +11,7 @@ from agm.config import Statistics
 from agm.networks.generator import SCALE, Context, Generator
 from agm.networks.layers import State
 from agm.networks.layers.conv_lstm import ConvLSTM
+from agm.networks.layers.residual import cell_of
 from agm.schedule import Schedule
 
 
@@ -30,7 +31,7 @@ def images(generator: Generator, x: Tensor, schedule: Schedule, statistics: Stat
 
 
 def _zeros(generator: Generator, x: Tensor, i: int) -> State:
-    layer = generator.layers[i]
+    layer = cell_of(generator.layers[i])
     if not isinstance(layer, ConvLSTM):
         return None
     n, _, height, width = x.shape

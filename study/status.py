@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agm import files
-from agm.code_version import changed, changed_modules, file_hash
+from agm.code_version import changed, changed_modules, file_hash, network
 from agm.paths import home, results_folder, runs_folder
 
 INPUTS = "agm_inputs"
@@ -29,8 +29,9 @@ class State:
 def states() -> Iterator[State]:
     """The states of all results. Raises AgmError if a file cannot be read."""
     for path in [*sorted(results_folder().glob("*/*/summary.json")), *sorted(runs_folder().glob("*/summary.json"))]:
-        base = files.read_json(path.with_name("config.json"))["generator"].get("base", "paper")
-        yield State("runs", path.parent.name, changed(files.read_json(path)["machine"]["code"], base))
+        generator = files.read_json(path.with_name("config.json"))["generator"]
+        kind = network(generator.get("base", "paper"), generator["layers"])
+        yield State("runs", path.parent.name, changed(files.read_json(path)["machine"]["code"], kind))
     for path in sorted((results_folder() / "benchmarks").glob("*.json")):
         yield State("benchmarks", path.stem, stale_measurement(files.read_json(path)))
     shown = home() / "book" / "notebooks"

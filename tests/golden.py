@@ -25,24 +25,25 @@ from agm.code_version import ROOT
 from agm.errors import AgmError
 from agm.paths import results_folder
 
-SMALL = "layers=rnrn width=2 iterations=3 critic_width=2 image_size=16 train_images=8 validation_images=2 test_images=2"
+SMALL = "width=2 iterations=3 critic_width=2 image_size=16 train_images=8 validation_images=2 test_images=2"
 SMALL += " epochs=2 batch_size=4 learning_rate=0.002"
-SETTINGS = {"paper": "", "light": "base=light crops=9 sampling=prefix decay=cosine average=0.9 loss=l1"}
-"""What each base is trained with, besides `SMALL`; the light one as the default network was."""
+LIGHT = "base=light crops=9 sampling=prefix decay=cosine average=0.9 loss=l1"
+SETTINGS = {"paper": "layers=rnrn", "light": f"layers=nnnn {LIGHT}", "light-recurrent": f"layers=rnrn {LIGHT}"}
+"""What each kind of network is trained with, besides `SMALL`; the light ones as the default network was."""
 
 
 def run(root: Path) -> tuple[str, str, dict[str, str]]:
-    """Train with the code below `root` -> its hash, its commit, and by base a digest of the bytes.
+    """Train with the code below `root` -> its hash, its commit, and by kind of network a digest of the bytes.
 
-    A base that the code does not know is left out.
+    A kind that the code does not know is left out.
     """
     made: dict[str, str] = {}
     about: dict[str, Any] = {}
     module = "study" if (root / "study").is_dir() else "agm"  # which older codes are
     with tempfile.TemporaryDirectory() as folder:
         _write_photographs(Path(folder) / "photographs")
-        for base, settings in SETTINGS.items():
-            out = Path(folder) / base
+        for network, settings in SETTINGS.items():
+            out = Path(folder) / network
             command = [sys.executable, "-m", module, "train", "--profile", "smoke", "--device", "cpu"]
             command += ["--dataset", f"{folder}/photographs", "--schedule", "---x (1) - x-xx (1) - xxxx (1)"]
             command += [f"--set={setting}" for setting in f"{SMALL} {settings}".split()]
@@ -53,9 +54,9 @@ def run(root: Path) -> tuple[str, str, dict[str, str]]:
             if "unknown configuration field" in done.stderr:
                 continue
             if done.returncode != 0:
-                raise AgmError(f"{root}: the golden run of base {base} failed: {done.stderr.strip().splitlines()[-1:]}")
+                raise AgmError(f"{root}: the golden run of {network} failed: {done.stderr.strip().splitlines()[-1:]}")
             trained = next(out.glob("*/summary.json")).parent
-            about, made[base] = files.read_json(trained / "summary.json")["machine"], _digest(trained)
+            about, made[network] = files.read_json(trained / "summary.json")["machine"], _digest(trained)
     return about["code"], about["commit"], made
 
 
@@ -83,20 +84,20 @@ def enter(noted: dict[str, Any], found: Sequence[tuple[str, str, dict[str, str]]
 
     Raises AgmError if a code gives other bytes and nothing says what `changed`.
     """
-    for base in SETTINGS:
-        groups = noted.setdefault(base, [])
+    for network in SETTINGS:
+        groups = noted.setdefault(network, [])
         by_digest: dict[str, dict[str, Any]] = {}
         for code, commit, made in found:
-            if base not in made:
+            if network not in made:
                 continue
             known = next((group for group in groups if code in group["codes"]), None)
-            group = by_digest.get(made[base], known)
+            group = by_digest.get(made[network], known)
             if group is None:
                 if groups and not changed:
-                    raise AgmError(f"base {base}: {code} gives other bytes; say with --changed, in a sentence, why")
+                    raise AgmError(f"{network}: {code} gives other bytes; say with --changed, in a sentence, why")
                 group = {"changed": changed if groups else "", "codes": {}}
                 groups.append(group)
-            by_digest[made[base]] = group
+            by_digest[made[network]] = group
             group["codes"][code] = commit
 
 
@@ -113,7 +114,7 @@ def main() -> None:
     enter(noted, found, given.changed)
     files.write_json(path, noted)
     for code, at, made in found:
-        print(code, at, *(f"{base} {digest[:12]}" for base, digest in made.items()))
+        print(code, at, *(f"{network} {digest[:12]}" for network, digest in made.items()))
 
 
 def _run_commit(commit: str) -> tuple[str, str, dict[str, str]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from agm import files
-from agm.code_version import changed, file_hash, imported, representative
+from agm.code_version import changed, file_hash, imported, network, representative
 from agm.config import RunConfig
 from agm.errors import AgmError
 from study import experiments, profiles
@@ -89,8 +89,12 @@ def _code(notebook: Path) -> str:
 
 def made_with(runs: list[RunConfig], manifests: list[str]) -> list[str]:
     """The codes and data that training depends on besides the configurations. A change means training again."""
-    codes = [representative(base) for base in sorted({run.generator.base for run in runs})]
+    codes = [representative(name) for name in sorted({_network(run) for run in runs})]
     return codes + [file_hash(Path(path)) for path in manifests]
+
+
+def _network(run: RunConfig) -> str:
+    return network(run.generator.base, run.generator.layers)
 
 
 def stale(jobs: list[list[RunConfig]], manifests: list[str]) -> str:
@@ -106,7 +110,7 @@ def _is_stale(folder: Path, run: RunConfig, images: dict[str, str]) -> bool:
     except (AgmError, SafetensorError, KeyError, ValueError):
         return False  # `agm train` says what is wrong with it
     expected = images.get(run.data.dataset)
-    return bool((code and changed(code, run.generator.base)) or (made_on and expected and made_on != expected))
+    return bool((code and changed(code, _network(run))) or (made_on and expected and made_on != expected))
 
 
 def _origin(folder: Path) -> tuple[str, str]:

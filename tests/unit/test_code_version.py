@@ -104,7 +104,7 @@ def test_codes_with_equal_bytes_are_entered_as_one() -> None:
         "light": [{"changed": "", "codes": {"b": "2"}}],
     }
     other = [("b", "2", {"paper": "x", "light": "y"}), ("c", "3", {"paper": "x", "light": "z"})]
-    with pytest.raises(AgmError, match="base light: c gives other bytes; say with --changed"):
+    with pytest.raises(AgmError, match="light: c gives other bytes; say with --changed"):
         golden.enter(files.finite(noted), other, "")
     golden.enter(noted, other, "the light base is wider")
     assert [list(group["codes"]) for group in noted["paper"]] == [["a", "b", "c"]]

@@ -16,6 +16,7 @@ from agm.networks.blocks import LEAK, IterationNorm
 from agm.networks.generator import Generator
 from agm.networks.layers.conv_lstm import ConvLSTM
 from agm.networks.layers.plain import PlainLayer, ResidualLayer
+from agm.networks.layers.residual import Residual, cell_of
 
 State = tuple[Tensor, Tensor] | None
 """Hidden state and cell state, (N, H, W, C) each; None before its first use."""
@@ -24,16 +25,40 @@ Make = Callable[..., Filtering]
 
 
 class Recurrent:
-    """An r layer. Its first gate, which forgets, is left out while there is no state."""
+    """An r layer, of either base. Its first gate, which forgets, is left out while there is no state."""
 
-    def __init__(self, layer: ConvLSTM, make: Make, statistics: Statistics) -> None:
-        self.filtering = make(forget_first(layer.gates.weight), forget_first(layer.gates.bias), 4)
-        self._peephole = None if layer.peephole is None else layer.peephole.detach().flatten(1)  # (3, C)
+    def __init__(self, layer: ConvLSTM | Residual, make: Make, statistics: Statistics) -> None:
+        lstm = cell_of(layer)
+        assert isinstance(lstm, ConvLSTM)
+        self.filtering = make(forget_first(lstm.gates.weight), forget_first(lstm.gates.bias), 4)
+        self._peephole = None if lstm.peephole is None else lstm.peephole.detach().flatten(1)  # (3, C)
+        self._skip = Skip(layer.skip) if isinstance(layer, Residual) else None
 
     def forward(self, source: Source, state: State, t: int) -> tuple[Tensor, State]:
         cell = None if state is None else state[1]
         h, cell = self.filtering.gates(source, cell, self._peephole)
-        return h, (h, cell)
+        return (h if self._skip is None else h + self._skip(source)), (h, cell)
+
+
+class Skip:
+    """The skip connection of a layer that adds to its input."""
+
+    def __init__(self, conv: nn.Conv2d | None) -> None:
+        self._weight = None
+        if conv is not None and conv.bias is not None:
+            self._weight, self._bias = conv.weight.detach()[:, :, 0, 0].T, conv.bias.detach()  # (inputs, outputs)
+
+    def __call__(self, source: Source) -> Tensor:
+        """Each of the layer's inputs may be a single pixel that stands for a whole image."""
+        parts = source.whole or source.parts[:1]  # the others are the hidden state
+        if self._weight is None:
+            size = parts[0].shape[:3]
+            return parts[0] if len(parts) == 1 else torch.cat([part.expand(*size, -1) for part in parts], dim=3)
+        first, *rest = torch.split(self._weight, [part.shape[3] for part in parts])
+        around = torch.addmm(self._bias, parts[0].flatten(0, 2), first).view(*parts[0].shape[:3], -1)
+        for part, weight in zip(parts[1:], rest, strict=True):
+            around += part @ weight
+        return around
 
 
 class FeedForward:
@@ -52,28 +77,13 @@ class ResidualForward:
     """An n layer of the light base."""
 
     def __init__(self, layer: ResidualLayer, make: Make, statistics: Statistics) -> None:
-        assert layer.conv2.bias is not None
         self.filtering = make(layer.conv1.weight, layer.conv1.bias)
-        self._skip, bias = None, layer.conv2.bias
-        if layer.skip is not None:
-            assert layer.skip.bias is not None
-            self._skip, bias = layer.skip.weight.detach()[:, :, 0, 0].T, bias + layer.skip.bias  # (inputs, outputs)
-        self._second = make(layer.conv2.weight, bias)
+        self._second = make(layer.conv2.weight, layer.conv2.bias)
+        self._skip = Skip(layer.skip)
 
     def forward(self, source: Source, state: State, t: int) -> tuple[Tensor, State]:
         u = self.filtering.norm(source, LEAK)
-        return self._second.norm(Source([u]), 1.0, shift=self._around(source.whole or source.parts)), state
-
-    def _around(self, parts: list[Tensor]) -> Tensor:
-        """The skip connection. Each of the layer's inputs may be a single pixel that stands for a whole image."""
-        if self._skip is None:
-            size = parts[0].shape[:3]
-            return parts[0] if len(parts) == 1 else torch.cat([part.expand(*size, -1) for part in parts], dim=3)
-        first, *rest = torch.split(self._skip, [part.shape[3] for part in parts])
-        around: Tensor = parts[0] @ first
-        for part, weight in zip(parts[1:], rest, strict=True):
-            around += part @ weight
-        return around
+        return self._second.norm(Source([u]), 1.0, shift=self._skip(source)), state
 
 
 Layer = Recurrent | FeedForward | ResidualForward
@@ -83,17 +93,17 @@ PREPARED: dict[type[nn.Module], Callable[..., Layer]] = {
     PlainLayer: FeedForward,
     ResidualLayer: ResidualForward,
 }
-"""A layer's class and the class that runs it."""
+"""A layer's class, inside a skip connection, and the class that runs it."""
 
 
 def known(generator: Generator) -> bool:
     """True if the engine can run all layers of a network."""
-    return all(type(layer) in PREPARED for layer in generator.layers)
+    return all(type(cell_of(layer)) in PREPARED for layer in generator.layers)
 
 
 @torch.no_grad()
 def prepare(layer: nn.Module, make: Make, statistics: Statistics) -> Layer:
-    return PREPARED[type(layer)](layer, make, statistics)
+    return PREPARED[type(cell_of(layer))](layer, make, statistics)
 
 
 def _affine(norm: IterationNorm, statistics: Statistics) -> list[tuple[Tensor, Tensor]]:

@@ -22,6 +22,7 @@ from agm.networks.blocks import LEAK, ConvNormAct, IterationNorm
 from agm.networks.generator import Generator
 from agm.networks.layers.conv_lstm import ConvLSTM
 from agm.networks.layers.plain import PlainLayer
+from agm.networks.layers.residual import Residual, cell_of
 from agm.networks.light import SCALE, Contrast, SubPixel
 
 OPSET, IR_VERSION = 17, 8
@@ -126,7 +127,7 @@ def build(graph: Graph, generator: Generator, name: str, statistics: Statistics)
     else:
         number, _, first = name.removeprefix("layer").partition("_")
         layer = generator.layers[int(number) - 1]
-        if isinstance(layer, ConvLSTM):
+        if isinstance(cell_of(layer), ConvLSTM):
             recurrent(graph, number, layer, zero=bool(first))
         else:
             plain(graph, f"layer{number}", layer, statistics)
@@ -145,12 +146,13 @@ def entrance(graph: Graph, name: str, part: Any, x: str, statistics: Statistics,
     return graph("LeakyRelu", y, alpha=LEAK, out=out)
 
 
-def recurrent(graph: Graph, number: str, layer: ConvLSTM, zero: bool) -> None:
-    """An r layer: z and its state -> z_next, and the next state. `zero`: without a state, which is zero then.
+def recurrent(graph: Graph, number: str, around: Any, zero: bool) -> None:
+    """An r layer, of either base: z and its state -> z_next, and the next state. `zero`: without a state.
 
     Its gates lie in the order f, i, g, o: without a state, whatever f is multiplied with is zero, and the rest is one
     slice, which a runtime carries out when it loads the graph.
     """
+    layer: Any = cell_of(around)
     name, h, c = f"layer{number}", f"h{number}", f"c{number}"
     channels, weight = layer.gates.out_channels // 4, forget_first(layer.gates.weight)
     of_z = graph.weight(f"{name}.x", weight[:, : layer.inputs])
@@ -172,7 +174,16 @@ def recurrent(graph: Graph, number: str, layer: ConvLSTM, zero: bool) -> None:
         cell = graph("Add", kept, new, out=f"{c}_next")
     if w:
         o = graph("Add", o, graph("Mul", w["o"], cell))
-    graph("Identity", graph("Mul", graph("Sigmoid", o), graph("Tanh", cell), out=f"{h}_next"), out="z_next")
+    new = graph("Mul", graph("Sigmoid", o), graph("Tanh", cell), out=f"{h}_next")
+    if isinstance(around, Residual):
+        graph("Add", new, skipped(graph, name, around), out="z_next")
+    else:
+        graph("Identity", new, out="z_next")
+
+
+def skipped(graph: Graph, name: str, layer: Any) -> str:
+    """The input of a layer that adds to it."""
+    return "z" if layer.skip is None else conv(graph, f"{name}.skip", layer.skip, "z")
 
 
 def plain(graph: Graph, name: str, layer: Any, statistics: Statistics) -> None:
@@ -182,8 +193,7 @@ def plain(graph: Graph, name: str, layer: Any, statistics: Statistics) -> None:
         y = conv(graph, f"{name}.2", layer.conv2, norm(graph, f"{name}.norm1", layer.norm1, y, statistics))
         norm(graph, f"{name}.norm2", layer.norm2, y, statistics, out="z_next")
     else:
-        skip = "z" if layer.skip is None else conv(graph, f"{name}.skip", layer.skip, "z")
-        graph("Add", conv(graph, f"{name}.2", layer.conv2, y), skip, out="z_next")
+        graph("Add", conv(graph, f"{name}.2", layer.conv2, y), skipped(graph, name, layer), out="z_next")
 
 
 def final(graph: Graph, part: nn.Conv2d | SubPixel, residual: bool) -> None:

@@ -25,3 +25,8 @@ class Residual(nn.Module):
         """x: (N, inputs, H, W) -> (N, outputs, H, W), and the cell's new state."""
         y, state = self.cell(x, state, t, statistics)
         return y + (x if self.skip is None else self.skip(x)), state
+
+
+def cell_of(layer: nn.Module) -> nn.Module:
+    """What is inside the skip connection; the layer itself where there is none around it."""
+    return layer.cell if isinstance(layer, Residual) else layer

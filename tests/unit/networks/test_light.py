@@ -14,6 +14,7 @@ from agm.config import ORL_CONFIGURATIONS
 from agm.errors import AgmError
 from agm.networks.complexity import parameters
 from agm.networks.generator import Generator, bicubic
+from agm.networks.layers.residual import cell_of
 from agm.schedule import Schedule
 
 PLAN = "---x - x--x - xx-x - xxxx (2)"
@@ -70,6 +71,20 @@ def test_every_configuration_starts_as_bicubic_and_learns(layers: str, feedback:
     generator(x, PLAN).square().mean().backward()
     unused = [name for name, parameter in generator.named_parameters() if parameter.grad is None]
     assert not unused
+
+
+@pytest.mark.parametrize("layers", ["nnnn", "rrrr", "gggg"])
+def test_every_kind_of_layer_adds_to_its_input(layers: str) -> None:
+    """Otherwise nothing of the image would be left behind four recurrent layers that begin to learn."""
+    generator = light(layers, 8)
+    x = torch.rand(1, 16, 12, 12, dtype=torch.float64)
+    for layer in list(generator.layers)[:3]:
+        inner, _ = layer(x, None, 0, "shared")
+        assert 0 < (inner - x).std() < 0.5 * x.std()
+    last, cell = generator.layers[3], cell_of(generator.layers[3])
+    if last is not cell:
+        expected = cell(x, None, 0, "shared")[0] + F.conv2d(x, last.skip.weight, last.skip.bias)  # type: ignore[union-attr,arg-type]
+        torch.testing.assert_close(last(x, None, 0, "shared")[0], expected)
 
 
 def test_flat_colours_get_the_same_correction_whichever_they_are() -> None:
