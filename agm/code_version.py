@@ -36,7 +36,7 @@ def network(base: str, layers: str) -> str:
 
 
 def attested(network: str) -> list[dict[str, Any]]:
-    """Groups of codes that train a network alike, oldest first: their hashes in `codes`, what came anew in `changed`."""
+    """Groups of codes that train a network alike, oldest first: their hashes in `codes`, what is new in `changed`."""
     path = results_folder() / "code.json"
     groups: list[dict[str, Any]] = files.read_json(path).get(network, []) if path.exists() else []
     return groups
