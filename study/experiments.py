@@ -74,6 +74,12 @@ LONG: dict[str, list[Variation]] = {
         for layers in ORL_CONFIGURATIONS
         for schedule in ("xxxx (5)", "---x - x--x - xx-x - xxxx (2)")
     ],
+    # Is one learning rate fair to all? Half and twice that of `converged`.
+    "rates": [
+        {"role": "cars", **SWEEP, "layers": layers, "schedule": "xxxx (5)", "learning_rate": rate}
+        for layers in ("nnnn", "rrrr")
+        for rate in (1e-3, 4e-3)
+    ],
     # The bicubic first frame, before any such run was read: shared statistics cost more than a fifth (test MSE, shared
     # over precise, above 1.2) exactly where a plain layer lies above a recurrent one, whose memory is empty at first.
     "first_frame": _grid(layers=ORL_CONFIGURATIONS, feedback=("zeros", "bicubic"), schedule=("NOAEL",)),

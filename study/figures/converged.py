@@ -80,10 +80,11 @@ def pairs(runs: Sequence[Run]) -> list[tuple[Run, Run]]:
     return [(without[layers][0], with_ael[layers][0]) for layers in without if layers in with_ael]
 
 
-def numbers(runs: Sequence[Run], short: Sequence[Run], times: Seconds) -> Numbers:
+def numbers(runs: Sequence[Run], rates: Sequence[Run], short: Sequence[Run], times: Seconds) -> Numbers:
     """The numbers of the chapter. PSNR is that of the last picture, in dB, averaged over seeds.
 
-    `short`: runs of the paper's base, trained for minutes, whose learning curves are compared. `times`: of `pairs`.
+    `rates`: runs with other learning rates. `short`: runs of the paper's base, trained for minutes, whose learning
+    curves are compared. `times`: of `pairs`.
     """
     groups = split(runs)
     values = last_psnr(groups[WITHOUT])
@@ -93,6 +94,7 @@ def numbers(runs: Sequence[Run], short: Sequence[Run], times: Seconds) -> Number
     }
     late = late_gains(groups[WITHOUT])
     found |= {"late_gain": float(np.mean(late)), "late_gain_most": max(late)}
+    found |= {f"{layers}_any_rate": best for layers, best in by_rate(runs, rates).max().items()}
     found["short_late_gain"] = float(np.mean(late_gains(short)))
     found |= _differences(values) | _recurrent(values)
     shares = [times[ael.config.id][0] / times[noael.config.id][0] for noael, ael in pairs(runs)]
@@ -166,6 +168,17 @@ def table(runs: Sequence[Run]) -> pd.DataFrame:
             "operations": macs_per_iteration(config, 64) / 32**2 / 1000,
         }
     return pd.DataFrame.from_dict(rows, orient="index").sort_values("PSNR", ascending=False)
+
+
+def by_rate(runs: Sequence[Run], rates: Sequence[Run]) -> pd.DataFrame:
+    """PSNR of the last picture, in dB, with seed 0: a row per learning rate, a column per model of `rates`."""
+    models = by(rates, "layers")
+    own = [run for run in split(runs)[WITHOUT] if run.config.seed == 0 and run.config.generator.layers in models]
+    psnr = {
+        (run.config.training.learning_rate, run.config.generator.layers): float(run.test("psnr")[-1])
+        for run in [*own, *rates]
+    }
+    return pd.Series(psnr).unstack().rename_axis(index="learning rate", columns=None)
 
 
 def draw(runs: Sequence[Run], profile: Profile) -> Figure:
