@@ -102,6 +102,7 @@ def test_codes_with_equal_bytes_are_entered_as_one() -> None:
     assert noted == {
         "paper": [{"changed": "", "codes": {"a": "1", "b": "2"}}],
         "light": [{"changed": "", "codes": {"b": "2"}}],
+        "light-recurrent": [],
     }
     other = [("b", "2", {"paper": "x", "light": "y"}), ("c", "3", {"paper": "x", "light": "z"})]
     with pytest.raises(AgmError, match="light: c gives other bytes; say with --changed"):
@@ -115,7 +116,7 @@ def test_status_says_what_is_up_to_date_and_why_not(home: Path) -> None:
     attest(home, ("", ["old"]), ("sums in pairs", [code_hash()]))
     for name, noted in (("a", "old"), ("b", code_hash()), ("c", "old")):
         files.write_json(home / "results" / "cpu" / name / "summary.json", {"machine": {"code": noted}})
-        files.write_json(home / "results" / "cpu" / name / "config.json", {"generator": {}})
+        files.write_json(home / "results" / "cpu" / name / "config.json", {"generator": {"layers": "nnnr"}})
     known = code_version.timed("agm.training.loop")
     for name, modules in (("fast", known), ("slow", known | {"agm.networks.layers": "0"})):
         files.write_json(home / "results" / "benchmarks" / f"{name}.json", {"machine": {"modules": modules}})

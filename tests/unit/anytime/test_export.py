@@ -30,6 +30,7 @@ from agm.anytime.upscaler import AnytimeUpscaler
 from agm.config import ORL_CONFIGURATIONS, Statistics
 from agm.errors import AgmError
 from agm.networks.layers.plain import ResidualLayer
+from agm.networks.layers.residual import Residual
 from agm.training.calibrate import precise
 
 Agm = Callable[..., Any]
@@ -48,6 +49,8 @@ def shaken(**fields: Any) -> Generator:
         for layer in generator.layers:
             if isinstance(layer, ResidualLayer):
                 layer.conv2.weight.data *= 0.03
+            elif isinstance(layer, Residual):
+                layer.cell.gates.weight.data *= 0.1  # type: ignore[union-attr,operator]
     return generator
 
 
