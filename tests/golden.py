@@ -29,7 +29,7 @@ SMALL = "width=2 iterations=3 critic_width=2 image_size=16 train_images=8 valida
 SMALL += " epochs=2 batch_size=4 learning_rate=0.002"
 LIGHT = "base=light crops=9 sampling=prefix decay=cosine average=0.9 loss=l1"
 SETTINGS = {"paper": "layers=rnrn", "light": f"layers=nnnn {LIGHT}", "light-recurrent": f"layers=rnrn {LIGHT}"}
-"""What each kind of network is trained with, besides `SMALL`; the light ones as the default network was."""
+"""Settings of the golden run of each kind of network, besides `SMALL`. `LIGHT` has those of the default network."""
 
 
 def run(root: Path) -> tuple[str, str, dict[str, str]]:

@@ -135,7 +135,7 @@ def blank_images(browser: Any) -> list[str]:
     return list(browser.execute_async_script(script))
 
 
-@pytest.mark.parametrize("name", TOC)
+@pytest.mark.parametrize("name", ["index", *TOC])
 def test_a_browser_shows_the_page(browser: Any, address: str, name: str) -> None:
     resize(browser, PHONE)
     complaints(browser)

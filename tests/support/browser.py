@@ -30,6 +30,14 @@ DESKTOP = (1280, 900)
 
 
 class Quiet(SimpleHTTPRequestHandler):
+    def do_GET(self) -> None:
+        """index.html only leads on and names no icon, so a browser may ask for the usual one before it follows."""
+        if self.path == "/favicon.ico":
+            self.send_response(204)
+            self.end_headers()
+        else:
+            super().do_GET()
+
     def log_message(self, *_: object) -> None:
         """Says nothing."""
 

@@ -45,7 +45,8 @@ class Skip:
 
     def __init__(self, conv: nn.Conv2d | None) -> None:
         self._weight = None
-        if conv is not None and conv.bias is not None:
+        if conv is not None:
+            assert conv.bias is not None
             self._weight, self._bias = conv.weight.detach()[:, :, 0, 0].T, conv.bias.detach()  # (inputs, outputs)
 
     def __call__(self, source: Source) -> Tensor:

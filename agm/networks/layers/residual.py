@@ -1,4 +1,4 @@
-"""What recurrent layers of the light base have around them: a skip connection."""
+"""The skip connection around each recurrent layer of the light base."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from agm.networks.layers import State
 
 
 class Residual(nn.Module):
-    """A layer that adds to its input: output = x + cell(x). Where the number of channels changes, x goes through a 1x1
-    convolution.
+    """A layer that adds to its input: output = x + cell(x).
 
-    A ConvLSTM's output is a tenth of its input at first. Behind four of them, and no batch norm, nothing would be left
-    to learn from.
+    Where the number of channels changes, x goes through a 1x1 convolution. The output of a fresh ConvLSTM is a tenth
+    of its input. Behind four of them, without batch norm, nothing would be left to learn from.
     """
 
     def __init__(self, cell: nn.Module, inputs: int, outputs: int) -> None:
@@ -28,5 +27,5 @@ class Residual(nn.Module):
 
 
 def cell_of(layer: nn.Module) -> nn.Module:
-    """What is inside the skip connection; the layer itself where there is none around it."""
+    """The layer inside a skip connection, or the layer itself if it has none."""
     return layer.cell if isinstance(layer, Residual) else layer
