@@ -28,11 +28,11 @@ from torch import Tensor, nn
 from agm import metrics, runs
 from agm.anytime import weights_files as models
 from agm.anytime.engine.engine import Engine
-from agm.anytime.onnx.export import OnnxStepper, export
+from agm.anytime.onnx.export import export, read, row, taken
 from agm.anytime.stepper import Plain, Progress, Stepper, iterate
-from agm.config import ORL_CONFIGURATIONS
+from agm.config import ORL_CONFIGURATIONS, GeneratorConfig, from_dict
 from agm.errors import AgmError
-from agm.networks.generator import Context, Generator, Memory
+from agm.networks.generator import SCALE, Context, Generator, Memory
 from agm.networks.layers import KINDS
 from agm.schedule import Mask, Schedule
 from benchmarks.measure import command_line, take_turns, untrained, write
@@ -57,7 +57,56 @@ class Compiled(Plain):
         self.generator.step = torch.compile(self.generator.step)  # type: ignore[method-assign]
 
 
-class OpenVino(OnnxStepper):
+Run = Callable[[dict[str, Any]], dict[str, Any]]
+"""Arrays by name, a file's inputs and perhaps others -> its outputs by name."""
+
+
+class OnnxRuntime:
+    """An export, run by ONNX Runtime. Its progress: arrays by name, and the masks of the iterations so far."""
+
+    name = "onnxruntime"
+
+    def __init__(self, folder: Path) -> None:
+        chain, _ = read(folder)
+        self.config = from_dict(GeneratorConfig, chain["generator"])
+        self.schedule, self.statistics = Schedule.parse(chain["schedule"]), chain["statistics"]
+        self.feedback = chain["feedback"]
+        self.parts = {name: self.load(folder / part["file"]) for name, part in chain["parts"].items()}
+
+    def load(self, path: Path) -> Run:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
+        # Each file has its own threads; those that have just been used must not spin while the next one's work.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        inputs, outputs = ([end.name for end in side] for side in (session.get_inputs(), session.get_outputs()))
+
+        def run(held: dict[str, Any]) -> dict[str, Any]:
+            return dict(zip(outputs, session.run(outputs, {name: held[name] for name in inputs}), strict=True))
+
+        return run
+
+    def start(self, x: Tensor) -> tuple[dict[str, Any], list[Mask]]:
+        n, _, height, width = x.shape
+        on_features = self.config.feedback == "features"
+        shape = (n, self.config.width, height, width) if on_features else (n, 3, SCALE * height, SCALE * width)
+        held = {"zeros": np.zeros(shape, np.float32), **self.parts["a"]({"x": x.contiguous().numpy()})}
+        held["previous"] = held[self.feedback["first"]]
+        return held, []
+
+    def step(self, progress: tuple[dict[str, Any], list[Mask]], mask: Mask) -> Tensor:
+        held, masks = progress
+        held["t"] = np.array(row(self.config, self.statistics, len(masks)))
+        masks.append(mask)
+        for name in taken(self.config, masks):
+            held |= {end.removesuffix("_next"): array for end, array in self.parts[name](held).items()}
+        held["previous"] = held[self.feedback["later"]]
+        return torch.from_numpy(held["image"])
+
+
+class OpenVino(OnnxRuntime):
     """An export, run by OpenVINO."""
 
     def __init__(self, folder: Path) -> None:
@@ -66,10 +115,10 @@ class OpenVino(OnnxStepper):
         self.core = openvino.Core()
         super().__init__(folder)
 
-    def load(self, name: str, contents: dict[str, bytes]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def load(self, path: Path) -> Run:
         settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-        settings["INFERENCE_NUM_THREADS"] = self.threads
-        network = self.core.compile_model(self.core.read_model(self.folder / name), "CPU", settings)
+        settings["INFERENCE_NUM_THREADS"] = torch.get_num_threads()
+        network = self.core.compile_model(self.core.read_model(path), "CPU", settings)
         inputs, outputs = ([end.any_name for end in side] for side in (network.inputs, network.outputs))
 
         def run(held: dict[str, Any]) -> dict[str, Any]:
@@ -154,7 +203,7 @@ RUNTIMES: dict[str, Make] = {
     "plain": lambda generator, folder: Plain(generator),
     "channels_last": lambda generator, folder: ChannelsLast(generator),
     "compile": lambda generator, folder: Compiled(generator),
-    "onnxruntime": lambda generator, folder: OnnxStepper(folder),
+    "onnxruntime": lambda generator, folder: OnnxRuntime(folder),
     "openvino": lambda generator, folder: OpenVino(folder),
     "ncnn": lambda generator, folder: Ncnn(generator),
     "engine": lambda generator, folder: Engine(generator),
@@ -190,9 +239,9 @@ def _rows(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     seconds = take_turns(iterates, x, arguments.rounds)
     print(f"{'model':14}{'runtime':16}{'first/ms':>10}{'all/ms':>10}{'PSNR/dB':>10}{'largest':>10}")
     rows = []
-    for key, taken in seconds.items():
+    for key, moments in seconds.items():
         row: dict[str, Any] = {"model": name, "layers": generator.config.layers, "width": generator.config.width}
-        row |= {"runtime": key, "ms": [1000 * moment for moment in taken], **_deviation(images[key], wanted)}
+        row |= {"runtime": key, "ms": [1000 * moment for moment in moments], **_deviation(images[key], wanted)}
         rows.append(row)
         figures = f"{row['ms'][0]:>10.1f}{row['ms'][-1]:>10.1f}{row['psnr']:>10.1f}{row['largest']:>10.1e}"
         print(f"{name:14}{key:16}{figures}", flush=True)

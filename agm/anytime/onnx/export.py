@@ -7,21 +7,16 @@ each. ONNX Runtime finds it beside them; in a browser it is handed over with the
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from agm import files
 from agm.anytime.stepper import check_statistics
-from agm.config import GeneratorConfig, Statistics, from_dict
-from agm.errors import NO_MEMORY, AgmError
-from agm.networks.generator import SCALE, UPSAMPLED, Generator
+from agm.config import GeneratorConfig, Statistics
+from agm.errors import AgmError
+from agm.networks.generator import UPSAMPLED, Generator
 from agm.networks.layers import KINDS
 from agm.schedule import Mask, Schedule
 
@@ -31,6 +26,8 @@ if TYPE_CHECKING:
 CHAIN, WEIGHTS = "chain.json", "weights.bin"
 FORMAT = "agm chain 2"
 PRECISIONS = (32, 16)
+WHOLE = GeneratorConfig("rrrr")
+"""A network with every part there is."""
 ABOUT = {
     "shapes": "N images of H x W pixels, float32, RGB in [0, 1]; t is an int64 without dimensions. N, H, W may vary.",
     "chain": "Run part a once per image, then for every entry of `iterations` its parts in order. Every input is the "
@@ -66,7 +63,7 @@ def export(
         raise AgmError(f"precision {precision}: the weights are stored with 32 or 16 bits")
     contents = encode(generator, statistics, precision)
     about = {"run": run, "statistics": statistics, "precision": precision, "schedule": str(schedule)}
-    listed = {name: {"bytes": len(c), "sha256": files.sha256(c)} for name, c in contents.items()}
+    listed = {name: _entry(content) for name, content in contents.items()}
     chain = {"format": FORMAT, **about, "generator": asdict(generator.config), "about": ABOUT, "files": listed}
     chain = files.seal(chain | describe(generator.config, schedule, statistics))
 
@@ -74,8 +71,7 @@ def export(
         for name, content in (contents | {CHAIN: files.encode_json(chain)}).items():
             files.write_bytes(target / name, content)
 
-    whole = GeneratorConfig("rrrr")  # it has every part there is
-    files.replace_folder(folder, write, "export", (CHAIN,), force, others=file_names(whole))
+    files.replace_folder(folder, write, "export", (CHAIN,), force, others=file_names(WHOLE))
     return chain
 
 
@@ -102,7 +98,7 @@ def describe(config: GeneratorConfig, schedule: Schedule, statistics: Statistics
     return {
         "parts": {name: {"file": f"{name}.onnx", "inputs": i, "outputs": o} for name, (i, o) in ends(config).items()},
         "iterations": [
-            {"t": _row(config, statistics, t), "parts": taken(config, masks[: t + 1])} for t in range(len(masks))
+            {"t": row(config, statistics, t), "parts": taken(config, masks[: t + 1])} for t in range(len(masks))
         ],
         "feedback": {
             "first": "base" if config.feedback == "bicubic" else "zeros",
@@ -155,82 +151,9 @@ def taken(config: GeneratorConfig, masks: Sequence[Mask]) -> list[str]:
     return [*names, "d"]
 
 
-def _row(config: GeneratorConfig, statistics: str, t: int) -> int:
+def row(config: GeneratorConfig, statistics: str, t: int) -> int:
     """Row of the tables of statistics; past the last iteration, the last row."""
     return 0 if statistics == "shared" else min(t, config.iterations - 1)
-
-
-@dataclass
-class Progress:
-    """Inference state between iterations: tensors by name, and the masks of the iterations so far."""
-
-    tensors: dict[str, Any]
-    masks: list[Mask] = field(default_factory=list)
-
-
-class OnnxStepper:
-    """An export, run by ONNX Runtime: a Stepper for `AnytimeUpscaler`, with its own `config` and `schedule`."""
-
-    name = "onnxruntime"
-
-    def __init__(self, folder: str | Path, threads: int | None = None) -> None:
-        """`threads`: as many as torch uses by default. Raises AgmError if onnxruntime is missing or the export is
-        damaged."""
-        self.folder, self.threads = Path(folder), threads or torch.get_num_threads()
-        chain, contents = read(self.folder)
-        self.config = from_dict(GeneratorConfig, chain["generator"])
-        self.schedule, self.statistics = Schedule.parse(chain["schedule"]), chain["statistics"]
-        self._parts = {name: self.load(f"{name}.onnx", contents) for name in ends(self.config)}
-
-    def load(self, name: str, contents: dict[str, bytes]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-        """A file, ready to be run: tensors by name, its inputs and perhaps others -> its outputs by name."""
-        try:
-            import onnxruntime
-        except ModuleNotFoundError:
-            raise AgmError("running an export needs the package onnxruntime: pip install 'agm[export]'") from None
-        options, weights = onnxruntime.SessionOptions(), contents[WEIGHTS]
-        options.intra_op_num_threads, options.log_severity_level = self.threads, 3
-        # Each file has its own threads; those that have just been used must not spin while the next one's work.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_external_initializers_from_files_in_memory([WEIGHTS], [weights], [len(weights)])
-        try:
-            session = onnxruntime.InferenceSession(contents[name], options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # it has a class of its own for every reason
-            raise AgmError(f"{self.folder / name}: ONNX Runtime cannot read it ({error}); export again") from None
-        inputs, outputs = ([end.name for end in side] for side in (session.get_inputs(), session.get_outputs()))
-
-        def run(held: dict[str, Any]) -> dict[str, Any]:
-            try:
-                made = session.run(outputs, {end: held[end] for end in inputs})
-                return dict(zip(outputs, made, strict=True))
-            except Exception as error:
-                if NO_MEMORY.search(str(error)):
-                    raise
-                raise AgmError(f"{self.folder / name}: ONNX Runtime cannot run it ({error}); export again") from None
-
-        return run
-
-    def start(self, x: Tensor) -> Progress:
-        """x: (N, 3, H, W) in [0, 1] -> progress before the first iteration."""
-        tensors = self._parts["a"]({"x": np.ascontiguousarray(x.numpy(), np.float32)})
-        if self.config.feedback == "bicubic":
-            previous = tensors["base"]
-        elif self.config.feedback == "features":
-            previous = np.zeros_like(tensors["features"])
-        else:
-            previous = np.zeros((*x.shape[:2], SCALE * x.shape[2], SCALE * x.shape[3]), np.float32)
-        return Progress(tensors | {"previous": previous})
-
-    def step(self, progress: Progress, mask: Mask) -> Tensor:
-        """One iteration with the active layers of `mask` -> its image, (N, 3, 2H, 2W), not clamped."""
-        held = progress.tensors
-        held["t"] = np.array(_row(self.config, self.statistics, len(progress.masks)))
-        progress.masks.append(mask)
-        for name in taken(self.config, progress.masks):
-            held |= {end.removesuffix("_next"): array for end, array in self._parts[name](held).items()}
-        held["previous"] = held["z" if self.config.feedback == "features" else "image"]
-        del held["z"], held["t"]
-        return torch.from_numpy(held.pop("image"))
 
 
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -238,28 +161,19 @@ def read(folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     chain = files.read_json(folder / CHAIN)
     if not isinstance(chain, dict) or chain.get("format") != FORMAT or not files.is_sealed(chain):
         raise AgmError(f"{folder / CHAIN}: not written by this version of agm, or damaged; export again")
-    if not _is_whole(chain):
-        raise AgmError(f"{folder / CHAIN}: damaged, it lists other files than its schedule needs; export again")
-    contents = {}
-    for name, entry in chain["files"].items():
+    listed, contents = chain.get("files"), {}
+    if not isinstance(listed, dict) or not listed.keys() <= set(file_names(WHOLE)):
+        raise AgmError(f"{folder / CHAIN}: damaged, it lists other files than an export has; export again")
+    for name in listed:
         try:
             contents[name] = (folder / name).read_bytes()
         except OSError as error:
             raise AgmError(f"{folder / name}: cannot be read ({error.strerror}); export again") from None
-        if files.sha256(contents[name]) != entry["sha256"]:
+        if listed[name] != _entry(contents[name]):
             raise AgmError(f"{folder / name}: damaged, it is not what {CHAIN} says; export again")
     return chain, contents
 
 
-def _is_whole(chain: dict[str, Any]) -> bool:
-    """True if parts and files are those that `export` writes for this network and schedule; no others are opened."""
-    try:
-        config, schedule = from_dict(GeneratorConfig, chain["generator"]), Schedule.parse(chain["schedule"])
-        check_statistics(chain["statistics"])
-        if len(schedule) != len(chain["iterations"]):
-            return False
-        wanted = json.loads(files.encode_json(describe(config, schedule, chain["statistics"])))
-        listed = {name for name, entry in chain["files"].items() if isinstance(entry["sha256"], str)}
-        return listed == set(file_names(config)) and all(chain[key] == wanted[key] for key in wanted)
-    except (AgmError, KeyError, TypeError, AttributeError):
-        return False
+def _entry(content: bytes) -> dict[str, Any]:
+    """A file as chain.json lists it."""
+    return {"bytes": len(content), "sha256": files.sha256(content)}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from agm import files, runs
 from agm.anytime import latency, planner
-from agm.anytime.onnx.export import CHAIN, OnnxStepper, export
+from agm.anytime.onnx.export import CHAIN, export, read
 from agm.anytime.stepper import Plain
 from agm.config import STATISTICS, RunConfig
 from agm.networks.generator import Generator
@@ -175,10 +175,7 @@ def resealed(chain: Any) -> bytes:
 def use_export(folder: Path, changed: dict[str, bytes]) -> None:
     for name, content in (EXPORT | changed).items():
         official.write(folder / name, content)
-    stepper = OnnxStepper(folder, threads=1)
-    progress = stepper.start(torch.zeros(1, 3, 4, 4))
-    for mask in stepper.schedule:
-        stepper.step(progress, mask)
+    read(folder)
 
 
 TARGETS = {

@@ -24,7 +24,7 @@ from torch import Tensor
 import agm.anytime
 from agm import Generator, GeneratorConfig, Schedule, files, runs
 from agm.anytime.latency import Times
-from agm.anytime.onnx.export import OnnxStepper, export
+from agm.anytime.onnx.export import export, read
 from agm.anytime.stepper import Plain
 from agm.anytime.upscaler import AnytimeUpscaler
 from agm.config import ORL_CONFIGURATIONS, Statistics
@@ -32,6 +32,7 @@ from agm.errors import AgmError
 from agm.networks.layers.plain import ResidualLayer
 from agm.networks.layers.residual import Residual
 from agm.training.calibrate import precise
+from benchmarks.runtimes import OnnxRuntime
 
 Agm = Callable[..., Any]
 RECORDED = sorted((Path(__file__).parents[3] / "results").glob("*/*/generator.safetensors"))
@@ -59,7 +60,7 @@ def expected(generator: Generator, x: Tensor, schedule: str, statistics: Statist
         return torch.stack(list(generator.iterate(x, schedule, statistics)))
 
 
-def images(stepper: OnnxStepper, x: Tensor, schedule: str | None = None) -> Tensor:
+def images(stepper: OnnxRuntime, x: Tensor, schedule: str | None = None) -> Tensor:
     progress = stepper.start(x)
     masks = Schedule.parse(schedule) if schedule else stepper.schedule
     return torch.stack([stepper.step(progress, mask) for mask in masks])
@@ -109,7 +110,7 @@ def chained(folder: Path, x: Tensor) -> Tensor:
 def test_every_network_under_every_schedule(base: str, layers: str, tmp_path: Path) -> None:
     generator = shaken(layers=layers, base=base)
     export(generator, tmp_path / "out", Schedule.parse("A"))
-    stepper = OnnxStepper(tmp_path / "out", threads=1)
+    stepper = OnnxRuntime(tmp_path / "out")
     for schedule in ("A", "B", "NOAEL", OWN):
         for size in ((1, 3, 1, 1), (2, 3, 5, 7), (1, 3, 8, 16)):
             x = torch.rand(size)
@@ -137,7 +138,7 @@ def test_every_option(fields: dict[str, Any], statistics: Statistics, tmp_path: 
         pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
         generator = precise(shaken(layers=layers, **fields), pixels, Schedule.parse("B"))
         export(generator, tmp_path / layers, Schedule.parse("B"), statistics)
-        stepper = OnnxStepper(tmp_path / layers)
+        stepper = OnnxRuntime(tmp_path / layers)
         for height, width in ((6, 9), (1, 1), (1, 3), (2, 1)):
             x = torch.rand(1, 3, height, width)
             wanted = expected(generator, x, "B", statistics)
@@ -151,9 +152,9 @@ def test_recorded_weights(path: Path, tmp_path: Path) -> None:
     schedule = Schedule.parse(config.training.schedule)  # under others a network magnifies what was rounded
     export(generator, tmp_path / "full", schedule)
     wanted = expected(generator, photograph(), str(schedule))
-    same(images(OnnxStepper(tmp_path / "full"), photograph()), wanted)
+    same(images(OnnxRuntime(tmp_path / "full"), photograph()), wanted)
     export(generator, tmp_path / "half", schedule, precision=16)
-    half = images(OnnxStepper(tmp_path / "half"), photograph())
+    half = images(OnnxRuntime(tmp_path / "half"), photograph())
     same(half, wanted, 2e-4)  # measured: below 8e-5
     sizes = [(tmp_path / name / "weights.bin").stat().st_size for name in ("half", "full")]
     assert sizes[0] < 0.53 * sizes[1]
@@ -208,7 +209,7 @@ def test_the_same_bytes_every_time(tmp_path: Path) -> None:
 def test_the_upscaler_runs_an_export(tmp_path: Path) -> None:
     generator = shaken(layers="nrnr")
     export(generator, tmp_path / "out", Schedule.parse("A"))
-    stepper = OnnxStepper(tmp_path / "out")
+    stepper = OnnxRuntime(tmp_path / "out")
     photo = skimage.data.chelsea()[100:140, 150:181]
     results = [
         AnytimeUpscaler(it, stepper.config, stepper.schedule, Times({}), tile=48).upscale(photo)
@@ -224,15 +225,15 @@ def test_a_damaged_export(tmp_path: Path) -> None:
     out = tmp_path / "out"
     for name in ("weights.bin", "layer4.onnx", "a.onnx"):
         export(shaken(layers="nnnr"), out, Schedule.parse("xxxx (2)"), force=True)
-        OnnxStepper(out)
+        read(out)
         content = bytearray((out / name).read_bytes())
         content[len(content) // 2] ^= 1
         (out / name).write_bytes(content)
         with pytest.raises(AgmError, match=rf"{name}: damaged, it is not what chain.json says; export again"):
-            OnnxStepper(out)
+            read(out)
         (out / name).unlink()
         with pytest.raises(AgmError, match=rf"{name}: cannot be read \(No such file or directory\); export again"):
-            OnnxStepper(out)
+            read(out)
 
 
 @pytest.mark.parametrize("name", ["/dev/zero", "../weights.bin", ""])
@@ -240,35 +241,15 @@ def test_no_files_are_read_but_an_exports_own(tmp_path: Path, name: str) -> None
     chain = export(shaken(layers="nnnr"), tmp_path / "out", Schedule.parse("xxxx (2)"))
     chain["files"][name] = chain["files"].pop("weights.bin")
     files.write_json(tmp_path / "out" / "chain.json", files.seal(chain))
-    with pytest.raises(AgmError, match=r"chain\.json: damaged, it lists other files than its schedule needs"):
-        OnnxStepper(tmp_path / "out")
-
-
-def test_what_onnx_runtime_cannot_read_or_run(tmp_path: Path) -> None:
-    """Files that somebody else has made, with checksums that are right."""
-    chain = export(shaken(layers="nnnr"), tmp_path / "out", Schedule.parse("xxxx (2)"))
-    other = export(shaken(layers="nnnr", width=3), tmp_path / "other", Schedule.parse("xxxx (2)"))
-
-    def put(name: str, content: bytes) -> None:
-        (tmp_path / "out" / name).write_bytes(content)
-        chain["files"][name]["sha256"] = files.sha256(content)
-        files.write_json(tmp_path / "out" / "chain.json", files.seal(chain))
-
-    for name in other["files"]:
-        put(name, (tmp_path / "other" / name).read_bytes())
-    put("a.onnx", (tmp_path / "out" / "layer4.onnx").read_bytes())
-    with pytest.raises(AgmError, match=r"a\.onnx: ONNX Runtime cannot run it"):
-        OnnxStepper(tmp_path / "out").start(torch.zeros(1, 3, 4, 4))
-    put("a.onnx", b"")
-    with pytest.raises(AgmError, match=r"a\.onnx: ONNX Runtime cannot read it"):
-        OnnxStepper(tmp_path / "out")
+    with pytest.raises(AgmError, match=r"chain\.json: damaged, it lists other files than an export has"):
+        read(tmp_path / "out")
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"format": "agm chain 1"}', '{"format": "agm chain 2"}'])
 def test_what_is_no_chain(tmp_path: Path, text: str) -> None:
     (tmp_path / "chain.json").write_text(text)
     with pytest.raises(AgmError, match=r"chain\.json: not written by this version of agm, or damaged; export again"):
-        OnnxStepper(tmp_path)
+        read(tmp_path)
 
 
 def test_what_cannot_be_exported(tmp_path: Path) -> None:
@@ -286,18 +267,12 @@ def test_what_cannot_be_exported(tmp_path: Path) -> None:
     refuse("d: not all values are finite 32-bit numbers", large)
 
 
-@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
-def test_without_the_packages(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    export(shaken(), tmp_path / "out", Schedule.parse("xxxx (1)"))
-    monkeypatch.setitem(sys.modules, package, None)
+def test_without_onnx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
     monkeypatch.delitem(sys.modules, "agm.anytime.onnx.graphs")
     monkeypatch.delattr(agm.anytime.onnx, "graphs")
-    calls = {
-        "onnx": lambda: export(shaken(), tmp_path / "other", Schedule.parse("xxxx (1)")),
-        "onnxruntime": lambda: OnnxStepper(tmp_path / "out"),
-    }
-    with pytest.raises(AgmError, match=rf"needs the package {package}: pip install 'agm\[export\]'"):
-        calls[package]()
+    with pytest.raises(AgmError, match=r"needs the package onnx: pip install 'agm\[export\]'"):
+        export(shaken(), tmp_path / "out", Schedule.parse("xxxx (1)"))
 
 
 def test_the_command(agm_command: Agm, home: Path) -> None:
@@ -310,7 +285,7 @@ def test_the_command(agm_command: Agm, home: Path) -> None:
     assert last.endswith(f"10 parts for x--x (1) - xxxx (2) -> {home / 'new' / 'out'}")
     assert list((home / "new").iterdir()) == [home / "new" / "out"]
     wanted = expected(runs.load(home / "w.safetensors"), photograph(), "x--x (1) - xxxx (2)")
-    same(images(OnnxStepper(home / "new" / "out"), photograph()), wanted)
+    same(images(OnnxRuntime(home / "new" / "out"), photograph()), wanted)
 
 
 def test_options_of_the_command(agm_command: Agm, home: Path) -> None:
@@ -320,7 +295,7 @@ def test_options_of_the_command(agm_command: Agm, home: Path) -> None:
     chain = files.read_json(home / "out" / "chain.json")
     assert (chain["schedule"], chain["statistics"], chain["precision"]) == ("---x (2)", "shared", 16)
     wanted = expected(runs.load(home / "w.safetensors"), photograph(), "---x (2)", "shared")
-    same(images(OnnxStepper(home / "out"), photograph()), wanted, 1e-2)
+    same(images(OnnxRuntime(home / "out"), photograph()), wanted, 1e-2)
 
 
 def test_nothing_is_overwritten_without_being_told(agm_command: Agm, home: Path) -> None:
@@ -370,7 +345,7 @@ def test_two_at_once_wait_for_each_other(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(lambda schedule: export(generator, out, schedule, force=True), schedules))
     assert files.read_json(out / "chain.json") in [json.loads(json.dumps(chain)) for chain in made]
-    OnnxStepper(out)
+    OnnxRuntime(out)
     assert list(tmp_path.iterdir()) == [out]
 
 
@@ -402,7 +377,7 @@ def test_what_a_kill_between_the_renames_left_is_put_back(tmp_path: Path) -> Non
     out.rename(tmp_path / ".out.partial" / "old")
     with pytest.raises(AgmError, match="holds another export"):
         export(shaken(), out, Schedule.parse("A"))
-    assert OnnxStepper(out).schedule == Schedule.parse("xxxx (1)")
+    assert OnnxRuntime(out).schedule == Schedule.parse("xxxx (1)")
     assert list(tmp_path.iterdir()) == [out]
 
 
