@@ -16,9 +16,10 @@ from torch import Tensor
 
 from agm.anytime.engine import native
 from agm.anytime.engine.filtering import Filtering, Source
-from agm.anytime.engine.parts import Recurrent, State, prepare
+from agm.anytime.engine.parts import Recurrent, State, known, prepare
 from agm.anytime.stepper import check_statistics
 from agm.config import Statistics
+from agm.errors import AgmError
 from agm.networks.blocks import LEAK
 from agm.networks.generator import UPSAMPLED, Context, Generator
 from agm.schedule import LAYERS, Mask
@@ -42,9 +43,12 @@ class Engine:
     def __init__(self, generator: Generator, statistics: Statistics = "iteration", compiled: bool = True) -> None:
         """`compiled`: use machine code where a C++ compiler is there and the network is wide enough for it.
 
-        Raises AgmError for batch statistics, which are known only when the batch is there.
+        Raises AgmError for a network that is not `known`, and for batch statistics, which are known only when the
+        batch is there.
         """
         check_statistics(statistics)
+        if not known(generator):
+            raise AgmError("the engine cannot run this network; agm.anytime.stepper.Plain can")
         self.generator, self.config = generator, generator.config
         parts = copy.deepcopy((generator.a, generator.b, generator.d))
         self.a, self.b, self.d = (part.eval().to(memory_format=torch.channels_last) for part in parts)
@@ -85,7 +89,7 @@ class Engine:
                 if z is None:
                     source = self._lowest(progress, i, t, up)
                 else:
-                    source = self._source([z] if state is None else [z, state[0]], up)
+                    source = Source([z] if state is None else [z, state[0]], up=up)
                 z, progress.states[i] = layer.forward(source, state, t)
         assert z is not None  # layer 4 is active in every schedule
         z = z.permute(0, 3, 1, 2)  # (N, width, h, w)
@@ -111,23 +115,16 @@ class Engine:
         """
         features, state = progress.context.features, progress.states[i]
         if progress.t == 0 and self.config.feedback != "bicubic":
-            return self._source([features], up, share=self._of_blank(features, i, up), whole=[features, self._blank])
+            return Source([features], up=up, share=self._of_blank(features, i, up), whole=[features, self._blank])
         share, b = self._share(progress, i, up), self._b(progress.previous, t)
         parts = [b] if state is None else [b, state[0]]
-        return self._source(parts, up, share=share, skipped=self.config.width, whole=[features, b])
-
-    def _source(self, parts: list[Tensor], up: bool, **more: Any) -> Source:
-        """The source, upsampled here where the convolution cannot do it itself."""
-        if up and self.config.upsampling != "nearest":
-            z = self.generator.upsample(parts[0].permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-            parts, up = [z, *parts[1:]], False
-        return Source(parts, up=up, **more)
+        return Source(parts, self.config.width, up, share, whole=[features, b])
 
     def _share(self, progress: Progress, i: int, up: bool) -> Tensor:
         """A's contribution to layer i's first convolution, the same at every iteration."""
         key = i, up, self._first_gate(i, progress.states[i])
         if progress.share is None or progress.share[0] != key:
-            source = self._source([progress.context.features], up)
+            source = Source([progress.context.features], up=up)
             progress.share = key, self.layers[i].filtering.raw(source, key[2])
         return progress.share[1]
 
@@ -135,7 +132,7 @@ class Engine:
         """B's contribution to layer i's first convolution at iteration 1, the same for all images of a size."""
         key = features.shape, up
         if i not in self._blanks or self._blanks[i][0] != key:
-            source = self._source([self._blank.expand_as(features)], up, skipped=self.config.width)
+            source = Source([self._blank.expand_as(features)], self.config.width, up)
             self._blanks[i] = key, self.layers[i].filtering.raw(source, self._first_gate(i, None))
         return self._blanks[i][1]
 

@@ -54,19 +54,15 @@ class Filtering:
         y = y if scale is None else y.mul_(scale)
         return y if shift is None else y.add_(shift)
 
-    def gates(self, source: Source, cell: Tensor | None, peephole: Tensor | None) -> tuple[Tensor, Tensor]:
+    def gates(self, source: Source, cell: Tensor | None) -> tuple[Tensor, Tensor]:
         """The gate and state equations of Section II-C -> h and the cell, (N, H, W, C), which may overwrite `cell`.
 
-        The gates are f, i, g and o; without a cell there is no f. peephole: (3, C).
+        The gates are f, i, g and o; without a cell there is no f.
         """
         *forget, i, g, o = self._sum(source, int(cell is None)).chunk(3 if cell is None else 4, dim=3)
-        if cell is None:
-            new = i.sigmoid() * g.tanh()
-        else:
-            if peephole is not None:
-                i, forget = i + peephole[0] * cell, [forget[0] + peephole[1] * cell]
-            new = forget[0].sigmoid() * cell + i.sigmoid() * g.tanh()
-        o = o if peephole is None else o + peephole[2] * new
+        new = i.sigmoid() * g.tanh()
+        if cell is not None:
+            new = forget[0].sigmoid() * cell + new
         return o.sigmoid() * new.tanh(), new
 
     def _sum(self, source: Source, first: int) -> Tensor:

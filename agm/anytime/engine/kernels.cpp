@@ -60,7 +60,7 @@ struct Job {
   const float *scale, *shift;         // NORM: (channels,), nullptr for 1 and 0
   int32_t shift_step;                 // NORM: channels where the shift is an image, or else 0
   float leak;                         // NORM: slope below zero
-  const float *peephole, *old_cell;   // GATES: (3, channels); (N, H, W, channels)
+  const float* old_cell;              // GATES: (N, H, W, channels)
   float* cell;                        // GATES: may be old_cell
   float* out;                         // (N, H, W, channels), RAW: (N, H, W, gates * channels)
 };
@@ -159,17 +159,12 @@ static inline __attribute__((always_inline)) Vector exponential(Vector x) {
 }
 
 // The gate and state equations of Section II-C for some channels of a pixel. `gates`: f, i, g, o; f only with a cell.
-static inline __attribute__((always_inline)) void update(const Job& job, Vector* gates, int64_t place, int channel) {
+static inline __attribute__((always_inline)) void update(const Job& job, Vector* gates, int64_t place) {
   Vector* rest = gates + (job.gates - 3);
   const Vector old = job.old_cell ? at(job.old_cell + place) : Vector{};
-  if (job.peephole && job.old_cell) {
-    rest[0] += at(job.peephole + channel) * old;
-    gates[0] += at(job.peephole + job.channels + channel) * old;
-  }
   const Vector i = exponential(-rest[0]), g = exponential(-2.f * rest[1]);
   Vector cell = (1.f - g) / ((1.f + i) * (1.f + g));  // sigmoid(i) tanh(g)
   if (job.old_cell) cell += old / (1.f + exponential(-gates[0]));
-  if (job.peephole) rest[2] += at(job.peephole + 2 * job.channels + channel) * cell;
   const Vector o = exponential(-rest[2]), c = exponential(-2.f * cell);
   at(job.cell + place) = cell;
   at(job.out + place) = (1.f - c) / ((1.f + o) * (1.f + c));
@@ -198,7 +193,7 @@ static void finish(const Job& job, const float* products, int64_t stride, int64_
       const Vector scaled = job.scale ? x * at(job.scale + channel) : x;
       at(job.out + place) = job.shift ? scaled + at(job.shift + pixel * job.shift_step + channel) : scaled;
     } else if (job.kind == GATES) {
-      update(job, y, place, channel);
+      update(job, y, place);
     }
   }
 }

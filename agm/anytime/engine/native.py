@@ -47,7 +47,7 @@ class Job(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("weights", "bias", "share", "scale", "shift")),
         ("shift_step", ctypes.c_int32),
         ("leak", ctypes.c_float),
-        *((name, ctypes.c_void_p) for name in ("peephole", "old_cell", "cell", "out")),
+        *((name, ctypes.c_void_p) for name in ("old_cell", "cell", "out")),
     )
 
 
@@ -97,13 +97,13 @@ class NativeFiltering(Filtering):
         self._run(source, NORM, 0, out, leak, bias=self.bias, scale=scale, shift=shift)
         return out
 
-    def gates(self, source: Source, cell: Tensor | None, peephole: Tensor | None) -> tuple[Tensor, Tensor]:
+    def gates(self, source: Source, cell: Tensor | None) -> tuple[Tensor, Tensor]:
         out = self._empty(source)
         twice = self.channels % self._lanes > 0  # then some channels are done again, from the old cell
         new = self._empty(source) if cell is None or twice else cell
         first = int(cell is None)
         bias = None if self.bias is None else self.bias[first * self.channels :]
-        self._run(source, GATES, first, out, bias=bias, peephole=peephole, old_cell=cell, cell=new)
+        self._run(source, GATES, first, out, bias=bias, old_cell=cell, cell=new)
         return out, new
 
     def _empty(self, source: Source, gates: int = 1) -> Tensor:

@@ -31,12 +31,11 @@ class Recurrent:
         lstm = cell_of(layer)
         assert isinstance(lstm, ConvLSTM)
         self.filtering = make(forget_first(lstm.gates.weight), forget_first(lstm.gates.bias), 4)
-        self._peephole = None if lstm.peephole is None else lstm.peephole.detach().flatten(1)  # (3, C)
         self._skip = Skip(layer.skip) if isinstance(layer, Residual) else None
 
     def forward(self, source: Source, state: State, t: int) -> tuple[Tensor, State]:
         cell = None if state is None else state[1]
-        h, cell = self.filtering.gates(source, cell, self._peephole)
+        h, cell = self.filtering.gates(source, cell)
         return (h if self._skip is None else h + self._skip(source)), (h, cell)
 
 
@@ -98,7 +97,10 @@ PREPARED: dict[type[nn.Module], Callable[..., Layer]] = {
 
 
 def known(generator: Generator) -> bool:
-    """True if the engine can run all layers of a network."""
+    """True if the engine can run a network: neither other layers, nor peepholes, nor another upsampling."""
+    config = generator.config
+    if config.peephole or config.upsampling != "nearest":
+        return False
     return all(type(cell_of(layer)) in PREPARED for layer in generator.layers)
 
 

@@ -81,6 +81,8 @@ def encode(generator: Generator, statistics: Statistics, precision: int) -> dict
         from agm.anytime.onnx import graphs
     except ModuleNotFoundError:
         raise AgmError("exporting needs the package onnx: pip install 'agm[export]'") from None
+    if generator.config.peephole:
+        raise AgmError("networks with peepholes cannot be exported yet")
     for letter in generator.config.layers:
         if letter not in graphs.LETTERS:
             raise AgmError(f"{KINDS[letter].label} layers cannot be exported yet, only {' and '.join(graphs.LETTERS)}")

@@ -157,8 +157,6 @@ def recurrent(graph: Graph, number: str, around: Any, zero: bool) -> None:
     channels, weight = layer.gates.out_channels // 4, forget_first(layer.gates.weight)
     of_z = graph.weight(f"{name}.x", weight[:, : layer.inputs])
     bias = graph.small(f"{name}.bias", forget_first(layer.gates.bias))
-    peephole = () if layer.peephole is None else zip("ifo", layer.peephole, strict=True)
-    w = {gate: graph.small(f"{name}.w_{gate}", part) for gate, part in peephole}
     if zero:
         ends = graph.constant("begin", [channels]), graph.constant("end", [4 * channels])
         operands = (graph("Slice", operand, *ends) for operand in (of_z, bias))
@@ -168,12 +166,8 @@ def recurrent(graph: Graph, number: str, around: Any, zero: bool) -> None:
         of_h = graph.weight(f"{name}.h", weight[:, layer.inputs :])
         y = graph("Add", graph("Conv", "z", of_z, bias, pads=[1] * 4), graph("Conv", h, of_h, pads=[1] * 4))
         f, i, g, o = graph.split(y, 4)
-        if w:
-            i, f = (graph("Add", gate, graph("Mul", w[key], c)) for key, gate in (("i", i), ("f", f)))
         kept, new = graph("Mul", graph("Sigmoid", f), c), graph("Mul", graph("Sigmoid", i), graph("Tanh", g))
         cell = graph("Add", kept, new, out=f"{c}_next")
-    if w:
-        o = graph("Add", o, graph("Mul", w["o"], cell))
     new = graph("Mul", graph("Sigmoid", o), graph("Tanh", cell), out=f"{h}_next")
     if isinstance(around, Residual):
         graph("Add", new, skipped(graph, name, around), out="z_next")

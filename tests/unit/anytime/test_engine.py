@@ -13,6 +13,7 @@ from torch import Tensor
 
 from agm import Generator, Schedule
 from agm.anytime.engine.engine import Engine
+from agm.anytime.engine.parts import known
 from agm.anytime.stepper import iterate
 from agm.config import ORL_CONFIGURATIONS, Statistics
 from agm.errors import AgmError
@@ -38,8 +39,8 @@ def test_every_network_under_every_schedule(layers: str, schedule: str, base: st
 @pytest.mark.parametrize(
     "fields",
     [
-        *({}, {"peephole": True}, {"residual": True}, {"feedback": "bicubic"}, {"upsampling": "bilinear"}),
-        *({"base": "light"}, {"base": "light", "peephole": True}, {"base": "light", "feedback": "bicubic"}),
+        *({}, {"residual": True}, {"feedback": "bicubic"}),
+        *({"base": "light"}, {"base": "light", "feedback": "bicubic"}),
     ],
     ids=lambda fields: " ".join(map(str, fields)),
 )
@@ -93,6 +94,13 @@ def test_an_image_once_given_does_not_change() -> None:
         given_.append(image)
         kept.append(image.clone())
     assert all(torch.equal(one, other) for one, other in zip(given_, kept, strict=True))
+
+
+@pytest.mark.parametrize("fields", [{"peephole": True}, {"upsampling": "bilinear"}, {"layers": "gnnr"}])
+def test_other_networks_are_refused_and_known_to_be_so(fields: dict[str, Any]) -> None:
+    assert not known(used(**fields))
+    with pytest.raises(AgmError, match=r"the engine cannot run this network; .*Plain can"):
+        Engine(used(**fields))
 
 
 def test_statistics_of_the_batch_cannot_be_folded() -> None:

@@ -64,8 +64,8 @@ def test_every_network_under_every_schedule(layers: str, schedule: str) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        *({"peephole": True}, {"residual": True}, {"feedback": "bicubic"}, {"upsampling": "bilinear"}),
-        *({"base": "light"}, {"base": "light", "feedback": "bicubic", "peephole": True}),
+        *({"residual": True}, {"feedback": "bicubic"}),
+        *({"base": "light"}, {"base": "light", "feedback": "bicubic"}),
         *({"base": "light", "width": 20}, {"base": "paper", "width": 20}),  # 20: no whole vectors
     ],
     ids=lambda fields: " ".join(map(str, fields.values())),
@@ -123,17 +123,15 @@ def test_large_enough_for_several_chunks_and_blocks() -> None:
 
 
 @needs_compiler
-@pytest.mark.parametrize("peepholes", [False, True])
-def test_all_at_once_as_torch_does_it(peepholes: bool) -> None:
+def test_all_at_once_as_torch_does_it() -> None:
     """Two parts of which the first is upsampled, an input that is left out, an addend, and a cell."""
     torch.manual_seed(0)
-    peephole = torch.randn(3, 16) if peepholes else None
     found, other, _ = pair(4 * 16, 16 + 32 + 16, 4)
     parts = [torch.randn(2, 6, 4, 32), torch.randn(2, 12, 8, 16)]
     added, cell = torch.randn(2, 12, 8, 64), torch.randn(2, 12, 8, 16)
     source = Source(parts, 16, True, added)
-    h, new = found.gates(source, cell.clone(), peephole)
-    expected_h, expected = other.gates(source, cell, peephole)
+    h, new = found.gates(source, cell.clone())
+    expected_h, expected = other.gates(source, cell)
     torch.testing.assert_close(h, expected_h, rtol=0, atol=1e-4)
     torch.testing.assert_close(new, expected, rtol=0, atol=1e-4)
 
@@ -145,7 +143,7 @@ def test_gates_far_from_zero() -> None:
     values = torch.tensor([-1e30, -200.0, -30.0, 0.0, 30.0, 200.0, 1e30, torch.nan])
     added = values.view(1, 1, 8, 1).expand(1, 1, 8, 64).contiguous()
     cell = torch.full((1, 1, 8, 16), 0.5)
-    h, new = found.gates(Source([torch.zeros(1, 1, 8, 16)], share=added), cell, None)
+    h, new = found.gates(Source([torch.zeros(1, 1, 8, 16)], share=added), cell)
     z = values.double()
     exact = torch.sigmoid(z) * 0.5 + torch.sigmoid(z) * torch.tanh(z)
     torch.testing.assert_close(new[0, 0, :, 3].double(), exact, rtol=0, atol=1e-6, equal_nan=True)
