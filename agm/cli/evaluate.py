@@ -11,15 +11,14 @@ import typer
 
 from agm import files
 from agm.config import ORL_CONFIGURATIONS, STATISTICS, GeneratorConfig
-from agm.errors import AgmError, unknown
+from agm.errors import AgmError
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 def evaluate(
-    weights: Annotated[
-        Path | None,
-        typer.Argument(help="A generator.safetensors, or the run folder that holds one; with --images, as upscale."),
+    model: Annotated[
+        str | None, typer.Argument(help="As --model of upscale: a weights file, a run folder or an id.")
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="Another data set than the run's own.")] = None,
     images: Annotated[Path | None, typer.Option(help="A standard set: a folder of high-resolution images.")] = None,
@@ -35,22 +34,18 @@ def evaluate(
     if images is not None:
         if dataset is not None:
             raise AgmError("--images and --dataset exclude each other")
-        _evaluate_standard(weights, images, schedule, statistics or "iteration", as_json)
+        _evaluate_standard(model, images, schedule, statistics or "iteration", as_json)
         return
-    if weights is None:
-        raise AgmError("name the weights, a generator.safetensors or a run folder; or a standard set with --images")
 
     from agm import data
+    from agm.anytime.weights_files import weights
     from agm.runs import load_trained
     from agm.schedule import Schedule
     from agm.training.calibrate import fitting
     from agm.training.evaluate import METRICS, bicubic_baseline
     from agm.training.evaluate import evaluate as measure
 
-    path = weights / "generator.safetensors" if weights.is_dir() else weights
-    generator, config = load_trained(path)
-    if statistics is not None and statistics not in STATISTICS:
-        raise unknown("statistics", statistics, STATISTICS)
+    generator, config = load_trained(weights(model))
     part = data.splits(dataclasses.replace(config.data, dataset=dataset or config.data.dataset)).test
     plan = Schedule.parse(schedule or config.training.schedule)
     if (statistics or config.generator.statistics) == "precise":
@@ -68,15 +63,13 @@ def evaluate(
     typer.echo(f"{'bicubic':10}{baseline['mse']:>10.5f}{baseline['psnr']:>10.3f}{baseline['ssim']:>10.4f}")
 
 
-def _evaluate_standard(
-    weights: Path | None, images: Path, schedule: str | None, statistics: str, as_json: bool
-) -> None:
+def _evaluate_standard(model: str | None, images: Path, schedule: str | None, statistics: str, as_json: bool) -> None:
     from agm.anytime import standard_sets
     from agm.anytime.upscaler import AnytimeUpscaler
 
     if not images.is_dir():
         raise AgmError(f"{images}: no such folder")
-    upscaler = AnytimeUpscaler.load(weights, cast(Any, statistics), schedule, timed=False)
+    upscaler = AnytimeUpscaler.load(model, cast(Any, statistics), schedule, timed=False)
     rows = standard_sets.measure(upscaler, images)
     found = standard_sets.summary(rows)
     if as_json:
