@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,29 +42,21 @@ WARM_UP = {"paper": (8, 24), "light": (8, 96)}
 class Result:
     """An image twice as high and wide, and how it came about.
 
-    `iteration`: the last one that was finished in time, all over the image; 0 is bicubic upsampling. `elapsed` and
-    `durations`: seconds since the call, and of each iteration. `met`: whether it was there by the deadline.
-    `schedule`: what was meant to be done, None if bicubic upsampling was.
+    `iteration`: the last one that was finished, all over the image; 0 is bicubic upsampling. `elapsed`: seconds since
+    the call. Of `upscale` alone: `durations`, the seconds of each iteration; `met`, whether it was there by the
+    deadline; `schedule`, what was meant to be done, None if bicubic upsampling was.
     """
 
     image: AnyImage
     iteration: int
     elapsed: float
-    deadline: float | None
-    durations: tuple[float, ...]
+    deadline: float | None = None
+    durations: tuple[float, ...] = ()
     schedule: Schedule | None = None
 
     @property
     def met(self) -> bool:
         return self.deadline is None or self.elapsed <= self.deadline
-
-
-class Streamed(NamedTuple):
-    """One of the images of `stream`."""
-
-    iteration: int
-    image: AnyImage
-    elapsed: float
 
 
 class AnytimeUpscaler:
@@ -204,7 +196,7 @@ class AnytimeUpscaler:
         finished = pixels.restore(out)
         return Result(finished, reached, self._clock() - started, deadline, tuple(durations[:reached]), schedule)
 
-    def stream(self, image: AnyImage) -> Iterator[Streamed]:
+    def stream(self, image: AnyImage) -> Iterator[Result]:
         """Yield every image with its iteration and the seconds since the call: bicubic as 0, then each iteration's.
 
         An image whose tiles cannot all be held in memory comes only as bicubic and after its last iteration.
@@ -214,8 +206,8 @@ class AnytimeUpscaler:
         pixels = Pixels.of(image)
         out = pixels.bicubic()
 
-        def streamed(t: int) -> Streamed:
-            return Streamed(t, pixels.restore(out.copy()), self._clock() - started)
+        def streamed(t: int) -> Result:
+            return Result(pixels.restore(out.copy()), t, self._clock() - started)
 
         yield streamed(0)
         groups = self._groups(pixels)

@@ -16,12 +16,13 @@ from torch import Tensor
 
 from agm.anytime.engine import native
 from agm.anytime.engine.filtering import Filtering, Source
-from agm.anytime.engine.parts import Recurrent, State, known, prepare
+from agm.anytime.engine.parts import PREPARED, Recurrent, State, known
 from agm.anytime.stepper import check_statistics
 from agm.config import Statistics
 from agm.errors import AgmError
 from agm.networks.blocks import LEAK
 from agm.networks.generator import UPSAMPLED, Context, Generator
+from agm.networks.layers.residual import cell_of
 from agm.schedule import LAYERS, Mask
 
 
@@ -61,7 +62,7 @@ class Engine:
 
         self.statistics = statistics
         self._upsampled = UPSAMPLED if self.config.base == "paper" else LAYERS  # C.2 comes before this layer
-        self.layers = [prepare(layer, filtering, statistics) for layer in generator.layers]
+        self.layers = [PREPARED[type(cell_of(layer))](layer, filtering, statistics) for layer in generator.layers]
         on_features = self.config.feedback == "features"
         self._filtering_b = filtering(generator.b.conv.weight, generator.b.conv.bias) if on_features else None
         zeros = generator.b.conv.weight.new_zeros(1, self.config.width if on_features else 3, 2, 2)

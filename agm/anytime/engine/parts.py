@@ -104,11 +104,6 @@ def known(generator: Generator) -> bool:
     return all(type(cell_of(layer)) in PREPARED for layer in generator.layers)
 
 
-@torch.no_grad()
-def prepare(layer: nn.Module, make: Make, statistics: Statistics) -> Layer:
-    return PREPARED[type(cell_of(layer))](layer, make, statistics)
-
-
 def _affine(norm: IterationNorm, statistics: Statistics) -> list[tuple[Tensor, Tensor]]:
     """Batch norm in evaluation as scale and shift, (C,) each, at every iteration."""
     folded = []
