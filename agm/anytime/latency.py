@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ import torch
 from torch import Tensor
 
 from agm import files
-from agm.anytime.stepper import Stepper
+from agm.anytime.stepper import Stepper, iterate
 from agm.config import GeneratorConfig
 from agm.errors import AgmError
-from agm.machine import describe, synchronize
+from agm.machine import describe
 from agm.paths import home
 from agm.schedule import Mask, Schedule
+from agm.training.evaluate import durations
 
 Clock = Callable[[], float]
 
@@ -97,46 +99,36 @@ class Times:
 @torch.inference_mode()
 def measure(
     stepper: Stepper,
-    schedule: Schedule,
+    schedules: Iterable[Schedule],
     sizes: Sequence[int],
     rounds: int,
     limit: float,
     device: torch.device,
     clock: Clock = time.perf_counter,
 ) -> dict[str, dict[int, Span]]:
-    """Durations of a schedule's activities on square inputs with these sides, after one round of warm-up.
+    """Durations of all that schedules do, on square inputs with these sides, after one round of warm-up.
 
     Per size at most `rounds` rounds, fewer, but at least three, once `limit` seconds are over.
     """
-    taken: dict[str, dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for size in sizes:
-        x = torch.full((1, 3, size, size), 0.5, device=device)
-        begun = clock()
-        for round_ in range(rounds + 1):
-            for name, seconds in _round(stepper, schedule, x, clock):
-                if round_ > 0:
-                    taken[name][size * size].append(seconds)
-            if round_ >= 3 and clock() - begun > limit:
-                break
-    shares = (0.5, 0.95, 0.99)
-    return {
-        name: {pixels: Span(*np.quantile(seconds, shares).tolist()) for pixels, seconds in rows.items()}
-        for name, rows in taken.items()
-    }
+    table: dict[str, dict[int, Span]] = defaultdict(dict)
+    for schedule in schedules:
+        names = [*(activity(mask, t) for t, mask in enumerate(schedule)), FINISH]
+        if set(names) <= table.keys():
+            continue
+        for size in sizes:
+            x = torch.full((1, 3, size, size), 0.5, device=device)
+            taken = durations({"": partial(_work, stepper, schedule)}, x, range(rounds + 1), limit, clock=clock)[""]
+            for name in dict.fromkeys(names):
+                seconds = [row[i] for row in taken for i, own in enumerate(names) if own == name]
+                table[name][size * size] = Span(*np.quantile(seconds, (0.5, 0.95, 0.99)).tolist())
+    return table
 
 
-def _round(stepper: Stepper, schedule: Schedule, x: Tensor, clock: Clock) -> list[tuple[str, float]]:
-    durations = []
-    synchronize(x.device)
-    moment = clock()
-    progress = stepper.start(x)
-    for t, mask in enumerate(schedule.masks):
-        image = stepper.step(progress, mask)
-        synchronize(x.device)
-        durations.append((activity(mask, t), clock() - moment))
-        moment = clock()
-    image.clamp(0, 1).mul(255).round().byte()[0].permute(1, 2, 0).contiguous().cpu()
-    return [*durations, (FINISH, clock() - moment)]
+def _work(stepper: Stepper, schedule: Schedule, x: Tensor) -> Iterator[Tensor]:
+    """The image of each iteration, and the last one once more, as numbers of 8 bits."""
+    for image in iterate(stepper, schedule, x):
+        yield image
+    yield image.clamp(0, 1).mul(255).round().byte()[0].permute(1, 2, 0).contiguous().cpu()
 
 
 def profile_path() -> Path:

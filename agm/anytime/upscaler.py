@@ -17,10 +17,10 @@ from torch import Tensor
 from agm.anytime import tiles, weights_files
 from agm.anytime.engine.engine import Engine
 from agm.anytime.engine.parts import known
-from agm.anytime.latency import FINISH, MARGIN, Clock, Table, Times, activity, measure, profile_path, read_profile
+from agm.anytime.latency import FINISH, MARGIN, Clock, Times, activity, measure, profile_path, read_profile
 from agm.anytime.pixels import AnyImage, Pixels
 from agm.anytime.planner import Planner
-from agm.anytime.stepper import Mirrored, Plain, Stepper, check_statistics, held_bytes
+from agm.anytime.stepper import Mirrored, Plain, Stepper, held_bytes
 from agm.anytime.tiles import Tile
 from agm.config import GeneratorConfig, RunConfig, Statistics
 from agm.errors import AgmError
@@ -113,7 +113,6 @@ class AnytimeUpscaler:
         deadlines can be kept. `faithful`: a tool for pictures, with the input's colours and without a frame, and not
         only what the network gives. Raises AgmError if weights, schedule or statistics do not fit.
         """
-        check_statistics(statistics)
         weights = weights_files.weights(path)
         generator, config = load_trained(weights)
         generator.to(device)
@@ -136,22 +135,14 @@ class AnytimeUpscaler:
                 logger.warning("%s; ignored", error)
         sizes = WARM_UP[self.config.base]
         if any(self.times.missing(schedule) for schedule in self.schedules):
-            self.times.add(self.measure(sizes, 10, 0.5))
+            self.times.add(measure(self.stepper, self.schedules, sizes, 10, 0.5, self.device))
         else:
-            measure(self.stepper, self.schedule, sizes[:1], 0, 0, self.device)  # the first convolutions take longer
+            measure(self.stepper, [self.schedule], sizes[:1], 1, 0, self.device)  # the first convolutions take longer
         if self.faithful:
             sample = Pixels.of(np.tile(np.arange(256, dtype=np.uint8), (256, 1)))
             begun = time.perf_counter()
             sample.mend(255 - sample.bicubic())
             self._mending = MARGIN * (time.perf_counter() - begun) * 3 / sample.height / sample.width
-
-    def measure(self, sizes: Sequence[int], rounds: int, limit: float) -> Table:
-        """`agm.anytime.latency.measure` for everything that the schedules do, once."""
-        found = Times({})
-        for schedule in self.schedules:
-            if found.missing(schedule):
-                found.add(measure(self.stepper, schedule, sizes, rounds, limit, self.device))
-        return found.table
 
     def upscale(
         self,

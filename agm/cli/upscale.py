@@ -113,13 +113,14 @@ def profile_machine(
     It counts for one model, number of threads and machine, while the machine is as busy as it is then.
     """
     with enough_memory(SMALLER):
-        from agm.anytime.latency import FINISH, profile_path, write_profile
+        from agm.anytime.latency import FINISH, measure, profile_path, write_profile
         from agm.anytime.upscaler import AnytimeUpscaler
         from agm.machine import choose
 
         _use_threads(threads)
         upscaler = AnytimeUpscaler.load(model, schedule=schedule, device=choose(device), timed=False, faithful=True)
-        table = upscaler.measure(sorted(sizes or (16, 32, 64, 128)), rounds, seconds)
+        sizes = sorted(sizes or (16, 32, 64, 128))
+        table = measure(upscaler.stepper, upscaler.schedules, sizes, rounds, seconds, upscaler.device)
     write_profile(profile_path(), table, upscaler.config, upscaler.stepper, upscaler.device)
     typer.echo(f"{'active layers':15}{'input':>11}{'p50/ms':>10}{'p95/ms':>10}{'p99/ms':>10}")
     for name, rows in table.items():

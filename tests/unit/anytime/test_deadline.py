@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from support.anytime import Clock, Slow, slow, table, weights
 from agm import Schedule, files
 from agm.anytime import latency as times_module
 from agm.anytime import upscaler as upscaler_module
-from agm.anytime.latency import FINISH, MARGIN, Span, Times, activity, measure, read_profile, write_profile
+from agm.anytime.latency import FINISH, MARGIN, Span, Times, activities, measure, read_profile, write_profile
 from agm.anytime.stepper import Plain
 from agm.anytime.upscaler import AnytimeUpscaler
 from agm.config import GeneratorConfig
@@ -236,13 +237,13 @@ def test_measuring() -> None:
     clock = Clock()
     stepper = Slow(clock, lambda t, pixels: (100.0 if len(stepper.begun) <= 3 else 1.0) * (t + 1) * pixels / 16)
     schedule = Schedule.parse("---x (1) - xxxx (2)")
-    found = measure(stepper, schedule, [4], 5, 1e6, CPU, clock)
+    found = measure(stepper, [schedule, schedule], [4], 5, 1e6, CPU, clock)
     assert set(found) == {"first ---x", "xxxx", FINISH}
     assert found["first ---x"] == {16: Span(1, 1, 1)}
     assert found["xxxx"][16].p50 == 2.5  # iterations 2 and 3
     assert len(stepper.begun) == 3 * 6
     stepper.begun.clear()
-    measure(stepper, schedule, [4], 50, 5.0, CPU, clock)
+    measure(stepper, [schedule], [4], 50, 0.0, CPU, clock)
     assert len(stepper.begun) == 3 * 4
 
 
@@ -252,9 +253,9 @@ def test_loading_takes_the_stored_times_and_measures_what_they_lack(
     path = weights(home / "w.safetensors")
     measured: list[int] = []
 
-    def fake(stepper: Any, schedule: Schedule, sizes: Any, rounds: int, *_: Any) -> Any:
+    def fake(stepper: Any, schedules: Iterable[Schedule], sizes: Any, rounds: int, *_: Any) -> Any:
         measured.append(rounds)
-        return {activity(mask, t): {1: Span(7, 7, 7)} for t, mask in enumerate(schedule)} | {FINISH: {1: Span(1, 1, 1)}}
+        return {name: {1: Span(7, 7, 7)} for schedule in schedules for name in activities(schedule)}
 
     monkeypatch.setattr(upscaler_module, "measure", fake)
     first = AnytimeUpscaler.load(path)
@@ -264,11 +265,11 @@ def test_loading_takes_the_stored_times_and_measures_what_they_lack(
     write_profile(times_module.profile_path(), spans, first.config, first.stepper, CPU)
     again = AnytimeUpscaler.load(path)
     assert again.times.predict("xxxx", 1) == pytest.approx(3.3)
-    assert measured == [10, 0]
+    assert measured == [10, 1]
     other = AnytimeUpscaler.load(path, schedule="---x (1) - xxxx (1)")
     assert other.times.predict("xxxx", 1) == pytest.approx(3.3)
     assert other.times.predict("first ---x", 1) == pytest.approx(7.7)
-    assert measured == [10, 0, 10]
+    assert measured == [10, 1, 10]
     assert caplog.text == ""
 
     times_module.profile_path().write_text("{")
