@@ -40,8 +40,4 @@ def used(seed: int = 0, **fields: Any) -> Generator:
     for parameter in generator.parameters():
         if parameter.dim() == 1 or parameter.dim() == 3:
             parameter.data += 0.1 * torch.randn_like(parameter)
-    if fields.get("peephole"):
-        for name, parameter in generator.named_parameters():
-            if name.endswith("peephole"):
-                torch.nn.init.normal_(parameter)
     return generator
