@@ -11,7 +11,6 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from agm.errors import AgmError
@@ -52,7 +51,22 @@ class Schedule:
 
         Raises AgmError naming the character position (from 1) of the first mistake.
         """
-        return cls(_patterns(text))
+        source = NAMED.get(text.strip(), text).replace("–", "-").rstrip()
+        patterns: tuple[str, ...] = ()
+        position = len(source) - len(source.lstrip())
+        if not source:
+            raise _refuse(text, 0, "the schedule is empty")
+        while match := _GROUP.match(source, position):
+            patterns += _group(text, match)
+            if len(patterns) > MOST:
+                raise _refuse(text, position, f"these are more than {MOST} iterations")
+            if match.end() == len(source):
+                return cls(patterns)
+            separator = _SEPARATOR.match(source, match.end())
+            if separator is None:
+                raise _refuse(text, match.end(), "expected ' - ' between groups")
+            position = separator.end()
+        raise _refuse(text, position, "expected a group such as x--x (2)")
 
     @property
     def masks(self) -> tuple[Mask, ...]:
@@ -107,26 +121,6 @@ def candidates(iterations: int) -> tuple[Schedule, ...]:
         stretched = (patterns[(2 * t + 1) * len(patterns) // (2 * iterations)] for t in range(iterations))
         found.append(Schedule(tuple(stretched)))
     return tuple(dict.fromkeys(found))
-
-
-@lru_cache  # thousands of runs have the same few schedules
-def _patterns(text: str) -> tuple[str, ...]:
-    source = NAMED.get(text.strip(), text).replace("–", "-").rstrip()
-    patterns: tuple[str, ...] = ()
-    position = len(source) - len(source.lstrip())
-    if not source:
-        raise _refuse(text, 0, "the schedule is empty")
-    while match := _GROUP.match(source, position):
-        patterns += _group(text, match)
-        if len(patterns) > MOST:
-            raise _refuse(text, position, f"these are more than {MOST} iterations")
-        if match.end() == len(source):
-            return patterns
-        separator = _SEPARATOR.match(source, match.end())
-        if separator is None:
-            raise _refuse(text, match.end(), "expected ' - ' between groups")
-        position = separator.end()
-    raise _refuse(text, position, "expected a group such as x--x (2)")
 
 
 def _group(text: str, match: re.Match[str]) -> tuple[str, ...]:
