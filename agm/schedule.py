@@ -11,7 +11,6 @@ import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from agm.errors import AgmError
@@ -50,9 +49,17 @@ class Schedule:
     def parse(cls, text: str) -> Schedule:
         """Read the notation, or one of the names NOAEL, A and B.
 
-        Raises AgmError naming the character position (from 1) of the first mistake.
+        Raises AgmError naming the first group that is wrong, and what is wrong with it.
         """
-        return cls(_patterns(text))
+        patterns: tuple[str, ...] = ()
+        for group in _SEPARATOR.split(NAMED.get(text.strip(), text).replace("–", "-").strip()):
+            try:
+                patterns += _patterns(group)
+            except AgmError as error:
+                raise AgmError(f"bad schedule {text!r}: {error}") from None
+            if len(patterns) > MOST:
+                raise AgmError(f"bad schedule {text!r}: these are more than {MOST} iterations")
+        return cls(patterns)
 
     @property
     def masks(self) -> tuple[Mask, ...]:
@@ -109,42 +116,19 @@ def candidates(iterations: int) -> tuple[Schedule, ...]:
     return tuple(dict.fromkeys(found))
 
 
-@lru_cache  # thousands of runs have the same few schedules
-def _patterns(text: str) -> tuple[str, ...]:
-    source = NAMED.get(text.strip(), text).replace("–", "-").rstrip()
-    patterns: tuple[str, ...] = ()
-    position = len(source) - len(source.lstrip())
-    if not source:
-        raise _refuse(text, 0, "the schedule is empty")
-    while match := _GROUP.match(source, position):
-        patterns += _group(text, match)
-        if len(patterns) > MOST:
-            raise _refuse(text, position, f"these are more than {MOST} iterations")
-        if match.end() == len(source):
-            return patterns
-        separator = _SEPARATOR.match(source, match.end())
-        if separator is None:
-            raise _refuse(text, match.end(), "expected ' - ' between groups")
-        position = separator.end()
-    raise _refuse(text, position, "expected a group such as x--x (2)")
-
-
-def _group(text: str, match: re.Match[str]) -> tuple[str, ...]:
-    """The pattern of a group, as often as it is repeated."""
-    pattern, start = match["pattern"], match.start("pattern")
-    for offset, letter in enumerate(pattern):
+def _patterns(group: str) -> tuple[str, ...]:
+    """The pattern of a group, as often as it is repeated. Raises AgmError, without the schedule."""
+    match = _GROUP.fullmatch(group)
+    if match is None:
+        raise AgmError(f"expected a group such as x--x (2), and ' - ' between groups, got {group!r}")
+    pattern, repeat = match["pattern"], "1" if match["repeat"] is None else match["repeat"].strip()
+    for letter in pattern:
         if letter not in ("x", "-", *KINDS):
-            raise _refuse(text, start + offset, f"{letter!r} is none of x, {', '.join(KINDS)} and -")
+            raise AgmError(f"{letter!r} in {group!r} is none of x, {', '.join(KINDS)} and -")
     if len(pattern) != LAYERS:
-        raise _refuse(text, start, f"{pattern!r} has {len(pattern)} letters, one for each of {LAYERS} layers is needed")
+        raise AgmError(f"{pattern!r} has {len(pattern)} letters, one for each of {LAYERS} layers is needed")
     if pattern[-1] == "-":
-        raise _refuse(text, start + LAYERS - 1, "layer 4 changes the number of channels and cannot be skipped")
-    repeat = "1" if match["repeat"] is None else match["repeat"].strip()
+        raise AgmError(f"{group!r} skips layer 4, which changes the number of channels and cannot be skipped")
     if re.fullmatch("[0-9]{1,4}", repeat) is None or int(repeat) == 0:
-        start = match.end("repeat") - len(match["repeat"].lstrip())
-        raise _refuse(text, start, f"{repeat!r} is not a number of repeats from 1 to {MOST}")
+        raise AgmError(f"{repeat!r} in {group!r} is not a number of repeats from 1 to {MOST}")
     return (pattern,) * int(repeat)
-
-
-def _refuse(text: str, position: int, what: str) -> AgmError:
-    return AgmError(f"bad schedule {text!r}, at character {position + 1}: {what}")

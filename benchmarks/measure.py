@@ -57,7 +57,7 @@ def quality(iterate: Iterate, part: Part) -> dict[str, list[float]]:
 def take_turns(models: Mapping[str, Iterate], x: Tensor, rounds: int) -> dict[str, list[float]]:
     """Seconds until each image of x is there, by model, with a progress bar; five rounds at least."""
     bar = tqdm(range(rounds + 1), desc=f"{x.shape[-1]} x {x.shape[-2]}", unit="round", disable=None)
-    return evaluate.take_turns(models, x, bar, LIMIT, least=5)[0]
+    return evaluate.until_each(evaluate.durations(models, x, bar, LIMIT, least=5))
 
 
 @torch.inference_mode()

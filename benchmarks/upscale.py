@@ -4,7 +4,7 @@
 
 Each is one call of the command, JPEG in and out, with all of its work and the seconds that starting takes. The
 photograph is scikit-image's astronaut, repeated. The JSON: `settings`, `machine`, `seconds` of all, and in `rows` for
-every size `megapixels`, `iterations` (null: all), `seconds` and `gigabytes`, the most memory that the process held.
+every size `megapixels`, `seconds` and `gigabytes`, the most memory that the process held.
 """
 
 from __future__ import annotations
@@ -26,28 +26,27 @@ SIDES = {1: (1000, 1000), 12: (4000, 3000), 100: (11600, 8700)}
 def main() -> None:
     parser = measure.command_line(__doc__)
     parser.add_argument("--megapixels", type=int, nargs="+", choices=SIDES, default=list(SIDES))
-    parser.add_argument("--iterations", type=int, help="[default: all of the schedule]")
     arguments = parser.parse_args()
     rows = []
     for megapixels in arguments.megapixels:
-        row = measured(megapixels, arguments.iterations)
+        row = measured(megapixels)
         rows.append(row)
         print(f"{megapixels:>4} megapixels: {row['seconds']:.1f} s, {row['gigabytes']:.2f} GB")
     result = {"rows": rows, "seconds": sum(row["seconds"] for row in rows)}
     measure.write(arguments, "agm.anytime.upscaler", result)
 
 
-def measured(megapixels: int, iterations: int | None) -> dict[str, Any]:
+def measured(megapixels: int) -> dict[str, Any]:
     width, height = SIDES[megapixels]
     pixels = photographs.astronaut()  # type: ignore[no-untyped-call]
     repeats = -(-height // pixels.shape[0]), -(-width // pixels.shape[1]), 1
     with tempfile.TemporaryDirectory() as folder:
         source, out = Path(folder) / "in.jpg", Path(folder) / "out.jpg"
         Image.fromarray(np.tile(pixels, repeats)[:height, :width]).save(source, quality=95)
-        command = [sys.executable, "-m", "agm", "upscale", str(source), str(out), "--large"]
-        command += [] if iterations is None else ["--iterations", str(iterations)]
-        seconds, _, gigabytes = measure.command(command)
-    return {"megapixels": megapixels, "iterations": iterations, "seconds": seconds, "gigabytes": gigabytes}
+        seconds, _, gigabytes = measure.command(
+            [sys.executable, "-m", "agm", "upscale", str(source), str(out), "--large"]
+        )
+    return {"megapixels": megapixels, "seconds": seconds, "gigabytes": gigabytes}
 
 
 if __name__ == "__main__":

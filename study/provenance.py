@@ -157,7 +157,7 @@ def remake(notebook: str, given: Mapping[str, Any], official: bool) -> dict[str,
 def recording(experiment: str, profile: str) -> str:
     """The command that records the runs of an experiment again."""
     script = f"python workflow/record.py --profile {profile}"
-    return f"{script} --experiment {experiment} --time-budget 24h --pack packed && {script} --unpack packed"
+    return f"{script} --experiment {experiment} --time-budget 24h --pack results/{profile}"
 
 
 def measuring(name: str, settings: Mapping[str, Any]) -> str:

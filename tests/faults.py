@@ -28,7 +28,6 @@ import runpy
 import shutil
 import signal
 import sys
-import tarfile
 import tempfile
 import time
 from collections import Counter
@@ -166,15 +165,10 @@ def contents(home: Path) -> Contents:
 
 
 def timeless(found: Contents) -> Contents:
-    """Without what an equal run may have other values of; a tar as its files."""
+    """Without what an equal run may have other values of."""
     result: Contents = {}
     for name, content in found.items():
-        if name.startswith("packed/") and name.endswith(".tar"):
-            with tarfile.open(fileobj=io.BytesIO(content)) as archive:
-                members = {member.name: archive.extractfile(member) for member in archive}
-                packed = {f"{name}/{inner}": file.read() for inner, file in members.items() if file is not None}
-            result |= timeless(packed)
-        elif name.endswith(SUMMARY):
+        if name.endswith(SUMMARY):
             summary = json.loads(content)
             result[name] = json.dumps({key: summary[key] for key in summary if key not in TIMES}).encode()
         else:

@@ -3,30 +3,26 @@
 Needs neither network nor jupyter. Run it again to go on where it stopped; finished runs are kept. Start it several
 times to train several runs side by side: on a CPU, one per core with OMP_NUM_THREADS=1 is fastest for narrow networks.
     python workflow/record.py --profile reduced --experiment table1 --experiment fig8 --time-budget 9m --pack packed
-`--pack DIR` writes one tar per run: configuration, metrics, summary, and for few the weights, in half precision.
-`--unpack DIR` takes such tars into `results/PROFILE`.
+`--pack DIR` writes a folder per run, such as `results/PROFILE` holds: configuration, metrics, summary, errors of the
+test images, and for few the weights, in half precision.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import sys
-import tarfile
 import time
 from pathlib import Path
 
 from agm import files
 from agm.config import RunConfig
 from agm.errors import AgmError
-from agm.paths import results_folder, runs_folder
+from agm.paths import runs_folder
 from agm.runs import Run
-from agm.training.loop import CONFIG, METRICS_FILE, SUMMARY, TEST_FILE, WEIGHTS, train
+from agm.training.loop import CHECKED, METRICS_FILE, SUMMARY, WEIGHTS, train
 from agm.training.step import Execution
 from study import experiments, profiles
 from study.cli.train import UNFINISHED, parse_duration
-
-KEPT = (CONFIG, METRICS_FILE, SUMMARY, TEST_FILE, WEIGHTS)
 
 
 def main() -> int:
@@ -34,15 +30,11 @@ def main() -> int:
     parser.add_argument("--profile", default="reduced")
     parser.add_argument("--experiment", action="append", help="default: all of them; repeatable")
     parser.add_argument("--time-budget", default="9m", help="such as 90s, 9m or 2h")
-    parser.add_argument("--pack", type=Path, help="write a tar per finished run into this folder")
+    parser.add_argument("--pack", type=Path, help="write the finished runs into this folder")
     parser.add_argument(
         "--weights", nargs="*", default=["nnnr"], help="ORL configurations, or run ids, whose weights are packed too"
     )
-    parser.add_argument("--unpack", type=Path, help="only take packed runs from this folder into results/PROFILE")
     arguments = parser.parse_args()
-    if arguments.unpack:
-        unpack(arguments.unpack, results_folder() / arguments.profile)
-        return 0
     profile = profiles.load(arguments.profile)
     planned = experiments.plan_all(arguments.experiment or experiments.EXPERIMENTS, profile)
     status = train_all(planned, parse_duration(arguments.time_budget))
@@ -77,50 +69,17 @@ def _finished(config: RunConfig) -> bool:
 
 
 def pack(config: RunConfig, out: Path, with_weights: bool) -> None:
-    """One tar per run. Metrics keep seven digits, which is all that 32-bit floats have."""
+    """A run's folder in `out`. Metrics keep seven digits, which is all that 32-bit floats have."""
     folder = runs_folder() / config.id
-    contents = {name: (folder / name).read_bytes() for name in KEPT if name != WEIGHTS}
     run = Run.read(folder)
+    contents = {name: (folder / name).read_bytes() for name in CHECKED if with_weights or name != WEIGHTS}
     if len(run.metrics):  # there are none if it diverged in its first epoch
         contents[METRICS_FILE] = run.metrics.to_csv(index=False, float_format="%.7g").encode()
-    if with_weights:
-        contents[WEIGHTS] = (folder / WEIGHTS).read_bytes()
-    checksums = {name: files.sha256(content) for name, content in contents.items() if name != SUMMARY}
-    contents[SUMMARY] = files.encode_json(files.seal(run.summary | {"files": checksums}))
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, content in contents.items():
-            member = tarfile.TarInfo(f"{config.id}/{name}")
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    files.write_bytes(out / f"{config.id}.tar", buffer.getvalue())
-
-
-def unpack(source: Path, results: Path) -> None:
-    """Take packed runs, refusing anything in an archive that is not one of the files of its run."""
-    for path in sorted(source.rglob("*.tar")):
-        contents = _contents(path)
-        for name in sorted(contents, key=SUMMARY.__eq__):  # the summary last: a run that has one is complete
-            files.write_bytes(results / path.stem / name, contents[name])
-
-
-def _contents(path: Path) -> dict[str, bytes]:
-    """The files of a packed run. Raises AgmError if there is anything else in it, or it is damaged."""
-    contents = {}
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                run, _, name = member.name.partition("/")
-                if run != path.stem or name not in KEPT or not member.isfile():
-                    raise AgmError(f"{path}: {member.name} does not belong in a packed run")
-                content = archive.extractfile(member)
-                assert content is not None
-                contents[name] = content.read()
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise AgmError(f"{path}: damaged or cut short ({error}); pack the run again") from None
-    if not contents.keys() >= set(KEPT) - {WEIGHTS}:
-        raise AgmError(f"{path}: not a whole run; pack it again")
-    return contents
+    for name, content in contents.items():
+        files.write_bytes(out / config.id / name, content)
+    checksums = {name: files.sha256(content) for name, content in contents.items()}
+    # The summary last: a run that has one is complete.
+    files.write_json(out / config.id / SUMMARY, files.seal(run.summary | {"files": checksums}))
 
 
 if __name__ == "__main__":

@@ -83,24 +83,20 @@ def quality(made: Callable[[slice], Tensor], part: Part) -> Quality:
 def time_iterations(
     models: Mapping[str, tuple[Generator, Schedule]], image_size: int, repeats: int = 20, limit: float = 30.0
 ) -> dict[str, list[float]]:
-    """Seconds until each iteration's image is there, for one image: `take_turns` for generators on one device."""
+    """Seconds until each iteration's image is there, for one image: `until_each` of generators on one device."""
     device = next(next(iter(models.values()))[0].parameters()).device
     x = to_tensor(np.full((1, image_size // 2, image_size // 2, 3), 128, dtype=np.uint8)).to(device)
     iterates = {name: partial(generator.eval().iterate, schedule=plan) for name, (generator, plan) in models.items()}
-    return take_turns(iterates, x, range(repeats + 1), limit)[0]
+    return until_each(durations(iterates, x, range(repeats + 1), limit))
 
 
-def take_turns(
-    models: Mapping[str, Iterate], x: Tensor, rounds: Iterable[int], limit: float, least: int = 3
-) -> tuple[dict[str, list[float]], int]:
-    """Seconds until each iteration's image of x is there, T numbers by name; and after how many rounds.
+def until_each(taken: Mapping[str, list[list[float]]]) -> dict[str, list[float]]:
+    """`durations`, (rounds, T) by name -> seconds until each iteration's image, T numbers by name.
 
     Every iteration's duration is its median over the rounds, and these are summed up: where other programs want
     the processor, too, a pause then touches one iteration of one round, not all that follow.
     """
-    taken = durations(models, x, rounds, limit, least)
-    count = max(map(len, taken.values()), default=0)
-    return {name: np.median(rows, axis=0).cumsum().tolist() for name, rows in taken.items()}, count
+    return {name: np.median(rows, axis=0).cumsum().tolist() for name, rows in taken.items()}
 
 
 def durations(

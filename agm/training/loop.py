@@ -10,7 +10,9 @@ import contextlib
 import copy
 import logging
 import math
+import signal
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +37,6 @@ from agm.training.calibrate import precise
 from agm.training.checkpoint import Progress
 from agm.training.evaluate import BATCH, METRICS, Quality, bicubic_baseline, evaluate, time_iterations
 from agm.training.step import Execution, Networks, build, follow, stepper
-from agm.training.stopping import stopping
 
 CONFIG, SUMMARY, WEIGHTS, CHECKPOINT = "config.json", "summary.json", "generator.safetensors", "checkpoint.safetensors"
 METRICS_FILE, TEST_FILE = "metrics.csv", "test.safetensors"
@@ -145,6 +146,23 @@ def _train(config: RunConfig, folder: Path, execution: Execution) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def stopping(budget: float) -> Iterator[Callable[[], bool]]:
+    """Give a function that says whether to stop: SIGTERM or SIGINT came, or `budget` seconds are over.
+
+    Restores the signal handlers at the end.
+    """
+    deadline, came, previous = time.monotonic() + budget, list[int](), {}
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(ValueError):  # not in the main thread: no signals to catch
+            previous[number] = signal.signal(number, lambda number, _: came.append(number))
+    try:
+        yield lambda: bool(came) or time.monotonic() > deadline
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
 def _note_origin(progress: Progress, images: str, folder: Path) -> None:
     """Note the run's images and code. Raises AgmError if it was begun on other images."""
     if progress.images not in ("", images):
@@ -233,7 +251,7 @@ def _finish(
 ) -> None:
     """Test, then write the weights and, last of all, the summary: a run that has one is complete."""
     schedule = Schedule.parse(config.training.schedule)
-    halve(networks.result)  # what is tested is what is kept
+    networks.result.load_state_dict(halved(networks.result))  # what is tested is what is kept
     generator, tests = readings(networks.result, parts.test, config, parts.train.low)
     plans = {str(plan): (generator, plan) for plan in (schedule, *candidates(len(schedule))[-3:])}
     times = time_iterations(plans, config.data.image_size, limit=TIMED_SECONDS)
@@ -271,24 +289,16 @@ def _scores(generator: Generator, part: Part, config: RunConfig) -> dict[str, di
     }
 
 
-@torch.no_grad()
-def halve(generator: Generator) -> None:
-    """Round convolutions to half precision, which changed no PSNR of the default network by a thousandth of a decibel.
+def halved(generator: Generator) -> dict[str, Tensor]:
+    """Its weights, convolutions in half precision: no PSNR of the default network changed by a thousandth of a decibel.
 
     Norms and their statistics are small and need their range; so does what has grown too large.
     """
-    for parameter in generator.parameters():
-        if parameter.dim() == 4 and parameter.half().isfinite().all():
-            parameter.copy_(parameter.half())
-
-
-def _stored(tensor: Tensor) -> Tensor:
-    """In half precision where nothing is lost by that."""
-    half = tensor.half()
-    return half if tensor.dim() == 4 and tensor.is_floating_point() and torch.equal(half.float(), tensor) else tensor
+    weights = generator.state_dict()
+    rounded = {name: tensor.half() for name, tensor in weights.items() if tensor.dim() == 4}
+    return weights | {name: tensor for name, tensor in rounded.items() if tensor.isfinite().all()}
 
 
 def save_weights(path: Path, generator: Generator, config: RunConfig) -> None:
     """Weights with the run's configuration inside, so that `agm.load` can rebuild the network."""
-    tensors = {name: _stored(tensor) for name, tensor in generator.state_dict().items()}
-    files.write_tensors(path, tensors, {"kind": "generator", "config": config.to_dict()})
+    files.write_tensors(path, halved(generator), {"kind": "generator", "config": config.to_dict()})

@@ -182,15 +182,6 @@ def made_up(path: Path, code: str) -> Path:
     return path
 
 
-def test_a_misspelt_parameter_of_a_notebook_is_refused_by_name(tmp_path: Path) -> None:
-    notebook, out = made_up(tmp_path / "a.ipynb", "print(profile)"), tmp_path / "out.ipynb"
-    command = [BIN / "python", ROOT / "workflow" / "run_notebook.py", notebook, out]
-    done = run(tmp_path, *command, "-p", "profle", "smoke")
-    assert done.returncode == 1
-    assert "a.ipynb: unknown parameter 'profle'; did you mean 'profile'?" in done.stdout
-    assert not out.exists()
-
-
 def test_a_notebook_that_fails_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     made_up(tmp_path / "a.ipynb", "1 / 0")

@@ -84,7 +84,7 @@ def test_recording_on_a_full_disk(home: Path, monkeypatch: pytest.MonkeyPatch) -
     assert record.train_all(planned, 600.0) == 0
     with monkeypatch.context() as patch:
         full_at_write(1, patch)
-        with pytest.raises(record.AgmError, match=r"\.tar: cannot be written .No space left on device"):
+        with pytest.raises(record.AgmError, match=r"config\.json: cannot be written .No space left on device"):
             record.pack(planned[0], home / "packed", with_weights=True)
     assert finished.read_bytes() == before
     assert hidden(home) == []

@@ -1,9 +1,7 @@
-"""Recording: a profile's runs within a time budget, packed, and taken into `results`."""
+"""Recording: a profile's runs within a time budget, packed as `results` holds them."""
 
 from __future__ import annotations
 
-import io
-import tarfile
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +9,6 @@ import pytest
 from support.runs import tiny
 
 from agm import files, runs
-from agm.errors import AgmError
 from agm.paths import results_folder, runs_folder
 from agm.training.step import Execution
 from workflow import record
@@ -22,7 +19,7 @@ PLANNED = [tiny(), tiny(seed=1)]
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with two runs, trained and packed; the second with its weights."""
+    """A home with two runs, trained and packed into its results; the second with its weights."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AGM_HOME", str(home))
@@ -30,13 +27,12 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert not list(runs_folder().glob("*/summary.json"))
         assert record.train_all(PLANNED, 600.0) == 0
         for config in PLANNED:
-            record.pack(config, home / "packed", with_weights=config.seed == 1)
+            record.pack(config, results_folder() / "smoke", with_weights=config.seed == 1)
     return home
 
 
-def test_packed_runs_are_found_where_they_were_unpacked(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packed_runs_are_recorded_ones(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGM_HOME", str(recorded))
-    record.unpack(recorded / "packed", results_folder() / "smoke")
     for config in PLANNED:
         taken, own = (runs.Run.read(folder / config.id) for folder in (results_folder() / "smoke", runs_folder()))
         assert taken.recorded
@@ -56,22 +52,13 @@ def test_a_run_that_diverged_in_its_first_epoch_is_packed(tmp_path: Path, monkey
     assert record.train_all([config], 600.0) == 0
     own = runs.Run.read(runs_folder() / config.id)
     assert (own.summary["status"], len(own.metrics)) == ("diverged", 0)
-    record.pack(config, tmp_path / "packed", with_weights=False)
-    record.unpack(tmp_path / "packed", results_folder() / "smoke")
+    record.pack(config, results_folder() / "smoke", with_weights=False)
     assert len(runs.Run.read(results_folder() / "smoke" / config.id).metrics) == 0
 
 
-@pytest.mark.parametrize("name", ["../evil.json", "other/config.json", "{id}/evil.sh", "{id}/../config.json"])
-def test_nothing_but_a_runs_own_files_is_unpacked(tmp_path: Path, name: str) -> None:
-    with tarfile.open(tmp_path / "0123456789ab.tar", "w") as archive:
-        archive.addfile(tarfile.TarInfo(name.format(id="0123456789ab")), io.BytesIO())
-    with pytest.raises(AgmError, match="does not belong in a packed run"):
-        record.unpack(tmp_path, tmp_path / "results")
-    assert not (tmp_path / "results").exists()
-
-
-def test_a_run_that_is_unpacked_half_is_none(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_is_packed_half_is_none(recorded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The summary, by which runs are found, comes last."""
+    monkeypatch.setenv("AGM_HOME", str(recorded))
     write, written = files.write_bytes, []
 
     def killed(path: Path, content: bytes) -> None:
@@ -83,21 +70,10 @@ def test_a_run_that_is_unpacked_half_is_none(recorded: Path, tmp_path: Path, mon
     with monkeypatch.context() as patch:
         patch.setattr(files, "write_bytes", killed)
         with pytest.raises(KeyboardInterrupt):
-            record.unpack(recorded / "packed", tmp_path)
+            record.pack(PLANNED[0], tmp_path, with_weights=False)
     assert runs.all_runs(tmp_path) == []
-    record.unpack(recorded / "packed", tmp_path)
-    assert len(runs.all_runs(tmp_path)) == 2
-
-
-def test_a_packed_run_that_is_cut_short_is_refused_whole(recorded: Path, tmp_path: Path) -> None:
-    packed = recorded / "packed" / f"{PLANNED[0].id}.tar"
-    with tarfile.open(packed) as archive:
-        end = archive.getmembers()[-1].offset_data + 1
-    for length in range(0, end, 500):
-        (tmp_path / packed.name).write_bytes(packed.read_bytes()[:length])
-        with pytest.raises(AgmError, match=r"damaged or cut short|not a whole run"):
-            record.unpack(tmp_path, tmp_path / "results")
-    assert not (tmp_path / "results").exists()
+    record.pack(PLANNED[0], tmp_path, with_weights=False)
+    assert len(runs.all_runs(tmp_path)) == 1
 
 
 def test_runs_of_another_process_are_left_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
