@@ -49,17 +49,24 @@ class Schedule:
     def parse(cls, text: str) -> Schedule:
         """Read the notation, or one of the names NOAEL, A and B.
 
-        Raises AgmError naming the first group that is wrong, and what is wrong with it.
+        Raises AgmError naming the character position (from 1) of the first mistake.
         """
+        source = NAMED.get(text.strip(), text).replace("–", "-").rstrip()
         patterns: tuple[str, ...] = ()
-        for group in _SEPARATOR.split(NAMED.get(text.strip(), text).replace("–", "-").strip()):
-            try:
-                patterns += _patterns(group)
-            except AgmError as error:
-                raise AgmError(f"bad schedule {text!r}: {error}") from None
+        position = len(source) - len(source.lstrip())
+        if not source:
+            raise _refuse(text, 0, "the schedule is empty")
+        while match := _GROUP.match(source, position):
+            patterns += _group(text, match)
             if len(patterns) > MOST:
-                raise AgmError(f"bad schedule {text!r}: these are more than {MOST} iterations")
-        return cls(patterns)
+                raise _refuse(text, position, f"these are more than {MOST} iterations")
+            if match.end() == len(source):
+                return cls(patterns)
+            separator = _SEPARATOR.match(source, match.end())
+            if separator is None:
+                raise _refuse(text, match.end(), "expected ' - ' between groups")
+            position = separator.end()
+        raise _refuse(text, position, "expected a group such as x--x (2)")
 
     @property
     def masks(self) -> tuple[Mask, ...]:
@@ -116,19 +123,22 @@ def candidates(iterations: int) -> tuple[Schedule, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _patterns(group: str) -> tuple[str, ...]:
-    """The pattern of a group, as often as it is repeated. Raises AgmError, without the schedule."""
-    match = _GROUP.fullmatch(group)
-    if match is None:
-        raise AgmError(f"expected a group such as x--x (2), and ' - ' between groups, got {group!r}")
-    pattern, repeat = match["pattern"], "1" if match["repeat"] is None else match["repeat"].strip()
-    for letter in pattern:
+def _group(text: str, match: re.Match[str]) -> tuple[str, ...]:
+    """The pattern of a group, as often as it is repeated."""
+    pattern, start = match["pattern"], match.start("pattern")
+    for offset, letter in enumerate(pattern):
         if letter not in ("x", "-", *KINDS):
-            raise AgmError(f"{letter!r} in {group!r} is none of x, {', '.join(KINDS)} and -")
+            raise _refuse(text, start + offset, f"{letter!r} is none of x, {', '.join(KINDS)} and -")
     if len(pattern) != LAYERS:
-        raise AgmError(f"{pattern!r} has {len(pattern)} letters, one for each of {LAYERS} layers is needed")
+        raise _refuse(text, start, f"{pattern!r} has {len(pattern)} letters, one for each of {LAYERS} layers is needed")
     if pattern[-1] == "-":
-        raise AgmError(f"{group!r} skips layer 4, which changes the number of channels and cannot be skipped")
+        raise _refuse(text, start + LAYERS - 1, "layer 4 changes the number of channels and cannot be skipped")
+    repeat = "1" if match["repeat"] is None else match["repeat"].strip()
     if re.fullmatch("[0-9]{1,4}", repeat) is None or int(repeat) == 0:
-        raise AgmError(f"{repeat!r} in {group!r} is not a number of repeats from 1 to {MOST}")
+        start = match.end("repeat") - len(match["repeat"].lstrip())
+        raise _refuse(text, start, f"{repeat!r} is not a number of repeats from 1 to {MOST}")
     return (pattern,) * int(repeat)
+
+
+def _refuse(text: str, position: int, what: str) -> AgmError:
+    return AgmError(f"bad schedule {text!r}, at character {position + 1}: {what}")

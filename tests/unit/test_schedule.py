@@ -1,4 +1,4 @@
-"""AEL notation: what it means, that it round-trips, and what is said of a mistake."""
+"""AEL notation: what it means, that it round-trips, and where a mistake is said to be."""
 
 from __future__ import annotations
 
@@ -75,49 +75,50 @@ def test_masks_follow_from_patterns(schedule: Schedule) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("text", "position", "reason"),
     [
-        ("", "a group such as x--x (2)"),
-        ("   ", "a group such as x--x (2)"),
-        ("xx?x", "'?' in 'xx?x' is none of"),
-        ("xxxx (2) - x-Xx", "'X' in 'x-Xx' is none of"),
-        ("xxx", "'xxx' has 3 letters"),
-        ("xxxx - xxxxx", "'xxxxx' has 5 letters"),
-        ("xxx-", "'xxx-' skips layer 4"),
-        ("xxxx (2) - xx--", "'xx--' skips layer 4"),
-        ("xxxx (0)", "'0' in 'xxxx (0)'"),
-        ("xxxx (10000)", "'10000'"),
-        ("xxxx (9999) - xxxx", "more than 9999"),
-        ("xxxx (-1)", "'-1'"),
-        ("xxxx (two)", "'two'"),
-        ("xxxx ()", "''"),
-        ("xxxx (2", "' - ' between groups, got 'xxxx (2'"),
-        ("xxxx 2)", "' - '"),
-        ("(2)", "a group"),
-        ("xxxx (2) - (3)", "got '(3)'"),
-        ("xxxx (2) -", "' - '"),
-        ("xxxx (2)-xxxx", "' - '"),
-        ("xxxx (2) xxxx", "' - '"),
-        ("xxxx,xxxx", "',' in"),
-        ("xxxx (²)", "'²'"),
-        ("C", "'C' in 'C' is none of"),
+        ("", 1, "empty"),
+        ("   ", 1, "empty"),
+        ("xx?x", 3, "'?' is none of"),
+        ("xxxx (2) - x-Xx", 14, "'X' is none of"),
+        ("xxx", 1, "3 letters"),
+        ("xxxx - xxxxx", 8, "5 letters"),
+        ("xxx-", 4, "layer 4"),
+        ("xxxx (2) - xx--", 15, "layer 4"),
+        ("xxxx (0)", 7, "'0'"),
+        ("xxxx (10000)", 7, "'10000'"),
+        ("xxxx (9999) - xxxx", 15, "more than 9999"),
+        ("xxxx (-1)", 7, "'-1'"),
+        ("xxxx (two)", 7, "'two'"),
+        ("xxxx ()", 7, "''"),
+        ("xxxx (2", 5, "' - '"),
+        ("xxxx 2)", 5, "' - '"),
+        ("(2)", 1, "a group"),
+        ("xxxx (2) - (3)", 12, "a group"),
+        ("xxxx (2) -", 9, "' - '"),
+        ("xxxx (2)-xxxx", 9, "' - '"),
+        ("xxxx (2) xxxx", 9, "' - '"),
+        ("xxxx, xxxx", 5, "',' is none of"),
+        ("xxxx (²)", 7, "'²'"),
+        ("C", 1, "'C' is none of"),
     ],
 )
-def test_a_mistake_is_refused_with_its_group(text: str, reason: str) -> None:
+def test_a_mistake_is_refused_with_its_position(text: str, position: int, reason: str) -> None:
     with pytest.raises(AgmError) as refused:
         Schedule.parse(text)
     message = str(refused.value)
-    assert message.startswith(f"bad schedule {text!r}: ")
+    assert f"at character {position}:" in message
     assert reason in message
+    assert repr(text) in message
 
 
 @given(schedules, st.data())
 def test_one_wrong_letter_is_found_where_it_stands(schedule: Schedule, data: st.DataObject) -> None:
-    groups = str(schedule).split(" - ")
-    number, place = data.draw(st.integers(0, len(groups) - 1)), data.draw(st.integers(0, LAYERS - 1))
-    wrong = groups[number][:place] + "y" + groups[number][place + 1 :]
-    with pytest.raises(AgmError, match=re.escape(f"'y' in {wrong!r} is none of")):
-        Schedule.parse(" - ".join([*groups[:number], wrong, *groups[number + 1 :]]))
+    text = str(schedule)
+    places = [m.start() for m in re.finditer(r"[xrn-](?=\S)|(?<=\S)[xrn-]", text)]
+    place = data.draw(st.sampled_from(places))
+    with pytest.raises(AgmError, match=rf"at character {place + 1}:"):
+        Schedule.parse(text[:place] + "y" + text[place + 1 :])
 
 
 @given(st.text() | st.text("xrn-–() 0123456789\t", max_size=60))

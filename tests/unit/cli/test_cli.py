@@ -92,7 +92,7 @@ def test_a_misspelt_profile_is_refused(agm_command: Agm) -> None:
         (["--set", "lipschitz=clip"], ["unknown lipschitz 'clip'", "clipping"]),
         (["--set", "image_size=8"], ["image_size=8"]),
         (["--layers", "rrrx"], ["layers='rrrx'"]),
-        (["--schedule", "xxxx (3"], ["bad schedule", "got 'xxxx (3'"]),
+        (["--schedule", "xxxx (3"], ["bad schedule", "at character 5"]),
         (["--schedule", "xxxx (3)"], ["the schedule has 3 iterations, the generator 10"]),
         (["--dataset", "photograph"], ["unknown data set 'photograph'", "did you mean 'photographs'"]),
         (["--dataset", "no/such/folder"], ["no/such/folder: there is no such folder"]),

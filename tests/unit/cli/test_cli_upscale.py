@@ -116,7 +116,7 @@ def test_nothing_is_overwritten_without_being_told(upscale: Agm, photo: Path, ho
         (["--deadline", "soon"], ["deadline 'soon'"]),
         (["--iterations", "4"], ["iterations=4: must be from 0 to 3"]),
         (["--iterations", "-1"], ["iterations=-1"]),
-        (["--schedule", "xxxz (3)"], ["bad schedule", "'z' in 'xxxz (3)'"]),
+        (["--schedule", "xxxz (3)"], ["bad schedule", "at character 4"]),
         (["--schedule", "rrrr (3)"], ["the network has n"]),
         (["--statistics", "batch"], ["statistics 'batch'"]),
         (["--statistics", "shard"], ["unknown statistics 'shard'"]),

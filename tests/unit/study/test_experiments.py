@@ -74,7 +74,7 @@ def test_nothing_given_is_the_whole_plan() -> None:
         ({"dataset": ["geo"]}, "unknown data set role of this experiment 'geo'"),
         ({"dataset": "no/such/folder"}, "no/such/folder: there is no such folder"),
         ({"seeds": "first"}, "expected whole numbers"),
-        ({"schedule": "xyz"}, "'y' in 'xyz'"),
+        ({"schedule": "xyz"}, "at character 2"),
         ({"layers": {}}, "unknown layers of fig4 '{}'"),
         ({"dataset": {}}, "unknown data set role of this experiment '{}'"),
         ({"widht": 3}, "unknown parameter 'widht'; did you mean 'width'?"),
