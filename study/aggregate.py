@@ -189,15 +189,14 @@ def describe(runs: Sequence[Run], profile: Profile) -> Numbers:
     found: Numbers = {"profile": profile.name, "data": data_text(runs, profile)}
     for name in ("width", "image_size", "epochs", "learning_rate", "batch_size"):
         found[name] = listed(by(runs, name))
-    for part in ("train", "validation", "test"):
+    for part in ("train", "test"):
         found[f"{part}_images"] = listed(run.summary["data"]["images"][part] for run in runs)
-    found |= {"seeds": listed(by(runs, "seed")), "runs": len(runs), "diverged": sum(map(diverged, runs))}
-    found["minutes"] = sum(float(run.summary["seconds"]) for run in runs) / 60
-    found["device"] = listed(run.summary["machine"]["device"] for run in runs)
+    found |= {"seeds": listed(by(runs, "seed")), "runs": len(runs)}
+    device = listed(run.summary["machine"]["device"] for run in runs)
     base = " and ".join(BASES[name] for name in by(runs, "base"))
     recorded = "recorded, " if all(run.recorded for run in runs) else ""
     settings = f"{base} · width {found['width']} · {found['image_size']} px · {found['epochs']} epochs"
-    made = f"seed {found['seeds']} · {recorded}{found['device']}"
+    made = f"seed {found['seeds']} · {recorded}{device}"
     return found | {"stamp": f"profile {profile.name} · {found['data']} · {settings} · {made}"}
 
 

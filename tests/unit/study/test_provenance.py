@@ -76,15 +76,15 @@ def test_runs_of_several_profiles_and_codes(home: Path) -> None:
 
 
 def test_the_commands_bear_the_parameters(home: Path) -> None:
-    given = {"profile": "quick", "layers": ["nnnr", "rrrr"], "schedule": "x--x (4) - xxxx (6)", "measure": False}
-    commands = provenance.remake("fig8", given, official=False)
-    first, second = commands.values()
+    given = {"layers": ["nnnr", "rrrr"], "schedule": "x--x (4) - xxxx (6)", "measure": False}
+    first, second = provenance.of_runs("fig8", runs_of(home, SMOKE), SMOKE, given).commands.values()
     assert shlex.split(first) == [
-        *("papermill", "notebooks/fig8.ipynb", "out.ipynb", "-p", "profile", "quick", "-p", "layers", "nnnr,rrrr"),
+        *("papermill", "notebooks/fig8.ipynb", "out.ipynb", "-p", "profile", "smoke", "-p", "layers", "nnnr,rrrr"),
         *("-p", "schedule", "x--x (4) - xxxx (6)", "-p", "measure", "False"),
     ]
     assert second == f'AGM_HOME="$PWD/fresh" {first}'
-    assert "fresh/data && AGM_HOME" in list(provenance.remake("fig8", given, official=True).values())[1]
+    official = provenance.of_runs("fig8", runs_of(home, CPU), CPU, given).commands
+    assert "fresh/data && AGM_HOME" in list(official.values())[1]
 
 
 def test_measurements(home: Path) -> None:
