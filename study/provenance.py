@@ -67,10 +67,9 @@ def of_runs(
     command = _papermill(notebook, {"profile": profile.name, **given})
     official = any(run.config.data.dataset in SETS for run in runs)
     linked = 'mkdir -p fresh && ln -sfn "$PWD/data" fresh/data && ' if official else ""
-    whole = anew or f'{linked}AGM_HOME="$PWD/fresh" {command}'  # in a project folder without runs
-    return Provenance(
-        facts, {"the same from these runs": command, "the runs as well, from nothing": whole}, stale(runs)
-    )
+    fresh = f'{linked}AGM_HOME="$PWD/fresh" {command}'  # in a project folder without runs
+    commands = {"the same from these runs": command, "the runs as well, from nothing": anew or fresh}
+    return Provenance(facts, commands, stale(runs))
 
 
 def of_measurements(

@@ -17,7 +17,6 @@ def plan(
         list[str] | None, typer.Option(help="Only these figures or tables, such as fig4. Repeatable. [default: all]")
     ] = None,
     device: Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu or cuda.")] = "auto",
-    from_scratch: Annotated[bool, typer.Option(help="As if no run were finished.")] = False,
 ) -> None:
     """Minutes and memory that the missing runs of a profile will take, roughly.
 
@@ -32,18 +31,17 @@ def plan(
     from study import budget
 
     place = choose(device)
-    missing = [config for config in every if from_scratch or find(config) is None]
+    missing = [config for config in every if find(config) is None]
     times = _times(missing, place)
     cores, names = ((os.cpu_count() or 1), ("one core", "all cores")) if place == "cpu" else (1, ("GPU", "GPU"))
     lines: list[tuple[str, ...]] = [("experiment", "planned", "finished", "missing", *names, "memory")]
     lines += [budget.line(name, configs, times, cores) for name, configs in (wanted | {"all together": every}).items()]
     for first, *others in lines:
         typer.echo(f"{first:14}" + "".join(f"{text:>12}" for text in others))
-    typer.echo(
-        "A run on each core; memory is one run's. The last line counts runs that experiments share once."
-        if missing
-        else "All runs are finished; --from-scratch says what they would take here."
-    )
+    if missing:
+        typer.echo("A run on each core; memory is one run's. The last line counts runs that experiments share once.")
+    else:
+        typer.echo("All runs are finished.")
 
 
 def _times(missing: list[RunConfig], device: str) -> dict[str, float]:
