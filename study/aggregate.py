@@ -13,7 +13,7 @@ from agm.errors import AgmError, unknown
 from agm.paths import results_folder
 from agm.runs import Run
 from agm.schedule import NAMED, Schedule
-from study import experiments, profiles
+from study import experiments
 from study.experiments import role_of
 from study.paper import PAPER_NAMES
 from study.profiles import Profile
@@ -27,21 +27,11 @@ Numbers = dict[str, Any]
 """Named results: plain floats, integers and text."""
 
 
-def recorded(experiment: str) -> dict[str, list[Run]]:
-    """Profile name -> its recorded runs of an experiment."""
-    found = {}
-    for name in profiles.names():
-        planned = experiments.plan(experiment, profiles.load(name))
-        present = [run for config in planned if (run := store.find(config, results_folder() / name)) is not None]
-        if present:
-            found[name] = present
-    return found
-
-
 def recorded_runs(experiment: str, profile: Profile) -> list[Run]:
     """The recorded runs of an experiment under a profile. Raises AgmError if there are none."""
-    found = recorded(experiment).get(profile.name)
-    if found is None:
+    planned, folder = experiments.plan(experiment, profile), results_folder() / profile.name
+    found = [run for config in planned if (run := store.find(config, folder)) is not None]
+    if not found:
         raise AgmError(f"no runs of {experiment!r} are recorded under profile {profile.name!r} in {results_folder()}")
     return found
 
@@ -199,15 +189,14 @@ def describe(runs: Sequence[Run], profile: Profile) -> Numbers:
     found: Numbers = {"profile": profile.name, "data": data_text(runs, profile)}
     for name in ("width", "image_size", "epochs", "learning_rate", "batch_size"):
         found[name] = listed(by(runs, name))
-    for part in ("train", "validation", "test"):
+    for part in ("train", "test"):
         found[f"{part}_images"] = listed(run.summary["data"]["images"][part] for run in runs)
-    found |= {"seeds": listed(by(runs, "seed")), "runs": len(runs), "diverged": sum(map(diverged, runs))}
-    found["minutes"] = sum(float(run.summary["seconds"]) for run in runs) / 60
-    found["device"] = listed(run.summary["machine"]["device"] for run in runs)
+    found |= {"seeds": listed(by(runs, "seed")), "runs": len(runs)}
+    device = listed(run.summary["machine"]["device"] for run in runs)
     base = " and ".join(BASES[name] for name in by(runs, "base"))
     recorded = "recorded, " if all(run.recorded for run in runs) else ""
     settings = f"{base} · width {found['width']} · {found['image_size']} px · {found['epochs']} epochs"
-    made = f"seed {found['seeds']} · {recorded}{found['device']}"
+    made = f"seed {found['seeds']} · {recorded}{device}"
     return found | {"stamp": f"profile {profile.name} · {found['data']} · {settings} · {made}"}
 
 

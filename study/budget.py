@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import torch
 
@@ -28,8 +27,6 @@ SECONDS = 0.5
 
 AFFORDABLE = {"cpu": 1e11, "cuda": 1e13}
 """Most floating-point operations of a timed step; if a step has more, fewer images or iterations are timed."""
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -111,20 +108,22 @@ def step_seconds(
             yield clock() - begun
 
 
-def row(
-    name: str, planned: Sequence[RunConfig], missing: Sequence[RunConfig], times: Mapping[str, float], cores: int
-) -> Row:
-    """One line of the plan. Minutes and memory (of one run, the largest) are of the missing runs only.
+def line(name: str, planned: Sequence[RunConfig], times: Mapping[str, float], cores: int) -> tuple[str, ...]:
+    """One line of the plan as text: name, number of runs planned, finished and missing, minutes, memory.
 
-    `times`: seconds by run id. All cores together need as long as the longest run, or their share of all.
+    `times`: seconds of the missing runs by id. All cores together need as long as the longest run, or their share of
+    all. Memory is that of one run, the largest.
     """
+    missing = [run for run in planned if run.id in times]
     found = [times[run.id] for run in missing]
-    return {
-        "experiment": name,
-        "planned": len(planned),
-        "finished": len(planned) - len(missing),
-        "missing": len(missing),
-        "one_core_minutes": sum(found) / 60,
-        "all_cores_minutes": max([sum(found) / cores, *found]) / 60,
-        "memory_mb": max(map(cost.memory_mb, missing), default=0),
-    }
+    counts = (len(planned), len(planned) - len(missing), len(missing))
+    both = sum(found), max([sum(found) / cores, *found])
+    memory = max(map(cost.memory_mb, missing), default=0)
+    return name, *map(str, counts), *map(minutes, both), f"{memory / 1000:.1f} GB"
+
+
+def minutes(seconds: float) -> str:
+    """A duration as text, in the unit that suits it."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 3600:.1f} h" if seconds >= 7200 else f"{seconds / 60:.1f} min"

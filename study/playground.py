@@ -1,28 +1,22 @@
-"""Interactive widgets for JupyterLab: choose model, schedule, picture and deadline, and see the images arrive."""
+"""Interactive widgets for JupyterLab: choose model, schedule, picture and deadline, and see what is there in time."""
 
 from __future__ import annotations
 
 import html
 import io
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import ipywidgets as widgets
-import torch
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from agm import data, runs
 from agm.config import ORL_CONFIGURATIONS, DataConfig
 from agm.data.images import Pixels, read_image, square
 from agm.errors import AgmError
-from agm.networks.generator import Generator
 from agm.runs import Run
 from agm.schedule import NAMED, Schedule
 from study.figures import style
-from study.figures.film import latest, psnr, strip, versions
+from study.figures.film import Row, latest, strip, timed
 from study.profiles import Profile
 
 SIDE, OWN_SIDE = 64, 128
@@ -30,15 +24,6 @@ SIDE, OWN_SIDE = 64, 128
 
 SCHEDULES = {**{name: name for name in NAMED}, "layer 4 alone": "---x (10)", "layers 1, 4": "x--x (10)"}
 """The choices of the AEL slider."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One iteration: seconds from the start until its image is ready, PSNR in dB, and the image, (3, H, W)."""
-
-    seconds: float
-    psnr: float
-    image: Tensor
 
 
 def network(layers: str, schedule: str, profile: Profile) -> Run:
@@ -70,32 +55,19 @@ def photograph(content: bytes, name: str) -> Pixels:
     return square(read_image(io.BytesIO(content), name), OWN_SIDE).copy()  # PIL lends its own memory, to be read only
 
 
-@torch.no_grad()
-def steps(generator: Generator, pixels: Pixels, schedule: Schedule) -> Iterator[Step]:
-    """Yield each iteration as soon as it is computed. The seconds count computing only."""
-    low, _, high = versions(pixels)
-    images = generator.eval().iterate(low[None], schedule, "iteration")
-    seconds = 0.0
-    for _ in schedule:
-        started = time.perf_counter()
-        image = next(images)[0]
-        seconds += time.perf_counter() - started
-        yield Step(seconds, psnr(image, high), image)
-
-
-def curve(found: Sequence[Step], bicubic: float, deadline: float) -> Figure:
-    """PSNR over milliseconds, a mark per iteration: filled if in time, else hollow. `deadline` in seconds."""
+def curve(row: Row, deadline: float) -> Figure:
+    """PSNR over milliseconds, a mark per iteration: filled if in time, else hollow. `deadline` in milliseconds."""
+    film, milliseconds = row
     with style.context():
         fig = style.figure(3.2)
         ax = fig.subplots()
-        late = [step.seconds > deadline for step in found]
-        x, y = [1000 * step.seconds for step in found], [step.psnr for step in found]
-        ax.plot(x, y, color=style.BLUE, zorder=2)
-        faces = ["white" if one else style.BLUE for one in late]
-        ax.scatter(x, y, c=faces, edgecolors=style.BLUE, zorder=3)
-        style.baseline(ax, bicubic)
-        ax.axvline(1000 * deadline, color=style.VERMILLION, label="deadline")
-        ax.set(xlabel="milliseconds", ylabel="PSNR, dB", xlim=(0, max([1100 * deadline, *(1.05 * end for end in x)])))
+        values = [film.psnr(t) for t in range(1, len(milliseconds) + 1)]
+        ax.plot(milliseconds, values, color=style.BLUE, zorder=2)
+        faces = ["white" if moment > deadline else style.BLUE for moment in milliseconds]
+        ax.scatter(milliseconds, values, c=faces, edgecolors=style.BLUE, zorder=3)
+        style.baseline(ax, film.psnr(0))
+        ax.axvline(deadline, color=style.VERMILLION, label="deadline")
+        ax.set(xlabel="milliseconds", ylabel="PSNR, dB", xlim=(0, max(1.1 * deadline, 1.05 * milliseconds[-1])))
         ax.legend()
     return fig
 
@@ -106,7 +78,7 @@ class Playground:
     def __init__(self, profile: Profile) -> None:
         self.profile = profile
         self.photographs = photographs()
-        self.found: list[Step] = []
+        self.row: Row | None = None
         slider = {"continuous_update": False, "layout": {"width": "26em"}, "style": {"description_width": "7em"}}
         self.layers = widgets.SelectionSlider(options=ORL_CONFIGURATIONS, value="nnnr", description="ORL", **slider)
         self.schedule = widgets.SelectionSlider(options=SCHEDULES.items(), value="A", description="AEL", **slider)
@@ -116,7 +88,7 @@ class Playground:
         count = len(self.photographs)
         self.number = widgets.IntSlider(value=0, min=0, max=count - 1, description="photograph", **slider)
         self.upload = widgets.FileUpload(accept="image/*", description="your own picture", layout={"width": "26em"})
-        self.pictures, self.curve = (widgets.Image(format="png", layout={"max_width": "100%"}) for _ in range(2))
+        self.pictures, self.curve = (widgets.Image(format="svg+xml", layout={"max_width": "100%"}) for _ in range(2))
         self.status = widgets.HTML()
         for control in (self.layers, self.schedule, self.number, self.upload):
             control.observe(self._run, "value")
@@ -129,7 +101,7 @@ class Playground:
         right = widgets.VBox([self.number, self.upload])
         return widgets.VBox([widgets.HBox([left, right]), self.status, self.pictures, self.curve])
 
-    def picture(self) -> Pixels:
+    def _picture(self) -> Pixels:
         """The uploaded picture, if there is one, else the photograph that the slider shows."""
         if self.upload.value:
             sent = self.upload.value[-1]
@@ -137,43 +109,31 @@ class Playground:
         return self.photographs[int(self.number.value)]
 
     def _run(self, _: Any = None) -> None:
-        """Start again with the chosen network, schedule and picture, and draw after every iteration."""
+        """Start again with the chosen network, schedule and picture."""
+        self._say(f"{self.layers.value}: looking for its weights, or training it …")
         try:
-            schedule = Schedule.parse(self.schedule.value)
-            self.pixels = self.picture()
-            self._say(f"{self.layers.value}: looking for its weights, or training it …")
+            pixels, schedule = self._picture(), Schedule.parse(self.schedule.value)
             run = network(self.layers.value, str(schedule), self.profile)
-            self.name = f"run {run.config.id}, width {run.config.generator.width}, schedule {schedule}"
-            self.found = []
-            for step in steps(run.generator(), self.pixels, schedule):
-                self.found.append(step)
-                self._draw()
+            self.row = timed(run.generator(), schedule, pixels)
         except AgmError as error:
             self._say(str(error))
+            return
+        self.name = f"run {run.config.id}, width {run.config.generator.width}, schedule {schedule}"
+        self._draw()
 
     def _draw(self, _: Any = None) -> None:
         """Show the last image that was finished by the deadline."""
-        if not self.found:
+        if self.row is None:
             return
-        seconds = self.deadline.value / 1000
-        low, bicubic, original = versions(self.pixels)
-        level, count = psnr(bicubic, original), latest([step.seconds for step in self.found], seconds)
-        image, text = bicubic, "nothing yet: bicubic"
-        if count:
-            image, text = self.found[count - 1].image, f"iteration {count}: {self.found[count - 1].psnr:.1f} dB"
-        self.pictures.value = png(
-            strip([low, bicubic, image, original], ["input", f"bicubic: {level:.1f} dB", text, "original"])
-        )
-        self.curve.value = png(curve(self.found, level, seconds))
-        sides = f"{low.shape[-1]} to {len(self.pixels)} pixels a side"
+        film, milliseconds = self.row
+        count = latest(milliseconds, self.deadline.value)
+        text = f"iteration {count}: {film.psnr(count):.1f} dB" if count else "nothing yet: bicubic"
+        shown = {"input": film.low, f"bicubic: {film.psnr(0):.1f} dB": film.bicubic}
+        shown |= {text: film.shown(count), "original": film.original}
+        self.pictures.value = style.render(strip([*shown.values()], [*shown]))
+        self.curve.value = style.render(curve(self.row, self.deadline.value))
+        sides = f"{film.low.shape[-1]} to {film.original.shape[-1]} pixels a side"
         self._say(f"{text} after {self.deadline.value:.0f} ms ({self.name}, {sides})")
 
     def _say(self, text: str) -> None:
         self.status.value = f"<p class='agm-status'>{html.escape(text)}</p>"
-
-
-def png(fig: Figure) -> bytes:
-    """A figure as a picture that a widget can show."""
-    buffer = io.BytesIO()
-    fig.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()

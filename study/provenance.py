@@ -19,8 +19,6 @@ from study.status import stale_measurement
 
 UNKNOWN = "not recorded"
 
-ANEW = "the runs as well, from nothing"
-
 
 @dataclass(frozen=True)
 class Provenance:
@@ -66,8 +64,11 @@ def of_runs(
         "run time": f"{seconds / 60:.1f} minutes of training",
         **_here(),
     }
+    command = _papermill(notebook, {"profile": profile.name, **given})
     official = any(run.config.data.dataset in SETS for run in runs)
-    commands = remake(notebook, {"profile": profile.name, **given}, official) | ({ANEW: anew} if anew else {})
+    linked = 'mkdir -p fresh && ln -sfn "$PWD/data" fresh/data && ' if official else ""
+    fresh = f'{linked}AGM_HOME="$PWD/fresh" {command}'  # in a project folder without runs
+    commands = {"the same from these runs": command, "the runs as well, from nothing": anew or fresh}
     return Provenance(facts, commands, stale(runs))
 
 
@@ -141,17 +142,6 @@ def _papermill(notebook: str, given: Mapping[str, Any]) -> str:
     parts = ["papermill", f"notebooks/{notebook}.ipynb", "out.ipynb"]
     parts += [part for name, value in given.items() for part in ("-p", name, text(value))]
     return shlex.join(parts)
-
-
-def remake(notebook: str, given: Mapping[str, Any], official: bool) -> dict[str, str]:
-    """The commands that make a notebook's results again: from the finished runs, and from scratch.
-
-    From scratch means in a project folder without runs, `fresh`. `official`: the runs need the folder `data`, which is
-    linked into it.
-    """
-    command = _papermill(notebook, given)
-    linked = 'mkdir -p fresh && ln -sfn "$PWD/data" fresh/data && ' if official else ""
-    return {"the same from these runs": command, ANEW: f'{linked}AGM_HOME="$PWD/fresh" {command}'}
 
 
 def recording(experiment: str, profile: str) -> str:

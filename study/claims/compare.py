@@ -4,64 +4,41 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from agm.errors import AgmError
-from agm.files import finite
 from agm.runs import Run, all_runs
 from study import profiles
 from study.aggregate import diverged, words
-from study.claims.comparisons import Interval
 from study.claims.ledger import CLAIMS
 from study.claims.verdicts import Finding, evaluate, gather, planned, recipe
 from study.profiles import Profile
 
-
-@dataclass(frozen=True)
-class Pair:
-    """A run of A beside the run of the same configuration in B. Test metrics are averaged over the iterations.
-
-    `mse`, `psnr` (dB), `first_ms` and `last_ms` (until the first and the last image), `seconds` (of training): A, B.
-    `ratio`: A's MSE over B's. `interval`: of the ratio, 95 %, over test images; None without values of each image.
-    """
-
-    id: str
-    what: str
-    status: tuple[str, str]
-    mse: tuple[float, float]
-    ratio: float
-    interval: Interval | None
-    psnr: tuple[float, float]
-    first_ms: tuple[float, float]
-    last_ms: tuple[float, float]
-    seconds: tuple[float, float]
-    note: str
+MEASURES: dict[str, Callable[[Run], float]] = {
+    "MSE": lambda run: run.test().mean(),
+    "PSNR": lambda run: run.test("psnr").mean(),
+    "first/ms": lambda run: 1000 * run.summary["seconds_until_iteration"][0],
+    "all/ms": lambda run: 1000 * run.summary["seconds_until_iteration"][-1],
+    "training/s": lambda run: run.summary["seconds"],
+}
+"""Measures of a run: test errors averaged over the iterations, times until the first and the last image, training."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The result of `compare`. `findings`: of each claim, in A and in B."""
+    """The result of `compare`. `runs`: a `row` for each run in both. `findings`: of each claim, in A and in B."""
 
     profile: str
-    pairs: tuple[Pair, ...]
+    runs: pd.DataFrame
     only_a: int
     only_b: int
     findings: tuple[tuple[Finding, Finding], ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        claims = [
-            {"key": a.claim.key, "a": a.to_dict(), "b": b.to_dict(), "agree": agree(a, b)} for a, b in self.findings
-        ]
-        counts = {"only_a": self.only_a, "only_b": self.only_b}
-        runs = [{k: list(v) if isinstance(v, tuple) else v for k, v in asdict(pair).items()} for pair in self.pairs]
-        whole: dict[str, Any] = finite({"profile": self.profile, "runs": runs, **counts, "claims": claims})
-        return whole
 
 
 def agree(a: Finding, b: Finding) -> bool | None:
@@ -81,35 +58,27 @@ def compare(a: Path, b: Path, profile: str | None = None) -> Comparison:
     if not common:
         raise AgmError(f"{a} and {b} have no run in common: runs are the same if their configurations are")
     chosen = profiles.load(profile) if profile else _fitting([first[id_] for id_ in common])
-    pairs = tuple(pair(first[id_], second[id_]) for id_ in common)
+    rows = pd.DataFrame([row(first[id_], second[id_]) for id_ in common])
     findings = zip(*(evaluate(CLAIMS, gather(chosen, None, folder)) for folder in (a, b)), strict=True)
-    return Comparison(chosen.name, pairs, len(first) - len(common), len(second) - len(common), tuple(findings))
+    return Comparison(chosen.name, rows, len(first) - len(common), len(second) - len(common), tuple(findings))
 
 
-def pair(a: Run, b: Run) -> Pair:
-    """Two runs of the same configuration. Raises AgmError if a summary is damaged."""
+def row(a: Run, b: Run) -> dict[str, Any]:
+    """Two runs of the same configuration: MEASURES of both, and A's MSE over B's with its interval.
 
-    def both(measure: Callable[[Run], float]) -> tuple[float, float]:
-        return float(measure(a)), float(measure(b))
-
+    The interval is of 95 %, over test images; in its place stands why there is none. Raises AgmError if a summary is
+    damaged.
+    """
     try:
-        mse, note = both(lambda run: run.test().mean()), _note(a, b)
-        return Pair(
-            id=a.config.id,
-            what=f"{words(a.config)}, seed {a.config.seed}",
-            status=(a.summary["status"], b.summary["status"]),
-            mse=mse,
-            ratio=mse[0] / mse[1],
-            interval=None if note else _interval(a, b),
-            psnr=both(lambda run: run.test("psnr").mean()),
-            first_ms=both(lambda run: 1000 * run.summary["seconds_until_iteration"][0]),
-            last_ms=both(lambda run: 1000 * run.summary["seconds_until_iteration"][-1]),
-            seconds=both(lambda run: run.summary["seconds"]),
-            note=note,
-        )
+        found = {name: (float(measure(a)), float(measure(b))) for name, measure in MEASURES.items()}
+        ratio, interval = found["MSE"][0] / found["MSE"][1], _note(a, b) or _interval(a, b)
     except (KeyError, TypeError, ValueError, IndexError) as error:
         folders = f"{a.folder} or {b.folder}"
         raise AgmError(f"{folders}: damaged, its summary.json lacks something ({error}); restore it") from None
+    shown: dict[str, Any] = {"run": f"{words(a.config)}, seed {a.config.seed}", "MSE A/B": ratio, "95 %": interval}
+    for name, (of_a, of_b) in found.items():
+        shown |= {f"{name} A": of_a, f"{name} B": of_b}
+    return shown
 
 
 def _note(a: Run, b: Run) -> str:
@@ -124,8 +93,8 @@ def _note(a: Run, b: Run) -> str:
     return "" if images[0].shape == images[1].shape else "another number of test images"
 
 
-def _interval(a: Run, b: Run) -> Interval | None:
-    """Bootstrap interval (95 %) of the ratio of mean errors over paired test images."""
+def _interval(a: Run, b: Run) -> str:
+    """Bootstrap interval (95 %) of the ratio of mean errors over paired test images, as text."""
     images = [found.mean(axis=0) for run in (a, b) if (found := run.errors()) is not None]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # where all ratios are equal, so are the ends
@@ -138,7 +107,7 @@ def _interval(a: Run, b: Run) -> Interval | None:
             method="percentile",
             rng=np.random.default_rng(0),
         ).confidence_interval
-    return float(found.low), float(found.high)
+    return f"[{found.low:.3f}, {found.high:.3f}]"
 
 
 def _read(folder: Path) -> dict[str, Run]:

@@ -14,7 +14,6 @@ from agm.errors import unknown
 from study import profiles
 
 if TYPE_CHECKING:
-    from study.claims.compare import Comparison
     from study.claims.verdicts import Finding
 
 MARKS = {"supported": "+", "contradicted": "x", "inconclusive": "?", "untested": "-"}
@@ -61,40 +60,23 @@ def compare(
     profile: Annotated[
         str | None, typer.Option(help="Judge the claims by this profile's runs. [default: the one that fits]")
     ] = None,
-    as_json: AsJson = False,
 ) -> None:
     """Two folders of runs side by side: run by run where configurations are equal, then the verdict on each claim."""
     from study.claims.compare import agree
     from study.claims.compare import compare as compare_runs
 
     found = compare_runs(runs_a, runs_b, profile)
-    if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=1))
-        return
-    _print_runs(found)
+    typer.echo(found.runs.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
     typer.echo(f"\n{'claim':26}{'A':15}{'B':15}agree")
     answers = [agree(a, b) for a, b in found.findings]
     for (a, b), answer in zip(found.findings, answers, strict=True):
         typer.echo(f"{a.claim.key:26}{a.verdict:15}{b.verdict:15}{ANSWERS[answer]}")
     same, opposite = answers.count(True), answers.count(False)
     typer.echo(
-        f"{len(found.pairs)} runs in both, {found.only_a} only in A, {found.only_b} only in B; "
+        f"{len(found.runs)} runs in both, {found.only_a} only in A, {found.only_b} only in B; "
         f"of {len(answers)} claims (profile {found.profile}) {same} have the same verdict, {opposite} the opposite one",
         err=True,
     )
-
-
-def _print_runs(found: Comparison) -> None:
-    import pandas as pd
-
-    rows = []
-    for pair in found.pairs:
-        row: dict[str, Any] = {"run": pair.what, "MSE A": pair.mse[0], "MSE B": pair.mse[1], "A/B": pair.ratio}
-        row["95 %"] = "[{:.3f}, {:.3f}]".format(*pair.interval) if pair.interval else pair.note
-        for name, both in (("PSNR", pair.psnr), ("first/ms", pair.first_ms), ("all/ms", pair.last_ms)):
-            row |= {f"{name} A": both[0], f"{name} B": both[1]}
-        rows.append(row | {"training/s A": pair.seconds[0], "B": pair.seconds[1]})
-    typer.echo(pd.DataFrame(rows).to_string(index=False, float_format=lambda value: f"{value:.4g}"))
 
 
 def _line(finding: Finding) -> str:

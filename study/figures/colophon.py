@@ -12,33 +12,22 @@ import pandas as pd
 from agm import files, paths
 from agm.errors import AgmError
 from agm.runs import Run
-from study import aggregate, experiments, profiles, provenance
+from study import aggregate, provenance
 from study.aggregate import Numbers
 from study.measured import Measured
 
 
 def table(runs: Iterable[Run]) -> pd.DataFrame:
-    """A row per run: its configuration, duration, device and code."""
-    planned = _planned()
+    """A row per run: its folder, what it is, duration, device and code."""
     rows = []
     for run in runs:
-        profile = run.folder.parent.name if run.recorded else planned.get(run.config.id, "none")
-        about: dict[str, Any] = {"run": run.config.id, "profile": profile}
-        about |= {"made": "recorded" if run.recorded else "here", "configuration": aggregate.words(run.config)}
+        folder = f"{run.folder.parents[1].name}/{run.folder.parent.name}"
+        about: dict[str, Any] = {"run": run.config.id, "in": folder, "configuration": aggregate.words(run.config)}
         about |= {"seed": run.config.seed, "status": run.summary["status"], "seconds": run.summary["seconds"]}
         made = provenance.made_on([run.summary["machine"]])
         about |= {name: made[name] for name in ("device", "code", "commit")}
         rows.append(about | {"stale": "yes" if provenance.stale([run]) else "no"})
     return pd.DataFrame(rows)
-
-
-def _planned() -> dict[str, str]:
-    """Run id -> the profile that plans it."""
-    planned: dict[str, str] = {}
-    for name in profiles.names():
-        configs = experiments.plan_all(experiments.EXPERIMENTS, profiles.load(name))
-        planned |= {config.id: name for config in configs}
-    return planned
 
 
 def notebooks(given: str | None) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from agm.runs import Run
 from study import aggregate
 from study.aggregate import bicubic, by, select
 from study.figures import style
-from study.figures.style import MONOSPACE, STATISTICS_NAMES
+from study.figures.style import MONOSPACE
 from study.profiles import Profile
 
 Panel = tuple[str, Sequence[Run], Statistics]
@@ -51,11 +51,6 @@ def figure(
             style.legend(fig, axes[0, 0], 3, prop=MONOSPACE)
         style.stamp(fig, runs, profile)
     return fig
-
-
-def one(runs: Sequence[Run], profile: Profile, statistics: Statistics) -> Figure:
-    """A single panel of any runs, with any kind of batch statistics."""
-    return figure([[(STATISTICS_NAMES[statistics], runs, statistics)]], 3.8, runs, profile)
 
 
 def draw(ax: Axes, runs: Sequence[Run], statistics: Statistics) -> None:

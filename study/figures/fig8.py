@@ -1,5 +1,5 @@
 """Fig. 8: quality against time without AEL and under Config. A, for the models of Table I."""
 
-from study.figures.tradeoff import by_deadline, draw, numbers, seconds, table
+from study.figures.tradeoff import draw, numbers, seconds, table
 
-__all__ = ["by_deadline", "draw", "numbers", "seconds", "table"]
+__all__ = ["draw", "numbers", "seconds", "table"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,11 +41,6 @@ def versions(pixels: Pixels) -> tuple[Tensor, Tensor, Tensor]:
     return low, enlarged, high
 
 
-def psnr(image: Tensor, original: Tensor) -> float:
-    """PSNR in dB; at most 100, so that it can be drawn."""
-    return min(100.0, float(metrics.psnr(image, original)))
-
-
 @dataclass(frozen=True)
 class Film:
     """A photograph, original: (3, H, W); its low and bicubic versions; images: (T, 3, H, W). All in [0, 1]."""
@@ -59,8 +55,8 @@ class Film:
         return self.images[iteration - 1] if iteration else self.bicubic
 
     def psnr(self, iteration: int) -> float:
-        """PSNR of `shown` in dB, at most 100."""
-        return psnr(self.shown(iteration), self.original)
+        """PSNR of `shown` in dB; at most 100, so that it can be drawn."""
+        return min(100.0, float(metrics.psnr(self.shown(iteration), self.original)))
 
     def tint(self, iteration: int) -> float:
         """The share (0 to 1) of the squared error that one constant per colour channel would remove."""
@@ -80,29 +76,26 @@ def photograph(name: str, size: int) -> Pixels:
     return square(read_image(Path(skimage.__file__).parent / "data" / file, file).crop(box), size)
 
 
-def film(generator: Generator, schedule: Schedule, name: str, size: int = 192) -> Film:
-    """The film that a generator makes of one of PHOTOGRAPHS, halved first; `size` is even."""
-    low, bicubic, original = versions(photograph(name, size))
-    with torch.no_grad():
-        images = torch.cat(list(generator.iterate(low[None], schedule, "iteration"))).clamp(0, 1)
-    return Film(original, low, bicubic, images)
+@torch.no_grad()
+def timed(generator: Generator, schedule: Schedule, pixels: Pixels) -> Row:
+    """The film that a generator makes of a picture, halved first, and the milliseconds until each image."""
+    low, bicubic, original = versions(pixels)
+    images, milliseconds = [], []
+    started = time.perf_counter()
+    for image in generator.eval().iterate(low[None], schedule, "iteration"):
+        milliseconds.append(1000 * (time.perf_counter() - started))
+        images.append(image[0])
+    return Film(original, low, bicubic, torch.stack(images).clamp(0, 1)), milliseconds
 
 
 def of_run(run: Run, name: str, size: int = 192) -> Film:
-    """`film` with a run's network and schedule."""
-    return film(run.generator(), Schedule.parse(run.config.training.schedule), name, size)
+    """The film that a run's network makes of one of PHOTOGRAPHS under the run's schedule; `size` is even."""
+    return timed(run.generator(), Schedule.parse(run.config.training.schedule), photograph(name, size))[0]
 
 
 def latest(milliseconds: Sequence[float], moment: float) -> int:
     """The last iteration that is finished at a moment, from when each one finishes; 0 if none is."""
     return bisect_right(milliseconds, moment)
-
-
-def filmstrip(film: Film, shown: Sequence[int] = (1, 2, 5, 10)) -> Figure:
-    """The images of some iterations; below them the input, bicubic upsampling and the original."""
-    images = {f"iteration {t}\n{film.psnr(t):.1f} dB": film.shown(t) for t in shown}
-    images |= {"input": film.low, f"bicubic\n{film.psnr(0):.1f} dB": film.bicubic, "original": film.original}
-    return strip([*images.values()], [*images], columns=len(shown))
 
 
 def strip(pictures: Sequence[Tensor], captions: Sequence[str], columns: int = 4) -> Figure:

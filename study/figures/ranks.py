@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -20,23 +21,13 @@ from study.figures.style import MONOSPACE
 from study.profiles import Profile
 
 
-def kendall(mse: pd.DataFrame) -> pd.DataFrame:
-    """Kendall's tau and its p-value for any two columns' orders; NaN if a column is not finite everywhere."""
-    rows = []
-    for first, second in itertools.combinations(mse.columns, 2):
-        x, y = mse[first], mse[second]
-        whole = len(x) > 1 and bool(np.isfinite(x).all() and np.isfinite(y).all())
-        result = kendalltau(x, y) if whole else (float("nan"), float("nan"))
-        rows.append({"first": first, "second": second, "tau": float(result[0]), "p": float(result[1])})
-    return pd.DataFrame(rows, columns=["first", "second", "tau", "p"])
-
-
 def agreement(mse: pd.DataFrame) -> Numbers:
-    """The values of `kendall` by name: `noael_a_tau`, `noael_a_p`."""
+    """Kendall's tau of any two columns' orders and its p-value, such as `noael_a_tau`, `noael_a_p`; NaN if any is."""
     found: Numbers = {}
-    for row in kendall(mse).to_dict("records"):
-        pair = f"{row['first']}_{row['second']}".lower()
-        found |= {f"{pair}_tau": float(row["tau"]), f"{pair}_p": float(row["p"])}
+    for first, second in itertools.combinations(mse.columns, 2):
+        tau, p = kendalltau(mse[first], mse[second]) if len(mse) > 1 else (math.nan, math.nan)
+        pair = f"{first}_{second}".lower()
+        found |= {f"{pair}_tau": float(tau), f"{pair}_p": float(p)}
     return found
 
 

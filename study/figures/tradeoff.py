@@ -147,20 +147,3 @@ def table(runs: Sequence[Run], times: Seconds) -> pd.DataFrame:
     names = ("mean MSE", "last MSE", "first picture, ms")
     columns = [f"{name}, {series}" for name in names for series in ("NOAEL", "AEL")]
     return pd.DataFrame(rows.values(), index=pd.MultiIndex.from_tuples(rows), columns=["AEL's share", *columns])
-
-
-def by_deadline(runs: Sequence[Run], times: Seconds, milliseconds: float) -> pd.DataFrame:
-    """The last iteration that each run has finished by a deadline, with its MSE and PSNR.
-
-    Rows are (model, schedule, seed). Statistics are those that count. Iteration 0 is bicubic upsampling.
-    """
-    rows: dict[tuple[str, str, int], dict[str, float]] = {}
-    precise = aggregate.both(runs)[0]
-    for run in runs:
-        finished = int(np.searchsorted(times[run.config.id], milliseconds / 1000, side="right"))
-        key = (run.config.generator.layers, aggregate.schedule_name(run.config.training.schedule), run.config.seed)
-        rows[key] = {"iteration": finished}
-        for metric in ("mse", "psnr"):
-            measure = run.test(metric, precise)[finished - 1] if finished else run.bicubic(metric)
-            rows[key][metric.upper()] = float(measure)
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["model", "schedule", "seed"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,10 @@ import torch
 from PIL import Image
 from support.anytime import weights
 from support.made_up import make
-from support.modules import shake
 
-from agm import Generator, GeneratorConfig, Schedule
 from agm.errors import AgmError
 from study import profiles
-from study.figures.film import versions
+from study.figures.film import Film, versions
 
 playground = pytest.importorskip("study.playground", exc_type=ImportError)
 
@@ -51,25 +50,6 @@ def test_a_model_without_weights_is_trained(home: Path, monkeypatch: pytest.Monk
     assert asked == [SMOKE.run("cars", layers="rnrn")]
 
 
-def test_steps_are_the_generators_own_images() -> None:
-    generator = shake(Generator(GeneratorConfig("nrnr", width=2)))
-    pixels = skimage.data.astronaut()[:32, :32]
-    schedule = Schedule.parse("---x (1) - xxxx (2)")
-    found = list(playground.steps(generator, pixels, schedule))  # type: ignore[arg-type]
-    low, _, high = versions(pixels)
-    with torch.no_grad():
-        expected = list(generator.eval().iterate(low[None], schedule, "iteration"))  # type: ignore[operator]
-    assert 0 < found[0].seconds < found[1].seconds < found[2].seconds
-    for step, image in zip(found, expected, strict=True):
-        assert torch.equal(step.image, image[0])
-        error = float(((image[0].clamp(0, 1) - high) ** 2).mean())
-        assert step.psnr == pytest.approx(-10 * np.log10(error), abs=1e-3)
-
-
-def made_up_steps(count: int = 3) -> list[Any]:
-    return [playground.Step(0.1 * t, 20.0 + t, torch.full((3, 8, 8), t / 10)) for t in range(1, count + 1)]
-
-
 def test_a_picture_of_ones_own_is_cut_to_its_central_square() -> None:
     image = np.zeros((100, 300, 3), dtype=np.uint8)
     image[:, 100:200] = (255, 0, 0)
@@ -88,9 +68,12 @@ def test_photographs_and_their_versions() -> None:
 
 
 def test_the_curve_fills_what_is_in_time() -> None:
-    (ax,) = playground.curve(made_up_steps(), 20.5, 0.25).axes
+    grey = torch.full((3, 8, 8), 0.5)
+    images = torch.stack([grey + error for error in (0.3, 0.2, 0.1)])
+    (ax,) = playground.curve((Film(grey, grey, grey + 0.25, images), [100.0, 200.0, 300.0]), 250).axes
     (points,) = ax.collections
-    np.testing.assert_allclose(points.get_offsets(), [[100, 21], [200, 22], [300, 23]])
+    psnr = [-20 * math.log10(error) for error in (0.3, 0.2, 0.1)]
+    np.testing.assert_allclose(points.get_offsets(), list(zip([100, 200, 300], psnr, strict=True)), rtol=1e-5)
     filled = [tuple(colour[:3]) != (1, 1, 1) for colour in points.get_facecolors()]  # type: ignore[attr-defined]
     assert filled == [True, True, False]
 
@@ -101,9 +84,9 @@ def test_the_board(home: Path) -> None:
         made(home, "results/cpu", "nnnr", schedule)
     board = playground.Playground(SMOKE)
     board.show()
-    assert len(board.found) == 10  # schedule A
+    assert len(board.row[1]) == 10  # schedule A
     first = bytes(board.curve.value)
-    assert first.startswith(b"\x89PNG")
+    assert b"<svg" in first
     board.deadline.value = 1.0
     assert bytes(board.curve.value) != first
     assert "nothing yet: bicubic after 1 ms" in board.status.value
@@ -116,5 +99,5 @@ def test_the_board(home: Path) -> None:
     Image.fromarray(skimage.data.coffee()).save(buffer, "JPEG")
     sent |= {"content": memoryview(buffer.getvalue())}
     board.upload.value = (sent | {"last_modified": datetime.now(UTC)},)
-    assert board.pixels.shape == (128, 128, 3)
-    assert len(board.found) == 10
+    assert board.row[0].original.shape == (3, 128, 128)
+    assert len(board.row[1]) == 10

@@ -17,11 +17,11 @@ from support.runs import tiny
 from agm import files
 from agm.config import RunConfig
 from agm.errors import AgmError
-from agm.runs import Run
+from agm.runs import Run, all_runs
 from agm.training.loop import train
 from agm.training.step import Execution
 from study import profiles
-from study.claims.compare import compare
+from study.claims.compare import agree, compare
 from study.claims.verdicts import VERDICTS
 from study.experiments import plan
 
@@ -53,25 +53,23 @@ def test_run_by_run(home: Path) -> None:
     b = folder(home / "b")
     found = compare(a, b)
     assert found.profile == "smoke"
-    assert (len(found.pairs), found.only_a, found.only_b) == (12, 0, 0)
-    for pair in found.pairs:
-        assert pair.ratio == pytest.approx(0.9)
-        assert pair.interval == pytest.approx((0.9, 0.9))  # the same images err alike
-        assert pair.mse[1] == pytest.approx(1.5 * by_recurrent(Run.read(b / pair.id).config))
-        assert pair.psnr == pytest.approx((24.5, 24.5))
-        assert (pair.first_ms, pair.last_ms) == (pytest.approx((10, 10)), pytest.approx((100, 100)))
-        assert (pair.seconds, pair.note) == ((30, 60), "")
+    assert (len(found.runs), found.only_a, found.only_b) == (12, 0, 0)
+    assert found.runs["MSE A/B"].tolist() == pytest.approx([0.9] * 12)
+    assert set(found.runs["95 %"]) == {"[0.900, 0.900]"}  # the same images err alike
+    assert found.runs["MSE B"].tolist() == [pytest.approx(run.test().mean()) for run in all_runs(b)]
+    for name, value in (("PSNR", 24.5), ("first/ms", 10), ("all/ms", 100)):
+        assert found.runs[[f"{name} A", f"{name} B"]].stack().tolist() == pytest.approx([value] * 24)
+    assert set(zip(found.runs["training/s A"], found.runs["training/s B"], strict=True)) == {(30, 60)}
 
 
 def test_claim_by_claim(agm_command: AGM, home: Path) -> None:
     fields: dict[str, Any] = {"experiment": "table1", "seeds": range(3), "data": REAL}
     a, b = folder(home / "a", **fields), folder(home / "b", deeper_is_better, **fields)
-    entries = json.loads(agm_command("compare", a, b, "--json").out)["claims"]
-    by_key = {entry["key"]: entry for entry in entries}
+    by_key = {first.claim.key: (first, second) for first, second in compare(a, b).findings}
     best = by_key["table-nnnr-best"]
-    assert (best["a"]["verdict"], best["b"]["verdict"], best["agree"]) == ("supported", "contradicted", False)
-    assert by_key["parameters-nnnr"]["agree"] is True
-    (a / best["a"]["runs"][0] / "summary.json").unlink()  # now B alone can tell
+    assert ([each.verdict for each in best], agree(*best)) == (["supported", "contradicted"], False)
+    assert agree(*by_key["parameters-nnnr"]) is True
+    (a / best[0].runs[0] / "summary.json").unlink()  # now B alone can tell
     done = agm_command("compare", a, b)
     assert done.code == 0
     assert "nnnr, width 2, 16 px, photographs, NOAEL, 2 epochs, seed 2" in done.out
@@ -86,19 +84,19 @@ def test_what_cannot_be_paired_says_why(home: Path) -> None:
         (folder(home / "other", experiment="table1", data=data), "other images: the data sets differ"),
         (folder(home / "diverged", experiment="table1", status="diverged"), "diverged"),
     ):
-        assert {(pair.interval, pair.note) for pair in compare(a, b).pairs} == {(None, note)}
+        assert set(compare(a, b).runs["95 %"]) == {note}
     shutil.copytree(b, home / "bare")
     for path in (home / "bare").glob("*/test.safetensors"):
         path.unlink()
-    assert {pair.note for pair in compare(home / "bare", b).pairs} == {"no values of single images"}
+    assert set(compare(home / "bare", b).runs["95 %"]) == {"no values of single images"}
 
 
 def test_real_runs_agree_with_themselves(home: Path) -> None:
     config = tiny()
     train(config, home / "a" / config.id, Execution(device="cpu"))
     shutil.copytree(home / "a", home / "b")
-    (pair,) = compare(home / "a", home / "b").pairs
-    assert (pair.ratio, pair.interval) == (1, (1, 1))
+    (row,) = compare(home / "a", home / "b").runs.to_dict("records")
+    assert (row["MSE A/B"], row["95 %"]) == (1, "[1.000, 1.000]")
     kept = Run.read(home / "a" / config.id)
     assert kept.test_images["shared"].mean(axis=1) == pytest.approx(kept.test(), rel=1e-5)
 

@@ -89,12 +89,16 @@ def test_the_time_of_one_run_by_hand() -> None:
 
 @pytest.mark.parametrize(
     ("minutes", "cores", "expected"),
-    [([2, 3, 2, 3, 2], 2, 6), ([2, 3], 1, 5), ([2, 9, 2], 4, 9), ([], 4, 0)],
+    [([2, 3, 2, 3, 2], 2, "6.0 min"), ([2, 3], 1, "5.0 min"), ([2, 9, 2], 4, "9.0 min"), ([], 4, "0 s")],
 )
-def test_all_cores_share_the_runs_and_none_is_cut(minutes: list[int], cores: int, expected: float) -> None:
+def test_all_cores_share_the_runs_and_none_is_cut(minutes: list[int], cores: int, expected: str) -> None:
     runs = [SMOKE.run("cars", epochs=1 + number) for number in range(len(minutes))]
     times = {run.id: 60.0 * one for run, one in zip(runs, minutes, strict=True)}
-    assert budget.row("", runs, runs, times, cores)["all_cores_minutes"] == expected
+    assert budget.line("", runs, times, cores)[5] == expected
+
+
+def test_a_duration_has_the_unit_that_suits_it() -> None:
+    assert [budget.minutes(seconds) for seconds in (59, 90, 7199, 7200)] == ["59 s", "1.5 min", "120.0 min", "2.0 h"]
 
 
 def test_what_would_take_too_long_is_timed_in_part() -> None:

@@ -76,15 +76,15 @@ def test_runs_of_several_profiles_and_codes(home: Path) -> None:
 
 
 def test_the_commands_bear_the_parameters(home: Path) -> None:
-    given = {"profile": "quick", "layers": ["nnnr", "rrrr"], "schedule": "x--x (4) - xxxx (6)", "measure": False}
-    commands = provenance.remake("fig8", given, official=False)
-    first, second = commands.values()
+    given = {"layers": ["nnnr", "rrrr"], "schedule": "x--x (4) - xxxx (6)", "measure": False}
+    first, second = provenance.of_runs("fig8", runs_of(home, SMOKE), SMOKE, given).commands.values()
     assert shlex.split(first) == [
-        *("papermill", "notebooks/fig8.ipynb", "out.ipynb", "-p", "profile", "quick", "-p", "layers", "nnnr,rrrr"),
+        *("papermill", "notebooks/fig8.ipynb", "out.ipynb", "-p", "profile", "smoke", "-p", "layers", "nnnr,rrrr"),
         *("-p", "schedule", "x--x (4) - xxxx (6)", "-p", "measure", "False"),
     ]
     assert second == f'AGM_HOME="$PWD/fresh" {first}'
-    assert "fresh/data && AGM_HOME" in list(provenance.remake("fig8", given, official=True).values())[1]
+    official = provenance.of_runs("fig8", runs_of(home, CPU), CPU, given).commands
+    assert "fresh/data && AGM_HOME" in list(official.values())[1]
 
 
 def test_measurements(home: Path) -> None:
@@ -120,8 +120,7 @@ def test_every_run_has_a_row(home: Path) -> None:
     runs += runs_of(home / "results" / "cpu", CPU, 1, machine=machine("0123456789ab"))
     runs += make(home / "build" / "runs", [SMOKE.run("cars", fraction=0.5, schedule="A", seed=3)])
     rows = colophon.table(runs).set_index("run").loc[[run.config.id for run in runs]].to_dict("records")
-    assert [row["profile"] for row in rows] == ["smoke", "cpu", "none"]
-    assert [row["made"] for row in rows] == ["here", "recorded", "here"]
+    assert [row["in"] for row in rows] == ["build/runs", "results/cpu", "build/runs"]
     assert [row["stale"] for row in rows] == ["no", "yes", "yes"]
     assert rows[1]["configuration"] == "nnnr, width 16, 32 px, cars, NOAEL, 8 epochs"
     assert "photographs (0.5 of the training images), A, 2 epochs" in rows[2]["configuration"]

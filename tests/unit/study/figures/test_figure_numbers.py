@@ -45,7 +45,7 @@ def test_table_1_beside_the_papers(home: Path) -> None:
     assert table["MSE (paper)"].tolist()[:4] == [0.0068, 0.0070, 0.0069, 0.0075]
     assert table["parameters"].tolist()[:4] == table["parameters (paper)"].tolist()[:4]
     assert "–" in style.styled(table).to_html()
-    assert aggregate.all_finished(quick) == aggregate.recorded("table1")["quick"]
+    assert aggregate.all_finished(quick) == aggregate.recorded_runs("table1", quick)
 
 
 def test_a_column_is_formatted_by_what_it_holds() -> None:
@@ -131,11 +131,12 @@ def test_bicubic_upsampling_where_there_is_data_and_where_there_is_none(home: Pa
 
 def test_kendall_by_hand() -> None:
     mse = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "b": [1.0, 2.0, 4.0, 3.0], "c": [4.0, 3.0, 2.0, 1.0]})
-    tau = ranks.kendall(mse).set_index(["first", "second"]).tau
-    assert tau["a", "b"] == pytest.approx(4 / 6)  # one of six pairs is the other way round
-    assert tau["a", "c"] == pytest.approx(-1)
-    assert ranks.kendall(mse[["a", "b"]].replace(4.0, np.nan)).tau.isna().all()
-    assert ranks.kendall(mse[["a"]]).empty
+    found = ranks.agreement(mse)
+    assert found["a_b_tau"] == pytest.approx(4 / 6)  # one of six pairs is the other way round
+    assert found["a_c_tau"] == pytest.approx(-1)
+    for broken in (mse.replace(4.0, np.nan), mse[:1]):
+        assert all(math.isnan(value) for value in ranks.agreement(broken).values())
+    assert ranks.agreement(mse[["a"]]) == {}
 
 
 def readings_of(level: float, cost: float) -> dict[str, dict[str, list[float]]]:

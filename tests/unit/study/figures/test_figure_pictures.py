@@ -45,7 +45,10 @@ def test_a_photograph_is_the_square_that_is_named() -> None:
 def test_a_film_holds_the_networks_images() -> None:
     generator = shake(Generator(GeneratorConfig("nrnr", 2, iterations=3))).eval()
     generator.d.bias.data.fill_(0.5)  # so that not everything is clamped
-    film = films.film(generator, Schedule.parse("---x (1) - xxxx (2)"), "coffee", 16)
+    film, milliseconds = films.timed(
+        generator.train(), Schedule.parse("---x (1) - xxxx (2)"), films.photograph("coffee", 16)
+    )
+    assert 0 < milliseconds[0] < milliseconds[1] < milliseconds[2]
     assert [tuple(picture.shape) for picture in (film.original, film.low, film.bicubic, film.images)] == [
         (3, 16, 16),
         (3, 8, 8),

@@ -18,7 +18,6 @@ from agm.runs import Run
 from study import aggregate, profiles
 from study.experiments import plan
 from study.figures import (
-    curves,
     fig1,
     fig2,
     fig3,
@@ -142,16 +141,6 @@ def test_no_series_of_the_trade_off_is_cut_off(home: Path) -> None:
         assert ax.get_xlim()[1] >= 10 * len(runs)
 
 
-def test_what_there_is_by_a_deadline(home: Path) -> None:
-    """Made-up runs have an image every 10 ms, of 20, 21, ... dB; bicubic upsampling, 24 dB, is there at once."""
-    runs = make(home, plan("fig8", SMOKE)[:2])
-    times = {runs[0].config.id: [0.01 * t for t in range(1, 11)], runs[1].config.id: [0.05 * t for t in range(1, 11)]}
-    table = tradeoff.by_deadline(runs, times, 30)
-    assert table.iteration.to_list() == [3, 0]
-    assert table.PSNR.to_list() == [22.0, BICUBIC["psnr"]]
-    assert table.MSE.to_list() == [runs[0].test()[2], BICUBIC["mse"]]
-
-
 def test_times_noted_on_a_busy_and_on_an_idle_machine_are_brought_to_one_speed(home: Path) -> None:
     """nnnr without AEL: 2 ms an iteration; under A, timed where all takes three times as long: 3 ms, then 6 ms."""
     runs = runs_of("fig8", home, layers="nnnr")
@@ -168,12 +157,6 @@ def test_times_of_schedules_that_end_differently_stay_as_noted(home: Path) -> No
     config, _ = plan("fig8", SMOKE, layers="nnnr")
     (run,) = runs = make(home, [config.replace(schedule="xxxx (4) - ---x (6)")])
     assert tradeoff.noted(runs)[run.config.id] == pytest.approx(run.summary["seconds_until_iteration"])
-
-
-def test_a_panel_of_ones_own(home: Path) -> None:
-    (ax,) = curves.one(make(home, plan("table1", SMOKE)), SMOKE, "batch").axes
-    assert ax.get_title(loc="left") == "of the batch"
-    assert {line.get_label() for line in ax.lines} >= {"nnnr", "nnrr", "rrnr", "rrrr", "bicubic"}
 
 
 def test_times_are_measured_for_all_models_side_by_side(home: Path) -> None:
