@@ -94,7 +94,7 @@ def numbers(runs: Sequence[Run], rates: Sequence[Run], short: Sequence[Run], tim
     }
     late = late_gains(groups[WITHOUT])
     found |= {"late_gain": float(np.mean(late)), "late_gain_most": max(late)}
-    found |= {f"{layers}_any_rate": best for layers, best in by_rate(runs, rates).max().items()}
+    found |= _rates(by_rate(runs, rates))
     found["short_late_gain"] = float(np.mean(late_gains(short)))
     found |= _differences(values) | _recurrent(values)
     shares = [times[ael.config.id][0] / times[noael.config.id][0] for noael, ael in pairs(runs)]
@@ -170,15 +170,33 @@ def table(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").sort_values("PSNR", ascending=False)
 
 
+VALIDATION = "mean validation PSNR"
+
+
 def by_rate(runs: Sequence[Run], rates: Sequence[Run]) -> pd.DataFrame:
-    """PSNR of the last picture, in dB, with seed 0: a row per learning rate, a column per model of `rates`."""
+    """PSNR of the last picture, in dB, with seed 0: a row per learning rate, a column per model of `rates`.
+
+    The last column is what the learning rate of `runs` was chosen by: the PSNR on validation photographs, averaged over
+    these models.
+    """
     models = by(rates, "layers")
     own = [run for run in split(runs)[WITHOUT] if run.config.seed == 0 and run.config.generator.layers in models]
-    psnr = {
-        (run.config.training.learning_rate, run.config.generator.layers): float(run.test("psnr")[-1])
-        for run in [*own, *rates]
-    }
-    return pd.Series(psnr).unstack().rename_axis(index="learning rate", columns=None)
+    rows: dict[float, dict[str, float]] = {}
+    for rate, same in by([*own, *rates], "learning_rate").items():
+        rows[rate] = {run.config.generator.layers: float(run.test("psnr")[-1]) for run in same}
+        rows[rate][VALIDATION] = float(np.mean([run.curve("psnr").iloc[-1] for run in same]))
+    table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(index="learning rate")
+    return table[[*models, VALIDATION]].sort_index()
+
+
+def _rates(table: pd.DataFrame) -> Numbers:
+    """The rate of the best validation PSNR; rrrr less nnnn in dB with the smallest rate and with the best of each."""
+    smallest, best = table.iloc[0], table.max()
+    found: Numbers = {"rates": len(table), "best_rate": float(table[VALIDATION].idxmax())}
+    found |= {f"{layers}_any_rate": float(best[layers]) for layers in ("nnnn", "rrrr")}
+    for name, psnr in (("smallest_rate", smallest), ("any_rate", best)):
+        found[f"{name}_gap"] = float(psnr["rrrr"] - psnr["nnnn"])
+    return found
 
 
 def draw(runs: Sequence[Run], profile: Profile) -> Figure:
