@@ -19,7 +19,6 @@ from study import aggregate
 from study.aggregate import Numbers, by
 from study.claims.evidence import NEAR
 from study.figures import style
-from study.figures.tradeoff import Seconds
 from study.profiles import Profile
 
 WITHOUT, WITH = "NOAEL", "AEL"
@@ -73,18 +72,24 @@ def as_good_as_best(values: dict[str, list[float]]) -> list[str]:
     return found
 
 
-def pairs(runs: Sequence[Run]) -> list[tuple[Run, Run]]:
-    """For each model that was trained both ways, a run without AEL and one with it."""
-    groups = split(runs)
-    without, with_ael = (by(groups[name], "layers") for name in (WITHOUT, WITH))
-    return [(without[layers][0], with_ael[layers][0]) for layers in without if layers in with_ael]
+def first_shares(runs: Sequence[Run]) -> list[float]:
+    """For each run with AEL, the time of its first picture over that with all layers.
+
+    Both were timed in turns on the machine that trained it.
+    """
+    shares = []
+    for run in split(runs)[WITH]:
+        times = run.summary["seconds_by_schedule"]
+        whole, own = times[f"xxxx ({run.config.generator.iterations})"], times[run.config.training.schedule]
+        shares.append(own[0] / whole[0])
+    return shares
 
 
-def numbers(runs: Sequence[Run], rates: Sequence[Run], short: Sequence[Run], times: Seconds) -> Numbers:
+def numbers(runs: Sequence[Run], rates: Sequence[Run], short: Sequence[Run]) -> Numbers:
     """The numbers of the chapter. PSNR is that of the last picture, in dB, averaged over seeds.
 
     `rates`: runs with other learning rates. `short`: runs of the paper's base, trained for minutes, whose learning
-    curves are compared. `times`: of `pairs`.
+    curves are compared.
     """
     groups = split(runs)
     values = last_psnr(groups[WITHOUT])
@@ -97,8 +102,7 @@ def numbers(runs: Sequence[Run], rates: Sequence[Run], short: Sequence[Run], tim
     found |= _rates(by_rate(runs, rates))
     found["short_late_gain"] = float(np.mean(late_gains(short)))
     found |= _differences(values) | _recurrent(values)
-    shares = [times[ael.config.id][0] / times[noael.config.id][0] for noael, ael in pairs(runs)]
-    return found | _with_ael(groups, shares)
+    return found | _with_ael(groups, first_shares(runs))
 
 
 def _differences(values: dict[str, list[float]]) -> Numbers:

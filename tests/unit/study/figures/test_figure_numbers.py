@@ -168,19 +168,19 @@ def test_trained_to_the_end(home: Path) -> None:
 
     AEL costs a first layer that is recurrent 0.01 more and any other 0.01 less, so that it has a spread.
     """
-    runs, times = [], {}
+    runs = []
     for config in (each for each in plan("converged", profiles.load("paper")) if each.seed < 2):
         ael, count = "---x" in config.training.schedule, config.generator.layers.count("r")
         price = 0.1 + (0.01 if config.generator.layers[0] == "r" else -0.01)
         last = 30 - 0.2 * count - price * ael + (0.01, -0.01)[config.seed]
         quality = {"mse": [0.01] * 5, "psnr": [29.0] * 4 + [last], "ssim": [0.5] * 5}
-        runs += make(home, [config], test={"shared": quality})
-        times[config.id] = [0.01 if ael else 0.04]
+        times = {config.training.schedule: [0.01, 0.05], "xxxx (5)": [0.04, 0.08]}
+        runs += make(home, [config], test={"shared": quality}, seconds_by_schedule=times)
     rates = []
     for config in plan("rates", profiles.load("paper")):  # rrrr gains from a larger rate, nnnn does not
         last = 31.0 if config.generator.layers == "nnnn" else 30 + 100 * config.training.learning_rate
         rates += make(home, [config], test={"shared": {"mse": [0.01] * 5, "psnr": [29.0] * 4 + [last]}})
-    numbers = converged.numbers(runs, rates, make(home, plan("table1", SMOKE)), times)
+    numbers = converged.numbers(runs, rates, make(home, plan("table1", SMOKE)))
     assert (numbers["best"], numbers["worst"], numbers["as_good"]) == ("nnnn", "rrrr", "nnnn")
     assert (numbers["best_psnr"], numbers["spread"]) == pytest.approx((30, 0.01 * math.sqrt(2)))
     assert [numbers[f"{count}r_psnr"] for count in range(5)] == pytest.approx([30, 29.8, 29.6, 29.4, 29.2])
