@@ -41,14 +41,10 @@ class Pixels:
     @classmethod
     def of(cls, image: AnyImage) -> Pixels:
         """Raises AgmError if it is no image, is empty, or has numbers outside its range."""
-        if isinstance(image, Image.Image):
-            return cls._split(_to_array(image), pillow=True)
-        if not isinstance(image, np.ndarray):
+        pillow = isinstance(image, Image.Image)
+        array = _to_array(image) if isinstance(image, Image.Image) else image
+        if not isinstance(array, np.ndarray):
             raise AgmError(f"expected a Pillow image or a numpy array, got {type(image).__name__}")
-        return cls._split(image, pillow=False)
-
-    @classmethod
-    def _split(cls, array: Array, pillow: bool) -> Pixels:
         flat = array.ndim == 2
         whole = array[..., None] if flat else array
         if whole.ndim != 3 or whole.shape[2] not in (1, 2, 3, 4):
