@@ -135,13 +135,12 @@ def turn(image: Image.Image) -> None:
         ImageOps.exif_transpose(image, in_place=True)
 
 
-class TooLargeError(AgmError):
-    """A picture with so many pixels that it may be an attack on the memory."""
-
-
 @contextlib.contextmanager
-def decoding(name: str) -> Iterator[None]:
-    """Whatever a decoder raises -> AgmError naming the image. Not a word about odd metadata."""
+def decoding(name: str, larger: str = "") -> Iterator[None]:
+    """Whatever a decoder raises -> AgmError naming the image. Not a word about odd metadata.
+
+    `larger`: what is said to whom wants a picture of so many pixels all the same.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -152,9 +151,8 @@ def decoding(name: str) -> Iterator[None]:
     except UnidentifiedImageError:
         raise AgmError(f"{name}: not an image that can be read") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise TooLargeError(
-            f"{name}: more than {Image.MAX_IMAGE_PIXELS:,} pixels, refused as a decompression bomb"
-        ) from None
+        limit = f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
+        raise AgmError(f"{name}: {limit}, refused as a decompression bomb{larger}") from None
     except Exception as error:  # decoders raise almost anything on damaged files
         raise AgmError(f"{name}: cannot be decoded ({str(error) or type(error).__name__})") from None
 
@@ -214,6 +212,17 @@ def resize(pixels: Pixels, size: int) -> Pixels:
     if pixels.shape[:2] == (size, size):
         return pixels
     return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def read_even(path: Path, least: int, what: str) -> Pixels:
+    """An image in RGB, without the last row or column of an odd number of them. Raises AgmError if it is smaller than
+    `what`, whose sides have `least` pixels.
+    """
+    pixels = np.asarray(read_image(path, str(path)))
+    height, width = (side // 2 * 2 for side in pixels.shape[:2])
+    if min(height, width) < least:
+        raise AgmError(f"{path}: {width} x {height} pixels, smaller than {what}")
+    return pixels[:height, :width]
 
 
 def halved(pixels: Pixels) -> Pixels:
