@@ -61,11 +61,13 @@ def read(path: Path, large: bool = False) -> Picture:
     `large`: however many pixels it has. Raises AgmError naming the file if it is missing, broken, no image, or
     suspiciously large.
     """
-    content, name = _content(path), one_line(str(path))
+    name = one_line(str(path))
     limit = _unlimited() if large else contextlib.nullcontext()
     hint = f"; --large takes it, and {BYTES_PER_PIXEL} bytes of memory for each pixel"
-    with limit, decoding(name, hint), open_image(io.BytesIO(content), str(path)) as image:
-        return _decoded(image, content, name)
+    with limit, decoding(name, hint):
+        content = sys.stdin.buffer.read() if path == PIPE else path.read_bytes()
+        with open_image(io.BytesIO(content), str(path)) as image:
+            return _decoded(image, content, name)
 
 
 @contextlib.contextmanager
@@ -75,15 +77,6 @@ def _unlimited() -> Iterator[None]:
         yield
     finally:
         Image.MAX_IMAGE_PIXELS = limit
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return sys.stdin.buffer.read() if path == PIPE else path.read_bytes()
-    except FileNotFoundError:
-        raise AgmError(f"{path}: missing") from None
-    except OSError as error:
-        raise AgmError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
 def _decoded(image: Image.Image, content: bytes, name: str) -> Picture:

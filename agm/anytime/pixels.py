@@ -178,10 +178,7 @@ def _to_array(image: Image.Image) -> Array:
     target = ("LA" if grey else "RGBA") if image.has_transparency_data else ("L" if grey else "RGB")
     if image.mode == target:
         return np.asarray(image)
-    try:
-        return np.asarray(image.convert("RGBA").convert("LA") if target == "LA" else image.convert(target))
-    except ValueError as error:
-        raise AgmError(f"images of mode {image.mode} cannot be shown as colours ({error})") from None
+    return np.asarray(image.convert("RGBA").convert("LA") if target == "LA" else image.convert(target))
 
 
 def _enlarge(plane: Array) -> Array:

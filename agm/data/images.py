@@ -149,7 +149,8 @@ def decoding(name: str, larger: str = "") -> Iterator[None]:
         limit = f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
         raise AgmError(f"{name}: {limit}, refused as a decompression bomb{larger}") from None
     except Exception as error:  # decoders raise almost anything on damaged files
-        raise AgmError(f"{name}: cannot be decoded ({str(error) or type(error).__name__})") from None
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise AgmError(f"{name}: cannot be decoded ({reason})") from None
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
