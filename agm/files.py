@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -137,16 +137,11 @@ def _take_place(partial: Path, folder: Path, what: str, force: bool, others: Ite
         if not force:
             hint = "name another folder with --out, or replace it with --force"
             raise AgmError(f"{folder}: holds another {what}; {hint}")
-        _copy(folder, new, {*names, *others})
+        left = {*names, *others}
+        shutil.copytree(folder, new, ignore=lambda here, _: left if here == str(folder) else (), dirs_exist_ok=True)
         folder.rename(partial / "old")
     new.rename(folder)
     return True
-
-
-def _copy(old: Path, new: Path, but: Container[str]) -> None:
-    for path in old.iterdir():
-        if path.name not in but:
-            (shutil.copytree if path.is_dir() else shutil.copy2)(path, new / path.name)
 
 
 def _undo(partial: Path, folder: Path) -> None:

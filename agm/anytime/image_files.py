@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from agm.anytime.metadata import Metadata
-from agm.data.images import SIXTEEN, TooLargeError, decoding, deep_grey, open_image, real_grey, turn
+from agm.data.images import SIXTEEN, decoding, deep_grey, open_image, real_grey, turn
 from agm.errors import AgmError, one_line, unknown
 
 logger = logging.getLogger(__name__)
@@ -61,13 +61,13 @@ def read(path: Path, large: bool = False) -> Picture:
     `large`: however many pixels it has. Raises AgmError naming the file if it is missing, broken, no image, or
     suspiciously large.
     """
-    content, name = _content(path), one_line(str(path))
-    try:
-        limit = _unlimited() if large else contextlib.nullcontext()
-        with limit, decoding(name), open_image(io.BytesIO(content), str(path)) as image:
+    name = one_line(str(path))
+    limit = _unlimited() if large else contextlib.nullcontext()
+    hint = f"; --large takes it, and {BYTES_PER_PIXEL} bytes of memory for each pixel"
+    with limit, decoding(name, hint):
+        content = sys.stdin.buffer.read() if path == PIPE else path.read_bytes()
+        with open_image(io.BytesIO(content), str(path)) as image:
             return _decoded(image, content, name)
-    except TooLargeError as error:
-        raise AgmError(f"{error}; --large takes it, and {BYTES_PER_PIXEL} bytes of memory for each pixel") from None
 
 
 @contextlib.contextmanager
@@ -77,15 +77,6 @@ def _unlimited() -> Iterator[None]:
         yield
     finally:
         Image.MAX_IMAGE_PIXELS = limit
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return sys.stdin.buffer.read() if path == PIPE else path.read_bytes()
-    except FileNotFoundError:
-        raise AgmError(f"{path}: missing") from None
-    except OSError as error:
-        raise AgmError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
 def _decoded(image: Image.Image, content: bytes, name: str) -> Picture:
@@ -103,7 +94,9 @@ def _decoded(image: Image.Image, content: bytes, name: str) -> Picture:
     if image.mode == "CMYK":
         return Picture(_from_cmyk(image, profile, name), metadata)
     pixels, white = _scaled(image, name)
-    return Picture(pixels, metadata, profile, white, _is_lossless_webp(content))
+    # By chance these four bytes are in one of thousands of others, which then is written without loss, too.
+    lossless = image.format == "WEBP" and b"VP8L" in content
+    return Picture(pixels, metadata, profile, white, lossless)
 
 
 def _bits(image: Image.Image, content: bytes) -> int:
@@ -168,16 +161,6 @@ def _converted(image: Image.Image, profile: bytes, mode: str) -> Image.Image:
     found = ImageCms.profileToProfile(image, given, ImageCms.createProfile("sRGB"), outputMode=mode)
     assert found is not None
     return found
-
-
-def _is_lossless_webp(content: bytes) -> bool:
-    position = 12
-    while content[8:12] == b"WEBP" and position + 8 <= len(content):
-        name, length = struct.unpack_from("<4sI", content, position)
-        if name == b"VP8L":
-            return True
-        position += 8 + (16 if name == b"ANMF" else length + length % 2)
-    return False
 
 
 def encode(
@@ -261,14 +244,11 @@ def _coloured(image: Image.Image, kind: str, original: Picture, name: str) -> tu
 
 
 def _curved(image: Image.Image, exponent: float) -> Image.Image:
-    """Each number but those of the transparency to a power, white and black where they were."""
-    bands = []
-    for letter, band in zip(image.getbands(), image.split(), strict=True):
-        values = np.asarray(band)
-        if letter != "A" and values.dtype.kind == "f":
-            values = values**exponent
-        elif letter != "A":  # a table: numbers of 64 bits for each pixel would take eight times the memory
-            top = np.iinfo(values.dtype).max
-            values = ((np.arange(top + 1) / top) ** exponent * top).round().astype(values.dtype)[values]
-        bands.append(Image.fromarray(values))
-    return Image.merge(image.mode, bands) if len(bands) > 1 else bands[0]
+    """Each number of a PNG but those of the transparency to a power, white and black where they were."""
+    values = np.array(image)
+    top = np.iinfo(values.dtype).max
+    # A table: numbers of 64 bits for each pixel would take eight times the memory.
+    table = ((np.arange(top + 1) / top) ** exponent * top).round().astype(values.dtype)
+    colours = values[..., :-1] if image.mode in ("LA", "RGBA") else values
+    colours[...] = table[colours]
+    return Image.fromarray(values)

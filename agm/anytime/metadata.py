@@ -32,8 +32,6 @@ _ELSEWHERE = (33723, 34377, 34665, 34675, 34853)
 """Tags of a TIFF for IPTC, Photoshop, EXIF, the colour profile and GPS."""
 _XMP = 700
 """The TIFF tag for XMP."""
-_LONGEST_EXIF = 65000
-"""Bytes that any format takes; JPEG, which takes least, a few more."""
 _COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP")
 
 
@@ -63,7 +61,7 @@ class Metadata:
         return cls(_exif(image, name), xmp, text, _bytes(info.get("comment", b"")), _density(info), _chunks(content))
 
     def extras(self, kind: str, name: str) -> dict[str, Any]:
-        """What `Image.save` takes of it for a format. Says what the format cannot hold."""
+        """What `Image.save` takes of it for a format. Says for which of it the format has no place."""
         exif, extras = Image.Exif(), dict[str, Any]()
         exif.update(self.exif)
         if kind == "PNG":
@@ -83,7 +81,7 @@ class Metadata:
         elif self.dpi:
             exif.update(dict(zip(_DENSITY, (*self.dpi, 2), strict=True)))  # 2: per inch
         if len(exif):
-            extras["exif"] = _loaded(_short(exif, name) if kind == "JPEG" else exif)
+            extras["exif"] = _loaded(exif)
         return extras
 
     def _png(self) -> PngInfo:
@@ -161,17 +159,6 @@ def _take(kept: Any, entries: dict[int, Any], name: str, ifd: int | None = None)
             logger.warning("%s: the EXIF tag %s is damaged and not kept", name, known.get(tag, tag))
         else:
             kept[tag] = value
-
-
-def _short(exif: Image.Exif, name: str) -> Image.Exif:
-    """Without the longest entries, until JPEG can hold it."""
-    places = [exif, *(value for value in exif.values() if isinstance(value, dict))]
-    while len(exif.tobytes()) > _LONGEST_EXIF:
-        entries = [(place, tag) for place in places for tag in place if not isinstance(place[tag], dict)]
-        place, tag = max(entries, key=lambda entry: len(_bytes(entry[0][entry[1]])))
-        del place[tag]
-        logger.warning("%s: JPEG does not hold so long an EXIF tag %s", name, ExifTags.TAGS.get(tag, tag))
-    return exif
 
 
 def _bytes(value: Any) -> bytes:

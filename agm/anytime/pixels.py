@@ -41,14 +41,10 @@ class Pixels:
     @classmethod
     def of(cls, image: AnyImage) -> Pixels:
         """Raises AgmError if it is no image, is empty, or has numbers outside its range."""
-        if isinstance(image, Image.Image):
-            return cls._split(_to_array(image), pillow=True)
-        if not isinstance(image, np.ndarray):
+        pillow = isinstance(image, Image.Image)
+        array = _to_array(image) if isinstance(image, Image.Image) else image
+        if not isinstance(array, np.ndarray):
             raise AgmError(f"expected a Pillow image or a numpy array, got {type(image).__name__}")
-        return cls._split(image, pillow=False)
-
-    @classmethod
-    def _split(cls, array: Array, pillow: bool) -> Pixels:
         flat = array.ndim == 2
         whole = array[..., None] if flat else array
         if whole.ndim != 3 or whole.shape[2] not in (1, 2, 3, 4):
@@ -182,10 +178,7 @@ def _to_array(image: Image.Image) -> Array:
     target = ("LA" if grey else "RGBA") if image.has_transparency_data else ("L" if grey else "RGB")
     if image.mode == target:
         return np.asarray(image)
-    try:
-        return np.asarray(image.convert("RGBA").convert("LA") if target == "LA" else image.convert(target))
-    except ValueError as error:
-        raise AgmError(f"images of mode {image.mode} cannot be shown as colours ({error})") from None
+    return np.asarray(image.convert("RGBA").convert("LA") if target == "LA" else image.convert(target))
 
 
 def _enlarge(plane: Array) -> Array:

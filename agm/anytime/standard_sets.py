@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
+from skimage.color import rgb2ycbcr
 
 from agm import metrics
 from agm.anytime.upscaler import AnytimeUpscaler
-from agm.data.images import Pixels, halved, image_files, read_image
+from agm.data.images import Pixels, halved, image_files, read_even
 from agm.errors import AgmError
 
 SHAVED = 2
@@ -24,16 +25,10 @@ LEAST = 24
 """Smallest side in pixels, for SSIM's window."""
 
 
-def luma(pixels: np.ndarray) -> np.ndarray:
-    """BT.601 luma of 8-bit RGB, (H, W, 3) -> (H, W) in [16, 235], not rounded."""
-    weighted: np.ndarray = pixels.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / 255 + 16
-    return weighted
-
-
 def psnr_luma(image: Pixels, target: Pixels) -> float:
-    """PSNR in dB of the luma, for a peak of 255, without SHAVED pixels at each border; infinite for equal images."""
+    """PSNR in dB of BT.601 luma, for a peak of 255, without SHAVED pixels at each border; infinite for equal images."""
     inside = slice(SHAVED, -SHAVED)
-    error = (luma(image) - luma(target))[inside, inside]
+    error = (rgb2ycbcr(image) - rgb2ycbcr(target))[inside, inside, 0]
     with np.errstate(divide="ignore"):
         return float(10 * np.log10(255**2 / np.square(error).mean()))
 
@@ -56,11 +51,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 def read_pair(path: Path) -> tuple[Pixels, Pixels]:
     """An image cropped to even sides, and its half. Raises AgmError if it is broken or too small."""
-    pixels = np.asarray(read_image(path, str(path)))
-    height, width = (side // 2 * 2 for side in pixels.shape[:2])
-    if min(height, width) < LEAST:
-        raise AgmError(f"{path}: {width} x {height} pixels; at least {LEAST} x {LEAST} are needed")
-    target = pixels[:height, :width]
+    target = read_even(path, LEAST, f"the {LEAST} x {LEAST} that are needed")
     return target, halved(target)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from skimage.util import montage
 
 from agm.data import Part, Splits
 from agm.files import write_bytes
@@ -23,13 +24,13 @@ def write(path: Path, splits: Splits, name: str, images: int) -> int:
     parts = {part: getattr(splits, part) for part in ("train", "validation", "test")}
     drawn = [_part(part.high[:each]) for part in parts.values()]
     width = max(tile.shape[1] for tile in drawn)
-    sheet = Image.new("RGB", (width + 2 * GAP, sum(len(tile) + LINE for tile in drawn) + LINE + GAP), "white")
+    sheet = Image.new("RGB", (width, sum(len(tile) + LINE for tile in drawn) + LINE), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     draw.text((GAP, 4), f"{name}: original | low resolution | bicubic", "black", font)
     top = LINE
     for (label, part), tile in zip(parts.items(), drawn, strict=True):
         draw.text((GAP, top + 4), f"{label}: {min(each, len(part))} of {len(part):,} images", "black", font)
-        sheet.paste(Image.fromarray(tile), (GAP, top + LINE))
+        sheet.paste(Image.fromarray(tile), (0, top + LINE))
         top += LINE + len(tile)
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
@@ -38,13 +39,10 @@ def write(path: Path, splits: Splits, name: str, images: int) -> int:
 
 
 def _part(high: np.ndarray) -> np.ndarray:
-    """(N, S, S, 3) -> one picture of N triples, COLUMNS in a row, on white."""
+    """(N, S, S, 3) -> one picture of N triples, COLUMNS in a row, on white with a margin."""
     part = Part(np.arange(len(high)), high)
-    size = high.shape[1]
     low = part.low.repeat(2, axis=1).repeat(2, axis=2)  # squares, so that it shows how few pixels there are
     triples = np.concatenate([high, low, part.bicubic], axis=2)  # (N, S, 3 S, 3)
-    rows = -(-len(triples) // COLUMNS)
-    page = np.full((rows * COLUMNS, size + GAP, 3 * size + GAP, 3), 255, dtype=np.uint8)
-    page[: len(triples), :size, : 3 * size] = triples
-    page = page.reshape(rows, COLUMNS, size + GAP, 3 * size + GAP, 3).transpose(0, 2, 1, 3, 4)
-    return page.reshape(rows * (size + GAP), COLUMNS * (3 * size + GAP), 3)
+    grid = -(-len(triples) // COLUMNS), COLUMNS
+    page: np.ndarray = montage(triples, fill=(255, 255, 255), grid_shape=grid, padding_width=GAP, channel_axis=3)
+    return page

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from agm.config import DataConfig
-from agm.data.images import ImageSet, Pixels, halved, image_files, read_image, square
+from agm.data.images import ImageSet, Pixels, halved, image_files, read_even, read_image, square
 from agm.data.splits import Part, Splits, split_indices, trained_on
 from agm.errors import AgmError
 
@@ -83,20 +83,13 @@ def split(images: ImageSet, folder: Path, config: DataConfig) -> Splits:
     train, validation, test = split_indices(images)
     train = trained_on(train, config)
     chosen = train, validation[: config.validation_images], test[: config.test_images]
-    pictures = [[_read(folder / images.sources[i], config.image_size) for i in part] for part in chosen]
+    size, what = config.image_size, f"a crop of image_size={config.image_size}"
+    pictures = [[read_even(folder / images.sources[i], size, what) for i in part] for part in chosen]
     side = min(EVALUATED, *(min(picture.shape[:2]) for part in pictures for picture in part))
     centres = [np.stack([_centre(picture, side) for picture in part]) for part in pictures]
     pairs = tuple((picture, halved(picture)) for picture in pictures[0])
-    crops = Crops(train, centres[0], pairs, config.image_size, config.crops)
+    crops = Crops(train, centres[0], pairs, size, config.crops)
     return Splits(crops, Part(chosen[1], centres[1]), Part(chosen[2], centres[2]))
-
-
-def _read(path: Path, least: int) -> Pixels:
-    pixels = np.asarray(read_image(path, str(path)))
-    height, width = (side // 2 * 2 for side in pixels.shape[:2])
-    if min(height, width) < least:
-        raise AgmError(f"{path}: {width} x {height} pixels, smaller than a crop of image_size={least}")
-    return pixels[:height, :width]
 
 
 def _centre(pixels: Pixels, side: int) -> Pixels:

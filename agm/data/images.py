@@ -30,8 +30,6 @@ DECODERS = (
     *("HEIF", "JXL"),
 )
 """The allowed decoders, whatever a file is called: no other decoder of Pillow's, and no program, is ever started."""
-BY_NAME = {".tga": "TGA", ".dib": "DIB"}
-"""Formats that begin with nothing to know them by; only a file with this ending can be one."""
 PLUGINS = {
     "HEIC": (re.compile(rb"....ftyp(hei|hev|mif1|msf1)", re.DOTALL), "pillow_heif.HeifImagePlugin", "pillow-heif"),
     "JPEG XL": (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL ", re.DOTALL), "pillow_jxl", "pillow-jxl-plugin"),
@@ -85,7 +83,7 @@ def read_image(source: Any, name: str, upright: bool = True) -> Image.Image:
 def open_image(source: Any, name: str) -> Image.Image:
     """`Image.open` with the decoders that are allowed. Raises what that does, and AgmError if a plug-in is missing."""
     try:
-        image = Image.open(source, formats=_decoders(name))
+        image = Image.open(source, formats=_decoders())
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             tiffs.mend(image)
         return image
@@ -93,37 +91,34 @@ def open_image(source: Any, name: str) -> Image.Image:
         start = _start(source)
         if start.startswith(tiffs.STARTS):
             return tiffs.read(source)
-        if not _plugin(start, name):
-            raise
-        return Image.open(source, formats=_decoders(name))
+        _load_plugin(start, name)
+        return Image.open(source, formats=_decoders())
 
 
 def _start(source: Any) -> bytes:
     """The first bytes of a path's or a binary file's."""
-    with contextlib.ExitStack() as opened:
-        file = opened.enter_context(Path(source).open("rb")) if isinstance(source, str | Path) else source
-        file.seek(0)
-        start: bytes = file.read(12)
-        file.seek(0)
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return file.read(12)
+    source.seek(0)
+    start: bytes = source.read(12)
+    source.seek(0)
     return start
 
 
-def _decoders(name: str) -> list[str]:
+def _decoders() -> list[str]:
     Image.init()  # HEIF and JXL are there only after their plug-ins were loaded
-    by_name = BY_NAME.get(Path(name).suffix.lower())
-    return [kind for kind in (*DECODERS, by_name) if kind in Image.OPEN]
+    return [kind for kind in DECODERS if kind in Image.OPEN]
 
 
-def _plugin(start: bytes, name: str) -> bool:
-    """Whether a plug-in was loaded that may read it. Raises AgmError if it is not installed."""
+def _load_plugin(start: bytes, name: str) -> None:
+    """Load the plug-in that such a file needs, if any. Raises AgmError if it is not installed."""
     for kind, (pattern, module, package) in PLUGINS.items():
         if pattern.match(start):
             try:
                 importlib.import_module(module)
             except ImportError:
                 raise AgmError(f"{name}: {kind} is read only with a plug-in; pip install {package}") from None
-            return True
-    return False
 
 
 def turn(image: Image.Image) -> None:
@@ -135,13 +130,12 @@ def turn(image: Image.Image) -> None:
         ImageOps.exif_transpose(image, in_place=True)
 
 
-class TooLargeError(AgmError):
-    """A picture with so many pixels that it may be an attack on the memory."""
-
-
 @contextlib.contextmanager
-def decoding(name: str) -> Iterator[None]:
-    """Whatever a decoder raises -> AgmError naming the image. Not a word about odd metadata."""
+def decoding(name: str, larger: str = "") -> Iterator[None]:
+    """Whatever a decoder raises -> AgmError naming the image. Not a word about odd metadata.
+
+    `larger`: what is said to whom wants a picture of so many pixels all the same.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -152,11 +146,11 @@ def decoding(name: str) -> Iterator[None]:
     except UnidentifiedImageError:
         raise AgmError(f"{name}: not an image that can be read") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise TooLargeError(
-            f"{name}: more than {Image.MAX_IMAGE_PIXELS:,} pixels, refused as a decompression bomb"
-        ) from None
+        limit = f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
+        raise AgmError(f"{name}: {limit}, refused as a decompression bomb{larger}") from None
     except Exception as error:  # decoders raise almost anything on damaged files
-        raise AgmError(f"{name}: cannot be decoded ({str(error) or type(error).__name__})") from None
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise AgmError(f"{name}: cannot be decoded ({reason})") from None
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -216,6 +210,17 @@ def resize(pixels: Pixels, size: int) -> Pixels:
     return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC))
 
 
+def read_even(path: Path, least: int, what: str) -> Pixels:
+    """An image in RGB, without the last row or column of an odd number of them. Raises AgmError if it is smaller than
+    `what`, whose sides have `least` pixels.
+    """
+    pixels = np.asarray(read_image(path, str(path)))
+    height, width = (side // 2 * 2 for side in pixels.shape[:2])
+    if min(height, width) < least:
+        raise AgmError(f"{path}: {width} x {height} pixels, smaller than {what}")
+    return pixels[:height, :width]
+
+
 def halved(pixels: Pixels) -> Pixels:
     """(H, W, 3) of even sides -> (H/2, W/2, 3), Pillow bicubic on 8-bit values."""
     height, width = pixels.shape[:2]
@@ -264,7 +269,7 @@ def _kind(path: Path) -> str:
 def _endings() -> set[str]:
     """Those by which a file says that it is a picture."""
     known = {ending for ending, kind in Image.registered_extensions().items() if kind in DECODERS}
-    return {*known, *BY_NAME, ".heic", ".heif", ".jxl"}
+    return {*known, ".heic", ".heif", ".jxl"}
 
 
 def image_files(folder: Path) -> list[Path]:

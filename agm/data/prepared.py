@@ -14,11 +14,11 @@ from tqdm import tqdm
 
 from agm import files
 from agm.data.images import ImageSet, Pixels, read_image
+from agm.data.official import SIZE
 from agm.errors import AgmError
 
 IMAGES, MANIFEST, CARD = "images.tar", "manifest.csv", "card.yml"
 COLUMNS = ("index", "source", "width", "height", "x1", "y1", "x2", "y2", "group", "sha256")
-SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def load(folder: Path) -> ImageSet:
             wanted = zip(rows["index"], rows.sha256, strict=True)
             bar = tqdm(wanted, f"reading {folder.name}", len(rows), unit="image", disable=None, leave=False)
             for row, (index, sha256) in enumerate(bar):
-                images[row] = _read_member(archive, members, f"{int(index):05d}.webp", sha256, path)
+                images[row] = _read_member(archive, members, f"{index:0>5}.webp", sha256, path)
     except FileNotFoundError:
         raise AgmError(f"{path}: missing; a prepared set has {IMAGES} beside {MANIFEST}") from None
     except (tarfile.TarError, EOFError, OSError) as error:
@@ -87,14 +87,8 @@ def read_manifest(path: Path) -> pd.DataFrame:
     except (ValueError, OSError) as error:
         raise AgmError(f"{path}: cannot be read as CSV with the columns {', '.join(COLUMNS)} ({error})") from None
     rows = rows.fillna("")  # a row that is too short
-    fine = rows["index"].str.fullmatch("[0-9]{1,9}")
-    if not fine.all():
-        number = int(fine.argmin())
-        raise AgmError(f"{path}, row {number + 1}: index {rows['index'].iloc[number]!r} is not a whole number")
     if rows.empty:
         raise AgmError(f"{path}: lists no image")
-    if repeated := rows["index"].astype(int).duplicated().sum():
-        raise AgmError(f"{path}: {repeated} indices stand there twice")
     return rows.assign(group=rows.group.where(rows.group != "", rows.source))
 
 

@@ -155,5 +155,5 @@ def _one_line(where: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno == errno.ENOSPC:
             place = tempfile.gettempdir()
             raise AgmError(f"{where}: no space to unpack it in {place}; set TMPDIR to a larger disk") from None
-        reason = " ".join((str(error) or type(error).__name__).split())
+        reason = str(error) or type(error).__name__
         raise AgmError(f"{where}: cannot be read, damaged or cut short ({reason}); get it again") from None

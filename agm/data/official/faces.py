@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
 from os.path import commonpath
 
 from agm.data.images import centre_square, read_image, square
@@ -54,9 +53,11 @@ def plan(source: Source) -> Plan:
     if len(images) != OFFICIAL[lfw]:
         warnings.append(f"{len(images):,} images at hand, the official set has {OFFICIAL[lfw]:,}")
     about = LFW if lfw else ABOUT
-    folders = [tuple(name.split("/")[:-1]) for name in members]
-    groups = [_lfw_person(member) for member in members.values()] if lfw else _people(folders)
-    if not groups:
+    folders = [name.rpartition("/")[0] for name in members]
+    # The first folder: a person whose images lie in several folders of one folder stays on one side.
+    people = [folder.partition("/")[0] or "." for folder in folders]
+    groups = [_lfw_person(member) for member in members.values()] if lfw else people
+    if not lfw and len(set(people)) < 3:
         groups, about = list(members), dataclasses.replace(about, groups="image")
         warnings.append("fewer than three folders, so who is who is unknown: one person may be on two sides of a split")
     return Plan(
@@ -73,19 +74,6 @@ def _lfw_person(member: Member) -> str:
     """The person in a path of LFW's layout, else nothing."""
     person = member.folders[-1] if member.folders else ""
     return person if person and re.fullmatch(re.escape(person) + r"_\d{4}\.jpg", member.file) else ""
-
-
-def _people(folders: Sequence[tuple[str, ...]]) -> list[str]:
-    """A group per image: the coarsest folders of which there are three, as many as a split needs; else nothing.
-
-    The coarsest, since nothing is known of the folders' meaning: a person whose images lie in several folders of one
-    folder stays on one side.
-    """
-    for depth in range(1, max(map(len, folders)) + 1):
-        groups = ["/".join(folder[:depth]) or "." for folder in folders]
-        if len(set(groups)) >= 3:
-            return groups
-    return []
 
 
 def _cut(member: Member, name: str, group: str) -> Cut:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import importlib
 import io
@@ -12,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 from PIL import Image
 from tqdm import tqdm
@@ -19,7 +19,7 @@ from tqdm import tqdm
 from agm import files
 from agm.data import prepared
 from agm.data.images import Pixels
-from agm.data.official import SETS, Cut, Plan
+from agm.data.official import SETS, Plan
 from agm.data.official.archives import Source
 from agm.errors import unknown
 
@@ -61,13 +61,8 @@ def _write(plan: Plan, folder: Path) -> None:
 
 def _write_images(plan: Plan, folder: Path) -> str:
     """Write the archive and the manifest -> the sha256 over all RGB bytes."""
-    digest = hashlib.sha256()
-    with (
-        tarfile.open(folder / prepared.IMAGES, "w", format=tarfile.USTAR_FORMAT) as archive,
-        (folder / prepared.MANIFEST).open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, prepared.COLUMNS, lineterminator="\n")
-        writer.writeheader()
+    digest, rows = hashlib.sha256(), []
+    with tarfile.open(folder / prepared.IMAGES, "w", format=tarfile.USTAR_FORMAT) as archive:
         what = f"preparing {plan.about.name}"
         for number, cut in enumerate(tqdm(plan.images, what, plan.total, unit="image", disable=None, leave=False)):
             content = _webp(cut.pixels)
@@ -75,14 +70,12 @@ def _write_images(plan: Plan, folder: Path) -> str:
             member = tarfile.TarInfo(f"{number:05d}.webp")  # time 0, owner 0, mode 644
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
-            writer.writerow({"index": number, **_columns(cut)})
+            box = cut.box or ("",) * 4
+            sha256 = files.sha256(cut.pixels.tobytes())
+            rows.append((number, cut.source, cut.width, cut.height, *box, cut.group, sha256))
+    manifest = pd.DataFrame(rows, columns=list(prepared.COLUMNS))
+    manifest.to_csv(folder / prepared.MANIFEST, index=False, lineterminator="\n")
     return digest.hexdigest()
-
-
-def _columns(cut: Cut) -> dict[str, Any]:
-    box = dict(zip(("x1", "y1", "x2", "y2"), cut.box or ("",) * 4, strict=True))
-    known = {"source": cut.source, "group": cut.group, "width": cut.width, "height": cut.height}
-    return known | box | {"sha256": files.sha256(cut.pixels.tobytes())}
 
 
 def _webp(pixels: Pixels) -> bytes:

@@ -369,12 +369,12 @@ def test_data_show(agm_command: Agm, home: Path, kind: str) -> None:
     for part in (parts.train, parts.validation, parts.test):
         shown = min(5, len(part))
         for i in range(shown):
-            y, x = top + i // 4 * 72, 8 + i % 4 * 200
+            y, x = top + 8 + i // 4 * 72, 8 + i % 4 * 200
             np.testing.assert_array_equal(found[y : y + 64, x : x + 64], part.high[i])
             np.testing.assert_array_equal(found[y : y + 64 : 2, x + 64 : x + 128 : 2], part.low[i])
             np.testing.assert_array_equal(found[y : y + 64, x + 128 : x + 192], part.bicubic[i])
-        top += 24 + (shown + 3) // 4 * 72
-    assert found.shape[0] == top - 24 + 8
+        top += 24 + 8 + (shown + 3) // 4 * 72
+    assert found.shape[0] == top - 24
     data.load.cache_clear()
     data.splits.cache_clear()
 

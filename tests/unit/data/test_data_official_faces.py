@@ -70,19 +70,13 @@ def test_other_folders_are_people(tmp_path: Path) -> None:
     assert plan.about.substitute is None
 
 
-def test_the_coarsest_folders_are_people_as_sessions_of_one_must_not_be_parted(tmp_path: Path) -> None:
+def test_the_first_folders_are_people_as_sessions_of_one_must_not_be_parted(tmp_path: Path) -> None:
     for number, name in enumerate(("p1/s1/1", "p1/s2/1", "p2/s1/1", "p3/s1/1", "p3/s2/1")):
         frame(tmp_path / f"{name}.jpg", number)
     assert [cut.group for cut in read(tmp_path)[1]] == ["p1", "p1", "p2", "p3", "p3"]
 
 
-def test_a_level_deeper_where_two_folders_could_not_be_split(tmp_path: Path) -> None:
-    for number, name in enumerate(("disc1/p1/1", "disc1/p1/2", "disc1/p2/1", "disc2/p3/1")):
-        frame(tmp_path / f"{name}.jpg", number)
-    assert [cut.group for cut in read(tmp_path)[1]] == ["disc1/p1", "disc1/p1", "disc1/p2", "disc2/p3"]
-
-
-@pytest.mark.parametrize("names", [("1", "2", "3"), ("a/1", "a/2", "b/3")])
+@pytest.mark.parametrize("names", [("1", "2", "3"), ("a/1", "a/2", "b/3"), ("a/p/1", "a/q/2", "b/r/3")])
 def test_where_nobody_is_known_that_is_said(tmp_path: Path, names: tuple[str, ...]) -> None:
     for number, name in enumerate(names):
         frame(tmp_path / f"{name}.jpg", number)
