@@ -30,6 +30,8 @@ DECODERS = (
     *("HEIF", "JXL"),
 )
 """The allowed decoders, whatever a file is called: no other decoder of Pillow's, and no program, is ever started."""
+BY_NAME = {".tga": "TGA", ".dib": "DIB"}
+"""Formats that begin with nothing to know them by; only a file with this ending can be one."""
 PLUGINS = {
     "HEIC": (re.compile(rb"....ftyp(hei|hev|mif1|msf1)", re.DOTALL), "pillow_heif.HeifImagePlugin", "pillow-heif"),
     "JPEG XL": (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL ", re.DOTALL), "pillow_jxl", "pillow-jxl-plugin"),
@@ -83,7 +85,7 @@ def read_image(source: Any, name: str, upright: bool = True) -> Image.Image:
 def open_image(source: Any, name: str) -> Image.Image:
     """`Image.open` with the decoders that are allowed. Raises what that does, and AgmError if a plug-in is missing."""
     try:
-        image = Image.open(source, formats=_decoders())
+        image = Image.open(source, formats=_decoders(name))
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             tiffs.mend(image)
         return image
@@ -91,34 +93,37 @@ def open_image(source: Any, name: str) -> Image.Image:
         start = _start(source)
         if start.startswith(tiffs.STARTS):
             return tiffs.read(source)
-        _load_plugin(start, name)
-        return Image.open(source, formats=_decoders())
+        if not _plugin(start, name):
+            raise
+        return Image.open(source, formats=_decoders(name))
 
 
 def _start(source: Any) -> bytes:
     """The first bytes of a path's or a binary file's."""
-    if isinstance(source, Path):
-        with source.open("rb") as file:
-            return file.read(12)
-    source.seek(0)
-    start: bytes = source.read(12)
-    source.seek(0)
+    with contextlib.ExitStack() as opened:
+        file = opened.enter_context(Path(source).open("rb")) if isinstance(source, str | Path) else source
+        file.seek(0)
+        start: bytes = file.read(12)
+        file.seek(0)
     return start
 
 
-def _decoders() -> list[str]:
+def _decoders(name: str) -> list[str]:
     Image.init()  # HEIF and JXL are there only after their plug-ins were loaded
-    return [kind for kind in DECODERS if kind in Image.OPEN]
+    by_name = BY_NAME.get(Path(name).suffix.lower())
+    return [kind for kind in (*DECODERS, by_name) if kind in Image.OPEN]
 
 
-def _load_plugin(start: bytes, name: str) -> None:
-    """Load the plug-in that such a file needs, if any. Raises AgmError if it is not installed."""
+def _plugin(start: bytes, name: str) -> bool:
+    """Whether a plug-in was loaded that may read it. Raises AgmError if it is not installed."""
     for kind, (pattern, module, package) in PLUGINS.items():
         if pattern.match(start):
             try:
                 importlib.import_module(module)
             except ImportError:
                 raise AgmError(f"{name}: {kind} is read only with a plug-in; pip install {package}") from None
+            return True
+    return False
 
 
 def turn(image: Image.Image) -> None:
@@ -269,7 +274,7 @@ def _kind(path: Path) -> str:
 def _endings() -> set[str]:
     """Those by which a file says that it is a picture."""
     known = {ending for ending, kind in Image.registered_extensions().items() if kind in DECODERS}
-    return {*known, ".heic", ".heif", ".jxl"}
+    return {*known, *BY_NAME, ".heic", ".heif", ".jxl"}
 
 
 def image_files(folder: Path) -> list[Path]:

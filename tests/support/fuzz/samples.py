@@ -54,6 +54,7 @@ def pictures() -> dict[str, list[bytes]]:
         ".bmp": [encoded(image, "BMP") for image in modes[:4]],
         ".ico": [encoded(colour, "ICO")],
         ".ppm": [encoded(colour, "PPM"), encoded(deep, "PPM")],
+        ".tga": [encoded(colour, "TGA", compression="tga_rle")],
         ".pcx": [encoded(colour, "PCX")],
         ".jp2": [encoded(colour, "JPEG2000")],
         ".psd": [b"8BPS\0\1" + bytes(6) + b"\0\3\0\0\0\4\0\0\0\4\0\10\0\3" + bytes(12 + 2 + 48)],
