@@ -194,13 +194,12 @@ def by_rate(runs: Sequence[Run], rates: Sequence[Run]) -> pd.DataFrame:
 
 
 def _rates(table: pd.DataFrame) -> Numbers:
-    """The rate of the best validation PSNR; rrrr less nnnn in dB with the smallest rate and with the best of each."""
-    smallest, best = table.iloc[0], table.max()
+    """The rate of the best validation PSNR; rrrr less nnnn in dB, over the rates and with the best of each."""
+    gap, best = table["rrrr"] - table["nnnn"], table.max()
     found: Numbers = {"rates": len(table), "best_rate": float(table.index.to_numpy()[table[VALIDATION].argmax()])}
     found |= {f"{layers}_any_rate": float(best[layers]) for layers in ("nnnn", "rrrr")}
-    for name, psnr in (("smallest_rate", smallest), ("any_rate", best)):
-        found[f"{name}_gap"] = float(psnr["rrrr"] - psnr["nnnn"])
-    return found
+    found |= {"rate_gap_low": float(gap.min()), "rate_gap_high": float(gap.max())}
+    return found | {"any_rate_gap": float(best["rrrr"] - best["nnnn"])}
 
 
 def draw(runs: Sequence[Run], profile: Profile) -> Figure:
