@@ -25,7 +25,7 @@ TRAINED = 3
 SECONDS = 0.5
 """How long training steps are timed, in seconds."""
 
-AFFORDABLE = {"cpu": 1e11, "cuda": 1e13}
+AFFORDABLE = {"cpu": 1e11, "cuda": 1e13, "mps": 1e12}
 """Most floating-point operations of a timed step; if a step has more, fewer images or iterations are timed."""
 
 
