@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
 from agm.networks.complexity import macs_per_iteration, parameters
@@ -238,5 +239,6 @@ def _curves(ax: Axes, runs: Sequence[Run]) -> None:
         curves = [run.curve("psnr") for run in runs if run.config.generator.layers.count("r") == count]
         mean = pd.concat(curves, axis=1).mean(axis=1)
         ax.plot(mean.index, mean, color=colour, marker=marker, markersize=4, label=f"{count} r")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("epoch")
     ax.set_ylabel("validation PSNR, dB")
