@@ -201,15 +201,16 @@ def _validated(layers: str) -> str:
 def _rates(table: pd.DataFrame) -> Numbers:
     """The rate that is best for both models together, and each model's PSNR with its own best rate.
 
-    Gaps are rrrr less nnnn in dB: the smallest and the largest with one rate for both, and with the best rate of each.
+    Gaps are rrrr less nnnn in dB: with half of that rate and twice of it for both, and with the best rate of each.
     """
     models = ("nnnn", "rrrr")
     chosen = table[[*map(_validated, models)]]
     best = {layers: float(table[layers].to_numpy()[chosen[_validated(layers)].argmax()]) for layers in models}
     gap = table["rrrr"] - table["nnnn"]
-    found: Numbers = {"rates": len(table), "best_rate": float(table.index.to_numpy()[chosen.mean(axis=1).argmax()])}
+    rate = float(table.index.to_numpy()[chosen.mean(axis=1).argmax()])
+    found: Numbers = {"rates": len(table), "best_rate": rate}
     found |= {f"{layers}_any_rate": psnr for layers, psnr in best.items()}
-    found |= {"rate_gap_low": float(gap.min()), "rate_gap_high": float(gap.max())}
+    found |= {"half_rate_gap": float(gap.get(rate / 2, math.nan)), "twice_rate_gap": float(gap.get(2 * rate, math.nan))}
     return found | {"any_rate_gap": best["rrrr"] - best["nnnn"]}
 
 

@@ -194,8 +194,8 @@ def test_trained_to_the_end(home: Path) -> None:
     assert (numbers["price"], numbers["first_share"], numbers["recurrent_rho"]) == pytest.approx((0.1, 0.25, -1))
     assert [numbers[name] for name in ("ael", "orl", "order_kept", "nnnr_best")] == ["supported"] * 3 + ["contradicted"]
     assert converged.by_rate(runs, rates).loc[[1e-3, 8e-3], "nnnn"].tolist() == pytest.approx([31.0, 30.01])
-    gaps = [numbers[name] for name in ("rate_gap_low", "rate_gap_high", "any_rate_gap")]
-    assert gaps == pytest.approx([-4.9, -0.8, -1.8])
+    gaps = [numbers[name] for name in ("half_rate_gap", "any_rate_gap")]
+    assert gaps == pytest.approx([-3.4, -1.8])
     assert numbers["best_rate"] == 32e-3
     assert converged.numbers(runs, larger, make(home, plan("table1", SMOKE)))["orl"] == "inconclusive"
     table = converged.table(runs)
