@@ -94,7 +94,7 @@ def _decoded(image: Image.Image, content: bytes, name: str) -> Picture:
     if image.mode == "CMYK":
         return Picture(_from_cmyk(image, profile, name), metadata)
     pixels, white = _scaled(image, name)
-    # By chance these four bytes are in one of thousands of others, which then is written without loss, too.
+    # One lossy file in thousands holds these four bytes by chance; it is then written without loss, too.
     lossless = image.format == "WEBP" and b"VP8L" in content
     return Picture(pixels, metadata, profile, white, lossless)
 

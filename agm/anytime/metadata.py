@@ -61,7 +61,7 @@ class Metadata:
         return cls(_exif(image, name), xmp, text, _bytes(info.get("comment", b"")), _density(info), _chunks(content))
 
     def extras(self, kind: str, name: str) -> dict[str, Any]:
-        """What `Image.save` takes of it for a format. Says for which of it the format has no place."""
+        """Keyword arguments of `Image.save` for a format. Warns of what the format has no place for."""
         exif, extras = Image.Exif(), dict[str, Any]()
         exif.update(self.exif)
         if kind == "PNG":

@@ -139,7 +139,7 @@ def turn(image: Image.Image) -> None:
 def decoding(name: str, larger: str = "") -> Iterator[None]:
     """Whatever a decoder raises -> AgmError naming the image. Not a word about odd metadata.
 
-    `larger`: what is said to whom wants a picture of so many pixels all the same.
+    `larger`: added to the refusal of a picture with too many pixels; it says how to read it all the same.
     """
     try:
         with warnings.catch_warnings():
@@ -216,8 +216,9 @@ def resize(pixels: Pixels, size: int) -> Pixels:
 
 
 def read_even(path: Path, least: int, what: str) -> Pixels:
-    """An image in RGB, without the last row or column of an odd number of them. Raises AgmError if it is smaller than
-    `what`, whose sides have `least` pixels.
+    """An RGB image, cropped to even sides.
+
+    Raises AgmError if a side is shorter than `least` pixels; `what` names that size in the message.
     """
     pixels = np.asarray(read_image(path, str(path)))
     height, width = (side // 2 * 2 for side in pixels.shape[:2])

@@ -251,7 +251,7 @@ def _finish(
 ) -> None:
     """Test, then write the weights and, last of all, the summary: a run that has one is complete."""
     schedule = Schedule.parse(config.training.schedule)
-    networks.result.load_state_dict(halved(networks.result))  # what is tested is what is kept
+    networks.result.load_state_dict(rounded(networks.result))  # what is tested is what is kept
     generator, tests = readings(networks.result, parts.test, config, parts.train.low)
     plans = {str(plan): (generator, plan) for plan in (schedule, *candidates(len(schedule))[-3:])}
     times = time_iterations(plans, config.data.image_size, limit=TIMED_SECONDS)
@@ -289,7 +289,7 @@ def _scores(generator: Generator, part: Part, config: RunConfig) -> dict[str, di
     }
 
 
-def halved(generator: Generator) -> dict[str, Tensor]:
+def rounded(generator: Generator) -> dict[str, Tensor]:
     """Its weights, convolutions in half precision: no PSNR of the default network changed by a thousandth of a decibel.
 
     Norms and their statistics are small and need their range; so does what has grown too large.
@@ -301,4 +301,4 @@ def halved(generator: Generator) -> dict[str, Tensor]:
 
 def save_weights(path: Path, generator: Generator, config: RunConfig) -> None:
     """Weights with the run's configuration inside, so that `agm.load` can rebuild the network."""
-    files.write_tensors(path, halved(generator), {"kind": "generator", "config": config.to_dict()})
+    files.write_tensors(path, rounded(generator), {"kind": "generator", "config": config.to_dict()})
