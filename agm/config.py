@@ -54,6 +54,7 @@ class GeneratorConfig:
     `upsampling`: the static layer C.2.
     `residual`: let D predict a correction to bicubic upsampling instead of the image.
     `peephole`: ConvLSTM with the peephole terms of Section II-C, one weight per channel.
+    `forget_bias`: what is added to the initial bias of a ConvLSTM's forget gate: with 1 it remembers by default.
     """
 
     layers: str = "rrrr"
@@ -64,6 +65,7 @@ class GeneratorConfig:
     upsampling: Literal["nearest", "bilinear"] = "nearest"
     residual: bool = False
     peephole: bool = False
+    forget_bias: float = 1.0
     base: Literal["paper", "light"] = "paper"
 
     def __post_init__(self) -> None:
@@ -148,7 +150,10 @@ class TrainingConfig:
         object.__setattr__(self, "schedule", str(Schedule.parse(self.schedule)))
 
 
-ADDED = {("base", "paper"), ("crops", 0), ("sampling", "fixed"), ("loss", "mse"), ("decay", "none"), ("average", 0.0)}
+ADDED = {
+    *{("base", "paper"), ("forget_bias", 1.0), ("crops", 0)},
+    *{("sampling", "fixed"), ("loss", "mse"), ("decay", "none"), ("average", 0.0)},
+}
 """Fields that were added later, with the value that stands for how it was before."""
 
 

@@ -38,8 +38,8 @@ def main() -> None:
     arguments = parser.parse_args()
     found: list[dict[str, Any]] = []
     profile = profiles.load(arguments.profile)
-    for layers, residual, training in itertools.product(arguments.layers, (False, True), TRAININGS):
-        run = with_weights(profile.run("cars", layers=layers, residual=residual, **training))
+    for layers, training in itertools.product(arguments.layers, TRAININGS):
+        run = with_weights(profile.run("cars", layers=layers, **training))
         about = describe(run.config)
         found += [about | row for row in rows(run)]
         write(arguments, "", {"rows": found})
@@ -54,9 +54,8 @@ def with_weights(config: RunConfig) -> Run:
 
 def describe(config: RunConfig) -> dict[str, Any]:
     trained = config.training.schedule if config.training.sampling == "fixed" else "any"
-    names = {"layers": config.generator.layers, "residual": config.generator.residual}
     sampling = {"sampling": config.training.sampling, "trained_schedule": trained}
-    return names | sampling | {"epochs": config.training.epochs}
+    return {"layers": config.generator.layers} | sampling | {"epochs": config.training.epochs}
 
 
 def rows(run: Run) -> list[dict[str, Any]]:

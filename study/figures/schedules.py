@@ -12,7 +12,7 @@ from study.aggregate import Numbers, schedule_name
 from study.figures import style
 from study.measured import Measured, stamp
 
-NETWORK = ["layers", "over bicubic", "trained for", "epochs"]
+NETWORK = ["layers", "trained for", "epochs"]
 ANY = "any schedule"
 
 LOOKS: dict[str, dict[str, Any]] = {
@@ -24,21 +24,21 @@ LOOKS: dict[str, dict[str, Any]] = {
 
 
 def numbers(measured: Measured) -> Numbers:
-    """Results in dB of networks for any schedule, by model and by whether it corrects bicubic upsampling (`nnnr_no`).
+    """Results in dB of networks for any schedule, by model.
 
-    `_NOAEL_loss` and `_A_loss`: distance to a network trained for that schedule alone for as many epochs.
-    `_any_worst`, `_one_worst`: the worst last image of the network for any schedule, and of those for one.
+    `nnnr_NOAEL_loss` and `nnnr_A_loss`: distance to a network trained for that schedule alone for as many epochs.
+    `nnnr_any_worst`, `nnnr_one_worst`: the worst last image of the network for any schedule, and of those for one.
     """
     found = table(measured)
     result: Numbers = {}
-    for (layers, residual), group in found.groupby(level=["layers", "over bicubic"]):
+    for layers, group in found.groupby(level="layers"):
         epochs = group.index.get_level_values("epochs")
-        full = group[epochs == epochs.max()].droplevel(["layers", "over bicubic", "epochs"])
+        full = group[epochs == epochs.max()].droplevel(["layers", "epochs"])
         single = full.drop(index=ANY)
-        name = f"{layers}_{residual}"
         for schedule in single.index:
-            result[f"{name}_{schedule}_loss"] = float(single.loc[schedule, schedule] - full.loc[ANY, schedule])
-        result |= {f"{name}_any_worst": float(full.loc[ANY].min()), f"{name}_one_worst": float(single.min(axis=None))}
+            result[f"{layers}_{schedule}_loss"] = float(single.loc[schedule, schedule] - full.loc[ANY, schedule])
+        worst = {"any_worst": float(full.loc[ANY].min()), "one_worst": float(single.min(axis=None))}
+        result |= {f"{layers}_{name}": psnr for name, psnr in worst.items()}
     return result
 
 
@@ -52,7 +52,6 @@ def table(measured: Measured, metric: str = "psnr") -> pd.DataFrame:
     trained_for_any = rows.trained_schedule == "any"
     rows = rows[(rows.statistics == "mixed") == trained_for_any]
     rows = rows[rows.iteration == rows.iteration.max()]
-    rows["over bicubic"] = rows.residual.map({True: "yes", False: "no"})
     rows["trained for"] = rows.trained_schedule.map(lambda text: ANY if text == "any" else schedule_name(text))
     rows["schedule"] = rows.schedule.map(schedule_name)
     found: pd.DataFrame = rows.set_index([*NETWORK, "schedule"])[metric].unstack("schedule")
@@ -64,27 +63,21 @@ def shown(measured: Measured, metric: str = "psnr") -> pd.DataFrame:
     found = table(measured, metric)
     worst = found.max(axis=1) if metric == "mse" else found.min(axis=1)
     found.insert(0, "worst", worst)
-    names = [
-        (f"{layers} over bicubic" if over == "yes" else layers, f"{trained}, {epochs} epochs")
-        for layers, over, trained, epochs in found.index
-    ]
+    names = [(layers, f"{trained}, {epochs} epochs") for layers, trained, epochs in found.index]
     return found.set_axis(pd.MultiIndex.from_tuples(names, names=["network", "trained for"])).rename_axis(columns=None)
 
 
 def draw(found: Measured) -> Figure:
-    """A panel per model, with and without the bicubic base: PSNR of the last image under each schedule."""
-    networks = list(table(found).groupby(level=["layers", "over bicubic"]))
+    """A panel per model: PSNR of the last image under each schedule."""
+    models = list(table(found).groupby(level="layers"))
     with style.context():
-        fig = style.figure(0.9 + 2.6 * ((len(networks) + 1) // 2))
-        axes = fig.subplots((len(networks) + 1) // 2, 2, sharex=True, sharey=True, squeeze=False)
-        for ax, letter, ((layers, residual), group) in zip(axes.flat, "abcdefgh", networks, strict=False):
-            panel(ax, group.droplevel(["layers", "over bicubic"]))
-            style.title(ax, letter, f"{layers}{' over bicubic' if residual == 'yes' else ''}")
-        for ax in axes.flat[len(networks) :]:
-            ax.set_visible(False)
-        for ax in axes[:, 0]:
-            ax.set_ylabel("PSNR, dB")
-        style.legend(fig, axes[0, 0], 2, title="trained for")
+        fig = style.figure(3.5)
+        axes = fig.subplots(1, len(models), sharey=True, squeeze=False)[0]
+        for ax, letter, (layers, group) in zip(axes, "abcdefgh", models, strict=False):
+            panel(ax, group.droplevel("layers"))
+            style.title(ax, letter, layers)
+        axes[0].set_ylabel("PSNR, dB")
+        style.legend(fig, axes[0], 2, title="trained for")
         style.write_stamp(fig, stamp(found))
     return fig
 

@@ -35,6 +35,7 @@ run_configs = st.builds(
         upsampling=st.sampled_from(["nearest", "bilinear"]),
         residual=st.booleans(),
         peephole=st.booleans(),
+        forget_bias=st.floats(-2, 2),
     ),
     st.builds(
         DataConfig,
@@ -131,6 +132,7 @@ OTHER: dict[str, Any] = {
     "upsampling": "bilinear",
     "residual": True,
     "peephole": True,
+    "forget_bias": 0.0,
     "dataset": "faces",
     "image_size": 32,
     "fraction": 0.5,
@@ -226,6 +228,7 @@ def test_configurations_are_frozen_and_hashable() -> None:
         ("upsampling", "cubic"),
         ("residual", 1),
         ("peephole", "yes"),
+        ("forget_bias", math.inf),
         ("dataset", 7),
         ("image_size", 63),
         ("image_size", 0),

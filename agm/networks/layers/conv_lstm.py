@@ -11,25 +11,24 @@ from agm.networks.layers import State
 
 
 def build(config: GeneratorConfig, inputs: int, outputs: int) -> nn.Module:
-    return ConvLSTM(inputs, outputs, config.peephole)
+    return ConvLSTM(inputs, outputs, config.peephole, config.forget_bias)
 
 
 class ConvLSTM(nn.Module):
     """An r layer: the convolutional LSTM of Section II-C, one convolution over [x, h] for all four gates.
 
     Gates lie in the order i, f, g, o. The peephole terms W_c of the equations are optional; with them there is one
-    weight per channel, so that images of any size can be used.
+    weight per channel, so that images of any size can be used. `forget_bias` is added to the initial bias of f.
     """
 
-    def __init__(self, inputs: int, outputs: int, peephole: bool = False) -> None:
+    def __init__(self, inputs: int, outputs: int, peephole: bool = False, forget_bias: float = 1.0) -> None:
         super().__init__()
         self.inputs = inputs
         self.gates = nn.Conv2d(inputs + outputs, 4 * outputs, 3, padding=1)
         self.peephole = nn.Parameter(torch.zeros(3, outputs, 1, 1)) if peephole else None
         with torch.no_grad():
             assert self.gates.bias is not None
-            # Remember by default: the usual start of an LSTM; the paper does not say.
-            self.gates.bias[outputs : 2 * outputs] += 1.0
+            self.gates.bias[outputs : 2 * outputs] += forget_bias
 
     def forward(self, x: Tensor, state: State, t: int, statistics: Statistics) -> tuple[Tensor, State]:
         """x: (N, inputs, H, W), state: None or (h, c) of (N, outputs, H, W) each -> h and (h, c)."""

@@ -11,7 +11,9 @@ from support import reference
 from support.modules import shake
 from torch import nn
 
+from agm.config import GeneratorConfig
 from agm.networks.blocks import ConvNormAct, IterationNorm
+from agm.networks.layers import conv_lstm
 from agm.networks.layers.conv_gru import ConvGRU
 from agm.networks.layers.conv_lstm import ConvLSTM, lstm_update
 from agm.networks.layers.plain import PlainLayer
@@ -78,11 +80,14 @@ def test_no_state_is_the_zero_state_for_gates_as_well() -> None:
     torch.testing.assert_close(lstm_update(gates, None, peephole), explicit)
 
 
-def test_an_lstm_starts_by_remembering() -> None:
-    """The bias of the forget gate, second of i, f, g, o, starts near 1; the others near 0."""
-    i, f, g, o = ConvLSTM(16, 16).gates.bias.detach().chunk(4)  # type: ignore[union-attr]
+@pytest.mark.parametrize(("config", "start"), [(GeneratorConfig(), 1.0), (GeneratorConfig(forget_bias=0.0), 0.0)])
+def test_an_lstm_starts_by_remembering(config: GeneratorConfig, start: float) -> None:
+    """The bias of the forget gate, second of i, f, g, o, starts near 1, or where the configuration says."""
+    layer = conv_lstm.build(config, 16, 16)
+    assert isinstance(layer, ConvLSTM)
+    i, f, g, o = layer.gates.bias.detach().chunk(4)  # type: ignore[union-attr]
     bound = 1 / np.sqrt(9 * 32)
-    assert ((f - 1).abs() <= bound + 1e-6).all()
+    assert ((f - start).abs() <= bound + 1e-6).all()
     for other in (i, g, o):
         assert (other.abs() <= bound + 1e-6).all()
 

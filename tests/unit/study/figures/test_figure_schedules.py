@@ -18,12 +18,7 @@ LAST = {("any", 8): (23.0, 22.5), ("any", 4): (22.0, 21.5), ("NOAEL", 8): (23.4,
 def rows() -> list[dict[str, Any]]:
     found = []
     for (trained, epochs), values in LAST.items():
-        about = {
-            "layers": "nnnr",
-            "residual": True,
-            "trained_schedule": SCHEDULES.get(trained, "any"),
-            "epochs": epochs,
-        }
+        about = {"layers": "nnnr", "trained_schedule": SCHEDULES.get(trained, "any"), "epochs": epochs}
         for name, psnr in zip(("NOAEL", "A"), values, strict=True):
             for statistics in ("mixed", "calibrated"):
                 fits = (statistics == "mixed") == (trained == "any")
@@ -41,20 +36,20 @@ def test_last_images() -> None:
     assert table.columns.tolist() == ["NOAEL", "A"]
     for (trained, epochs), values in LAST.items():
         name = schedules.ANY if trained == "any" else trained
-        assert table.loc[("nnnr", "yes", name, epochs)].tolist() == list(values)
+        assert table.loc[("nnnr", name, epochs)].tolist() == list(values)
 
 
 def test_numbers() -> None:
     numbers = schedules.numbers(FOUND)
-    assert numbers["nnnr_yes_NOAEL_loss"] == pytest.approx(0.4)
-    assert numbers["nnnr_yes_A_loss"] == pytest.approx(0.3)
-    assert (numbers["nnnr_yes_any_worst"], numbers["nnnr_yes_one_worst"]) == (22.5, 10.0)
+    assert numbers["nnnr_NOAEL_loss"] == pytest.approx(0.4)
+    assert numbers["nnnr_A_loss"] == pytest.approx(0.3)
+    assert (numbers["nnnr_any_worst"], numbers["nnnr_one_worst"]) == (22.5, 10.0)
 
 
 def test_figure() -> None:
     fig = schedules.draw(FOUND)
     lines = {str(line.get_label()): line for line in fig.axes[0].lines}
-    assert fig.axes[0].get_title(loc="left").endswith("nnnr over bicubic")
+    assert fig.axes[0].get_title(loc="left").endswith("nnnr")
     assert list(lines["A, 8 epochs"].get_ydata()) == [18.0, 22.8]
     assert lines["any schedule, 4 epochs"].get_markerfacecolor() == "white"
     assert style.render(fig).startswith(b"<?xml")
