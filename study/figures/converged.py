@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
+from agm.config import GeneratorConfig
+from agm.data.folder import EVALUATED
 from agm.networks.complexity import macs_per_iteration, parameters
+from agm.networks.generator import Generator
 from agm.runs import Run
 from agm.schedule import Schedule
 from study import aggregate
 from study.aggregate import Numbers, by
-from study.claims.evidence import NEAR
+from study.claims.evidence import NEAR, SEVERAL
 from study.figures import style
 from study.profiles import Profile
 
@@ -73,17 +78,14 @@ def as_good_as_best(values: dict[str, list[float]]) -> list[str]:
     return found
 
 
-def first_shares(runs: Sequence[Run]) -> list[float]:
-    """For each run with AEL, the time of its first picture over that with all layers.
+def seconds(run: Run, schedule: str = "") -> list[float]:
+    """Seconds until each picture, under all layers by default; a run timed its schedules in turns, after training."""
+    return list(run.summary["seconds_by_schedule"][schedule or f"xxxx ({run.config.generator.iterations})"])
 
-    Both were timed in turns on the machine that trained it.
-    """
-    shares = []
-    for run in split(runs)[WITH]:
-        times = run.summary["seconds_by_schedule"]
-        whole, own = times[f"xxxx ({run.config.generator.iterations})"], times[run.config.training.schedule]
-        shares.append(own[0] / whole[0])
-    return shares
+
+def first_shares(runs: Sequence[Run]) -> list[float]:
+    """For each run with AEL, the time of its first picture over that with all layers."""
+    return [seconds(run, run.config.training.schedule)[0] / seconds(run)[0] for run in split(runs)[WITH]]
 
 
 def numbers(runs: Sequence[Run], rates: Sequence[Run], short: Sequence[Run]) -> Numbers:
@@ -102,8 +104,26 @@ def numbers(runs: Sequence[Run], rates: Sequence[Run], short: Sequence[Run]) -> 
     found |= {"late_gain": float(np.mean(late)), "late_gain_most": max(late)}
     found |= _rates(by_rate(runs, rates))
     found["short_late_gain"] = float(np.mean(late_gains(short)))
-    found |= _differences(values, found["rrrr_any_rate"]) | _recurrent(values)
+    found |= _differences(values, found["rrrr_any_rate"]) | _recurrent(values) | _pictures(groups[WITHOUT])
     return found | _with_ael(groups, first_shares(runs))
+
+
+def receptive_field(config: GeneratorConfig, pictures: int) -> int:
+    """Side in pixels of the part of the input that a pixel of the last of so many pictures depends on."""
+    network, side = Generator(config), 128
+    for weights in network.parameters():
+        torch.nn.init.uniform_(weights, 0.01, 0.02)  # D starts at zero, and would hide what is behind it
+    x = torch.rand(1, 3, side, side, requires_grad=True)
+    network(x, f"xxxx ({pictures})")[-1, 0, :, side, side].sum().backward()
+    assert x.grad is not None
+    return int((x.grad.abs().sum(dim=(0, 1, 2)) > 0).sum())
+
+
+def _pictures(runs: Sequence[Run]) -> Numbers:
+    """What each picture gains on the one before, in dB, and the largest receptive field of the third."""
+    gains = np.mean([np.diff(run.test("psnr")) for run in runs], axis=0)
+    found: Numbers = {f"gain_{number}": float(gain) for number, gain in enumerate(gains, 2)}
+    return found | {"field": receptive_field(GeneratorConfig("nnnn", 2, base="light"), 3), "side": EVALUATED // 2}
 
 
 def _differences(values: dict[str, list[float]], own_rate: float) -> Numbers:
@@ -141,26 +161,45 @@ def late_gains(runs: Sequence[Run]) -> list[float]:
     return [float(curve.iloc[-1] - curve.iloc[round(0.8 * len(curve)) - 1]) for curve in curves]
 
 
+def priced(groups: dict[str, list[Run]], measure: Callable[[Run], float]) -> pd.DataFrame:
+    """A measure without AEL and with it: a row per model that was trained both ways, the mean over the same seeds."""
+    columns: dict[str, dict[tuple[str, int], float]] = {}
+    for name, runs in groups.items():
+        columns[name] = {(run.config.generator.layers, run.config.seed): measure(run) for run in runs}
+    return pd.DataFrame(columns).dropna().groupby(level=0).mean()
+
+
 def _with_ael(groups: dict[str, list[Run]], shares: list[float]) -> Numbers:
     """AEL's price and gain, and whether the order survives it, over the models that were trained both ways."""
-    without, with_ael = (last_psnr(groups[name]) for name in (WITHOUT, WITH))
-    both = [layers for layers in without if layers in with_ael]
-    means = [[float(np.mean(values[layers])) for layers in both] for values in (without, with_ael)]
-    tau, price = stats.kendalltau(*means), np.array(means[0]) - np.array(means[1])
+    both = priced(groups, lambda run: float(run.test("psnr")[-1]))
+    tau, price = stats.kendalltau(both[WITHOUT], both[WITH]), both[WITHOUT] - both[WITH]
     low, high = stats.ttest_1samp(price, 0).confidence_interval()
     found: Numbers = {"tau": float(tau.statistic), "tau_p": float(tau.pvalue), "ael_models": len(both)}
     found |= {"price": float(price.mean()), "price_low": float(low), "price_high": float(high)}
-    found["first_share"] = float(np.median(shares))
+    for name, share in (("early", 0.2), ("late", 1.0)):
+        validated = priced(groups, partial(_validated_last, share=share))
+        found[f"{name}_price"] = float((validated[WITHOUT] - validated[WITH]).mean())
+    found |= {"ael_runs": len(shares), "first_share": float(np.median(shares))}
     found["order_kept"] = "inconclusive" if tau.pvalue > LEVEL else "supported" if tau.statistic > 0 else "contradicted"
-    similar, faster = 10 ** (high / 10) < NEAR, max(shares) < 1
-    found["ael"] = "supported" if similar and faster else "inconclusive"
-    return found
+    holds = 10 ** (high / 10) < NEAR and max(shares) < 1
+    fails = 10 ** (low / 10) > NEAR or min(shares) > 1
+    found["ael"] = "supported" if holds else "contradicted" if fails else "inconclusive"
+    few = len(both) < SEVERAL
+    return found | (dict.fromkeys(("ael", "order_kept"), "untested") if few else {})
+
+
+def _validated_last(run: Run, share: float) -> float:
+    """Validation PSNR of the last picture after a share of the epochs."""
+    rows = run.metrics[run.metrics.iteration == run.config.generator.iterations]
+    curve = rows[rows.statistics == run.config.generator.statistics].psnr
+    return float(curve.iloc[round(share * len(curve)) - 1])
 
 
 def table(runs: Sequence[Run]) -> pd.DataFrame:
     """A row per model, the best first: PSNR of the last picture, what it costs, and the same with AEL.
 
-    Operations are multiply-adds of one iteration per pixel of the input, in thousands.
+    Operations are multiply-adds of one iteration per pixel of the input, in thousands. Milliseconds are those of all
+    pictures of a batch, the fewest that any run of the model took.
     """
     groups = split(runs)
     values, with_ael = last_psnr(groups[WITHOUT]), last_psnr(groups[WITH])
@@ -175,6 +214,7 @@ def table(runs: Sequence[Run]) -> pd.DataFrame:
             "PSNR with AEL": float(np.mean(with_ael.get(layers, [np.nan]))),
             "parameters": parameters(config),
             "operations": macs_per_iteration(config, 64) / 32**2 / 1000,
+            "milliseconds": 1000 * min(seconds(run)[-1] for run in by(runs, "layers")[layers]),
         }
     return pd.DataFrame.from_dict(rows, orient="index").sort_values("PSNR", ascending=False)
 

@@ -75,7 +75,7 @@ def draw(found: Measured) -> Figure:
         axes = fig.subplots(1, len(models), sharey=True, squeeze=False)[0]
         for ax, letter, (layers, group) in zip(axes, "abcdefgh", models, strict=False):
             panel(ax, group.droplevel("layers"))
-            style.title(ax, letter, layers)
+            style.title(ax, letter, str(layers))
         axes[0].set_ylabel("PSNR, dB")
         style.legend(fig, axes[0], 2, title="trained for")
         style.write_stamp(fig, stamp(found))

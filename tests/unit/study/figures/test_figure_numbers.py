@@ -197,8 +197,17 @@ def test_trained_to_the_end(home: Path) -> None:
     gaps = [numbers[name] for name in ("half_rate_gap", "any_rate_gap")]
     assert gaps == pytest.approx([-3.4, -1.8])
     assert numbers["best_rate"] == 32e-3
+    # A sees 5 pixels; each picture adds 16 (four layers of two 3x3 convolutions), B 2 from the second one on, D 2.
+    assert [numbers[name] for name in ("field", "gain_2", "gain_5")] == pytest.approx([59, 0, 0.6])
     assert converged.numbers(runs, larger, make(home, plan("table1", SMOKE)))["orl"] == "inconclusive"
+    one_seed = [run for run in runs if run.config.seed == 0 or run in converged.split(runs)[converged.WITHOUT]]
+    numbers = converged.numbers(one_seed, rates, make(home, plan("table1", SMOKE)))
+    assert numbers["price"] == pytest.approx(0.1)  # of the seed that was trained both ways
+    few = [run for run in one_seed if run.config.generator.layers in ("rrrr", "nnnn") or run.config.seed == 1]
+    numbers = converged.numbers(few, rates, make(home, plan("table1", SMOKE)))
+    assert (numbers["ael"], numbers["order_kept"]) == ("untested", "untested")
     table = converged.table(runs)
+    assert table["milliseconds"].tolist() == pytest.approx([80] * 16)
     assert table["PSNR with AEL"].tolist() == pytest.approx((table["PSNR"] - 0.1).tolist(), abs=0.0101)
     assert (table["not told from the best"] == "yes").tolist() == [True] + [False] * 15
     converged.draw(runs, profiles.load("paper"))
