@@ -101,6 +101,18 @@ LONG: dict[str, list[Variation]] = {
             *_seeds_of(2, fraction=0.25, epochs=32),
         )
     ],
+    # For a GPU, with profile reduced: a plain last layer at the paper's width, the bicubic first frame there, the same
+    # with another seed, one long run, and the light base at full width.
+    "gpu": [
+        *(
+            {"role": "cars", "layers": layers, "schedule": "NOAEL", "feedback": feedback, "seed": seed}
+            for seed in range(2)
+            for feedback, models in (("zeros", ("rrrn", "nnnn")), ("bicubic", ("rrrn", "nnnr", "rrrr")))
+            for layers in models
+        ),
+        {"role": "cars", "layers": "nnnr", "schedule": "NOAEL", "epochs": 40},
+        {"role": "cars", **SWEEP, "layers": "nnnn", "schedule": "xxxx (5)", "width": 64, "learning_rate": 1e-3},
+    ],
 }
 """Experiments that only recorded runs answer: `make book` does not train them."""
 
