@@ -18,7 +18,7 @@ def data_list() -> None:
     from agm import data
     from agm.data import bundled
 
-    for name in data.PAPER_SETS:
+    for name in (*data.PAPER_SETS, data.NATURAL):
         try:
             typer.echo(f"{name:14}ready in {data.locate(name)}")
         except AgmError:
@@ -52,7 +52,7 @@ def data_verify(
 
 @commands.command("prepare")
 def data_prepare(
-    name: Annotated[str, typer.Argument(help="cars, faces or geo.")],
+    name: Annotated[str, typer.Argument(help="One of the paper's data sets, as `agm data list` names them.")],
     source: Annotated[
         Path, typer.Option(help="The official files: a folder, a .tgz, .tar or .zip, or a folder of these.")
     ],

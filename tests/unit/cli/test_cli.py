@@ -206,9 +206,10 @@ def test_durations_that_are_none(text: str) -> None:
 def test_data_list(agm_command: Agm, home: Path) -> None:
     write_prepared(home / "data" / "faces", made_up(4))
     lines = {line.split()[0]: line for line in agm_command("data", "list").out.splitlines()}
-    assert set(lines) == {"cars", "faces", "geo", "photographs", "closeups", "instruments", "PATH"}
+    assert set(lines) == {"cars", "faces", "geo", "natural", "photographs", "closeups", "instruments", "PATH"}
     assert f"ready in {home / 'data' / 'faces'}" in lines["faces"]
     assert "not prepared; see data/cars.md" in lines["cars"]
+    assert "not prepared; see data/natural.md" in lines["natural"]
     assert "bundled" in lines["photographs"]
 
 
