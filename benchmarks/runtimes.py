@@ -26,10 +26,10 @@ import torch
 from torch import Tensor, nn
 
 from agm import metrics, runs
-from agm.anytime import weights_files as models
 from agm.anytime.engine.engine import Engine
 from agm.anytime.onnx.export import export, read, row, taken
 from agm.anytime.stepper import Plain, Progress, Stepper, iterate
+from agm.anytime.weights_files import weights
 from agm.config import ORL_CONFIGURATIONS, GeneratorConfig, from_dict
 from agm.errors import AgmError
 from agm.networks.generator import SCALE, Context, Generator, Memory
@@ -211,24 +211,19 @@ RUNTIMES: dict[str, Make] = {
 
 
 def main() -> None:
-    parser = command_line(__doc__)
-    parser.add_argument("--models", nargs="+", default=["rrrr", "nnnr"])
+    sizes = {"width": 64, "size": 32, "rounds": 10, "threads": torch.get_num_threads()}
+    parser = command_line(__doc__, models=("rrrr", "nnnr"), schedule="A", **sizes)
     parser.add_argument("--runtimes", nargs="+", default=list(RUNTIMES), choices=RUNTIMES)
-    parser.add_argument("--schedule", default="A", help="AEL schedule")
-    parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--size", type=int, default=32, help="side of the input")
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--threads", type=int, help="[default: torch's choice]")
     arguments = parser.parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(arguments.threads)
     rows = [row for name in arguments.models for row in _rows(name, arguments)]
     write(arguments, "benchmarks.runtimes", {"rows": rows})
 
 
 def _rows(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Measure all runtimes with one model."""
-    generator, schedule = _generator(name, arguments.width), Schedule.parse(arguments.schedule)
+    made_up, schedule = name in ORL_CONFIGURATIONS, Schedule.parse(arguments.schedule)
+    generator = untrained(name, arguments.width) if made_up else runs.load(weights(name))
     x = torch.rand(1, 3, arguments.size, arguments.size, generator=torch.Generator().manual_seed(0))
     with tempfile.TemporaryDirectory() as folder:
         export(generator, Path(folder, "export"), schedule)
@@ -254,12 +249,6 @@ def _steppers(generator: Generator, folder: Path, names: list[str]) -> Iterator[
             yield name, RUNTIMES[name](generator, folder)
         except ModuleNotFoundError as error:
             print(f"{name}: left out, {error.name} is not installed", file=sys.stderr)
-
-
-def _generator(name: str, width: int) -> Generator:
-    if name not in ORL_CONFIGURATIONS:
-        return runs.load(models.weights(name))
-    return untrained(name, width)
 
 
 def _deviation(images: Tensor, wanted: Tensor) -> dict[str, float]:

@@ -71,7 +71,8 @@ def descriptions() -> dict[Path, str]:
 
 def zenodo_of(citation: dict[str, Any]) -> dict[str, Any]:
     (paper,) = citation["references"]
-    cited = f"{_names(paper)}: {paper['title']}. {paper['collection-title']}, {paper['year']}"
+    names = "; ".join(f"{author['family-names']}, {author['given-names']}" for author in paper["authors"])
+    cited = f"{names}: {paper['title']}. {paper['collection-title']}, {paper['year']}"
     return {
         "upload_type": "software",
         "title": citation["title"],
@@ -103,10 +104,6 @@ def codecheck_of(citation: dict[str, Any]) -> dict[str, Any]:
 def _outputs(notebook: Path) -> list[str]:
     """Its figures; where it has none, the executed notebook with its tables."""
     return [f"book/figures/{name}.svg" for name in jobs.figures_of(notebook)] or [f"book/{notebook}"]
-
-
-def _names(paper: dict[str, Any]) -> str:
-    return "; ".join(f"{author['family-names']}, {author['given-names']}" for author in paper["authors"])
 
 
 def _title(notebook: Path) -> str:
