@@ -26,7 +26,7 @@ from agm.schedule import Schedule
 from study import experiments, profiles
 
 STATIC = Path("book") / "_static"
-OUT = STATIC / "demo"
+OUT = STATIC / "try_packed"
 RUNTIME = (STATIC / "ort" / "ort.wasm.bundle.min.mjs", STATIC / "ort" / "ort-wasm-simd-threaded.wasm.gz")
 WORKER = (STATIC / "try" / "times.mjs", STATIC / "try" / "worker.mjs")
 SIDE = 256
@@ -105,15 +105,12 @@ def runtime() -> dict[str, str]:
 def index() -> dict[str, Any]:
     """The networks and photographs on offer."""
     offers = [{"name": one.name, "title": one.title, "schedule": one.run.training.schedule} for one in models()]
-    return {"models": offers, "pictures": pictures()}
-
-
-def pictures() -> list[dict[str, str]]:
-    """PNG without colour profile, so that browsers take the pixels as they are."""
-    return [{**picture._asdict(), "png": base64.b64encode(_png(picture.file)).decode()} for picture in PICTURES]
+    pictures = [picture._asdict() | {"png": base64.b64encode(_png(picture.file)).decode()} for picture in PICTURES]
+    return {"models": offers, "pictures": pictures}
 
 
 def _png(file: str) -> bytes:
+    """Without colour profile, so that browsers take the pixels as they are."""
     import skimage
     from PIL import Image
 
