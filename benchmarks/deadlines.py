@@ -36,8 +36,7 @@ def main() -> None:
     result: dict[str, Any] = {}
     for condition, burners in (("idle", 0), ("busy", os.cpu_count() or 1)):
         with busy(burners):
-            result[condition] = measure(upscaler, arguments, condition)
-        found = result[condition]
+            found = result[condition] = measure(upscaler, arguments, condition)
         print(f"{condition}: {found['misses']:.2%} late, by at most {found['overrun']:.2f} of an iteration")
     write(arguments, "benchmarks.deadlines", result)
 

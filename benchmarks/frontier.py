@@ -269,8 +269,8 @@ def describe(name: str, times: dict[str, Any], arguments: argparse.Namespace) ->
     about: dict[str, Any] = {"name": name, "ours": name in (OURS, SAME_TIME)}
     about |= dict.fromkeys(("run", "minutes", "steps", "learning_rate", "validation"))
     if name == OURS:
-        about |= {"run": run.config.id, "minutes": run.summary["seconds"] / 60}
-        about["learning_rate"] = run.config.training.learning_rate
+        rate = run.config.training.learning_rate
+        about |= {"run": run.config.id, "minutes": run.summary["seconds"] / 60, "learning_rate": rate}
     elif name in TRAINED:
         meta = files.read_tensors(chosen(name, arguments))[1]
         about |= {key: meta[key] for key in ("minutes", "steps", "learning_rate")}

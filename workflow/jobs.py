@@ -1,4 +1,4 @@
-"""Plans for the Snakefile: cuts runs into jobs, and finds the modules that a notebook uses."""
+"""Plans for the Snakefile: cuts runs into jobs, and finds the modules that a notebook uses. No torch here."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import json
 import math
 import re
 from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
 
 from agm import files
 from agm.code_version import changed, file_hash, imported, network, representative
@@ -105,7 +107,7 @@ def stale(jobs: list[list[RunConfig]], manifests: list[str]) -> str:
 def _is_stale(folder: Path, run: RunConfig, images: dict[str, str]) -> bool:
     try:
         code, made_on = _origin(folder)
-    except (AgmError, KeyError):
+    except (AgmError, SafetensorError, KeyError, ValueError):
         return False  # `agm train` says what is wrong with it
     expected = images.get(run.data.dataset)
     return bool((code and changed(code, _network(run))) or (made_on and expected and made_on != expected))
@@ -118,7 +120,8 @@ def _origin(folder: Path) -> tuple[str, str]:
         return summary["machine"]["code"], summary["data"]["fingerprint"]
     if not (folder / "checkpoint.safetensors").exists():
         return "", ""
-    progress = files.read_tensors(folder / "checkpoint.safetensors")[1]["progress"]
+    with safe_open(folder / "checkpoint.safetensors", "np") as checkpoint:
+        progress = json.loads(checkpoint.metadata()["agm"].partition(" ")[2])["progress"]
     return "+".join(progress["codes"]), progress["images"]
 
 

@@ -105,12 +105,15 @@ def runtime() -> dict[str, str]:
 def index() -> dict[str, Any]:
     """The networks and photographs on offer."""
     offers = [{"name": one.name, "title": one.title, "schedule": one.run.training.schedule} for one in models()]
-    pictures = [picture._asdict() | {"png": base64.b64encode(_png(picture.file)).decode()} for picture in PICTURES]
-    return {"models": offers, "pictures": pictures}
+    return {"models": offers, "pictures": pictures()}
+
+
+def pictures() -> list[dict[str, str]]:
+    """PNG without colour profile, so that browsers take the pixels as they are."""
+    return [{**picture._asdict(), "png": base64.b64encode(_png(picture.file)).decode()} for picture in PICTURES]
 
 
 def _png(file: str) -> bytes:
-    """Without colour profile, so that browsers take the pixels as they are."""
     import skimage
     from PIL import Image
 
