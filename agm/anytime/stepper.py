@@ -63,9 +63,8 @@ class Plain:
 
     @torch.inference_mode()
     def step(self, progress: Progress, mask: Mask) -> Tensor:
-        image, progress.memory = self.generator.step(
-            progress.context, progress.memory, mask, progress.t, self.statistics
-        )
+        memory, t = progress.memory, progress.t
+        image, progress.memory = self.generator.step(progress.context, memory, mask, t, self.statistics)
         progress.t += 1
         return image
 

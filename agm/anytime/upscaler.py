@@ -21,7 +21,7 @@ from agm.anytime.latency import FINISH, MARGIN, Clock, Times, activity, measure,
 from agm.anytime.pixels import AnyImage, Pixels
 from agm.anytime.planner import Planner
 from agm.anytime.stepper import Mirrored, Plain, Stepper, held_bytes
-from agm.anytime.tiles import Tile
+from agm.anytime.tiles import LEAST, OVERLAP, Tile
 from agm.config import GeneratorConfig, RunConfig, Statistics
 from agm.errors import AgmError
 from agm.machine import synchronize
@@ -87,11 +87,12 @@ class AnytimeUpscaler:
         self.stepper, self.config, self.schedule, self.times = stepper, config, schedule, times
         self.planner, self.faithful, self.device, self._clock = planner, faithful, torch.device(device), clock
         self.schedules = tuple(planner.scores) if planner else (schedule,)  # all that may be run
-        self._mending = 0.0  # seconds for each pixel
+        self._mending = 0.0  # seconds that `faithful` adds for each input pixel
         self._group_pixels = GROUP_BYTES // held_bytes(config, self.schedules)
-        default = max(tiles.LEAST, math.isqrt(self._group_pixels // 2)) if config.base == "light" else TILE
+        default = max(LEAST, math.isqrt(self._group_pixels // 2)) if config.base == "light" else TILE
         self.tile = default if tile is None else tile
-        tiles.check(self.tile)
+        if self.tile < LEAST:
+            raise AgmError(f"tile={self.tile}: must be at least {LEAST} pixels, {OVERLAP} on each side are overlap")
 
     @classmethod
     def load(

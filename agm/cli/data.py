@@ -38,12 +38,10 @@ def data_verify(
     from agm.data.splits import split_indices, split_table
 
     images = data.load(dataset)
-    train_, validation, test = split_indices(images)
+    train, validation, test = map(len, split_indices(images))
     typer.echo(f"{dataset}: {len(images)} images in {len(set(images.groups))} groups, all readable")
     repeated = len(images) - len(set(images.hashes))
-    typer.echo(
-        f"split: {len(train_)} train, {len(validation)} validation, {len(test)} test; {repeated} repeats left out"
-    )
+    typer.echo(f"split: {train} train, {validation} validation, {test} test; {repeated} repeats left out")
     typer.echo(f"sha256 of all RGB bytes: {images.fingerprint}")
     if splits is not None:
         files.write_text(splits, split_table(images))

@@ -95,12 +95,9 @@ def params(
     """Parameters and multiply-accumulate operations of the 16 ORL configurations."""
     from agm.networks.complexity import macs_per_iteration, parameters
 
-    rows: list[dict[str, Any]] = []
-    for layers in ORL_CONFIGURATIONS:
-        config = GeneratorConfig(layers=layers, width=width, base=cast(Any, base))
-        rows.append(
-            {"layers": layers, "parameters": parameters(config), "macs": macs_per_iteration(config, image_size)}
-        )
+    configs = [GeneratorConfig(layers=layers, width=width, base=cast(Any, base)) for layers in ORL_CONFIGURATIONS]
+    counts = [{"parameters": parameters(config), "macs": macs_per_iteration(config, image_size)} for config in configs]
+    rows: list[dict[str, Any]] = [{"layers": config.layers} | n for config, n in zip(configs, counts, strict=True)]
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
