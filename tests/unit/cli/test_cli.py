@@ -16,6 +16,7 @@ import pytest
 import torch
 import typer
 from PIL import Image
+from support.anytime import weights
 from support.command import TINY, refused
 from support.images import made_up, write_prepared
 from support.official import cars, pack
@@ -201,6 +202,13 @@ def test_durations(text: str, seconds: float) -> None:
 def test_durations_that_are_none(text: str) -> None:
     with pytest.raises(AgmError, match="expected a number with s, m or h"):
         parse_duration(text)
+
+
+def test_a_network_of_crops_is_evaluated_on_any_other_set(agm_command: Agm, home: Path) -> None:
+    path = weights(home / "w.safetensors", crops=8)
+    refused(agm_command("evaluate", path), "crops=8: photographs is no folder of photographs")
+    found = json.loads(agm_command("evaluate", path, "--dataset", "instruments", "--json").out)
+    assert len(found["iterations"]["psnr"]) == 3
 
 
 def test_data_list(agm_command: Agm, home: Path) -> None:
