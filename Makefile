@@ -89,7 +89,7 @@ audit: $(VENV)/.installed
 	@tail -n 1 build/logs/audit.log
 
 clean:
-	rm -rf build book/notebooks book/figures book/_static/demo .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf build book/notebooks book/figures book/_static/try_packed .snakemake .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 unlock: $(VENV)/.installed
 	$(BIN)/snakemake --workflow-profile workflow/profiles/local --unlock

@@ -64,7 +64,7 @@ def write_bytes(path: Path, content: bytes) -> None:
             with partial.open("xb") as file:
                 clean.callback(partial.unlink, missing_ok=True)  # nothing is there any more if all went well
                 with contextlib.suppress(FileNotFoundError):
-                    os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
+                    partial.chmod(stat.S_IMODE(path.stat().st_mode))
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

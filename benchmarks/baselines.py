@@ -117,12 +117,9 @@ class Distillation(nn.Module):
         super().__init__()
         self.kept = kept = width // 4
         rest = width - kept
-        self.steps = nn.ModuleList(
-            (conv(width, width), conv(rest, width), conv(rest, width), conv(rest, kept)),
-        )
-        self.attention = nn.Sequential(
-            conv(width, width // 16, 1), nn.ReLU(), conv(width // 16, width, 1), nn.Sigmoid()
-        )
+        steps, few = (conv(width, width), conv(rest, width), conv(rest, width), conv(rest, kept)), width // 16
+        self.steps = nn.ModuleList(steps)
+        self.attention = nn.Sequential(conv(width, few, 1), nn.ReLU(), conv(few, width, 1), nn.Sigmoid())
         self.fuse = conv(width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -2,10 +2,11 @@
 
     python -m benchmarks.deadlines --out results/benchmarks/deadlines.json
 
-The deadlines are drawn log-uniformly. Two figures each: misses, the share of calls that came back late, and the largest
-overrun in iterations: how late, over how long that call's longest iteration took (below 1: no iteration was begun that
-did not have to be). The JSON: `settings`, `machine`, and by condition (`idle`, `busy`) the lists `deadline_ms`,
-`elapsed_ms`, `iteration` (0 is bicubic) and `longest_ms`, one entry per call, with `misses` and `overrun`.
+The deadlines are drawn log-uniformly, from --shortest to --longest ms. Two figures each: misses, the share of calls
+that came back late, and the largest overrun in iterations: how late, over how long that call's longest iteration took
+(below 1: no iteration was begun that did not have to be). The JSON: `settings`, `machine`, and by condition (`idle`,
+`busy`) the lists `deadline_ms`, `elapsed_ms`, `iteration` (0 is bicubic) and `longest_ms`, one entry per call, with
+`misses` and `overrun`.
 """
 
 from __future__ import annotations
@@ -28,21 +29,14 @@ from benchmarks.measure import command_line, write
 
 
 def main() -> None:
-    parser = command_line(__doc__)
-    parser.add_argument("--model", help="weights, run folder or id [default: as agm upscale]")
-    parser.add_argument("--schedule", help="AEL schedule [default: as agm upscale]")
-    parser.add_argument("--size", type=int, default=32, help="side of the input")
-    parser.add_argument("--calls", type=int, default=1000)
-    parser.add_argument("--shortest", type=float, default=5, help="ms")
-    parser.add_argument("--longest", type=float, default=1000, help="ms")
+    parser = command_line(__doc__, model=None, schedule=None, size=32, calls=1000, shortest=5.0, longest=1000.0)
     arguments = parser.parse_args()
     upscaler = AnytimeUpscaler.load(arguments.model, schedule=arguments.schedule)
     arguments.model = weights_files.weights(arguments.model).parent.name
     result: dict[str, Any] = {}
     for condition, burners in (("idle", 0), ("busy", os.cpu_count() or 1)):
         with busy(burners):
-            result[condition] = measure(upscaler, arguments, condition)
-        found = result[condition]
+            found = result[condition] = measure(upscaler, arguments, condition)
         print(f"{condition}: {found['misses']:.2%} late, by at most {found['overrun']:.2f} of an iteration")
     write(arguments, "benchmarks.deadlines", result)
 

@@ -10,8 +10,9 @@ takes the place of epochs; and the learning rate is the best of three, by the va
 `--sweep-minutes` each, unless the whole training then ends worse than the short one did. `ours` is the recorded default
 network, which had longer; `ours-same-time` is the same network trained from scratch as the others are. One seed.
 
-Quality is `standard_sets`'s: PSNR of the luma, dB. Times are of Set5's own pictures, so that quality and time are of
-the same ones: plain torch in 32 bits, batch 1, networks in turns. All see zeros outside of the image.
+Quality is `standard_sets`'s: PSNR of the luma, dB, of Set5 and Set14 in --sets. Times are of Set5's own pictures, so
+that quality and time are of the same ones: plain torch in 32 bits, batch 1, networks in turns, at most --rounds times.
+All see zeros outside of the image.
 
 The JSON: `settings`; `machine`; `command`; `networks`, each with
 - name, ours (or a rival), run (id of the recorded one), parameters in the form that infers
@@ -65,16 +66,10 @@ WHOLE = 4096
 
 
 def main() -> None:
-    parser = command_line(__doc__)
+    training: dict[str, Any] = {"minutes": 20.0, "sweep_minutes": 2.0, "rates": (3e-4, 1e-3, 3e-3), "model": None}
+    parser = command_line(__doc__, **training, sets=data_folder() / "benchmarks", threads=2, rounds=20)
     parser.add_argument("step", choices=STEPS)
-    parser.add_argument("--minutes", type=float, default=20, help="of training, per network")
-    parser.add_argument("--sweep-minutes", type=float, default=2, help="of training, per learning rate")
-    parser.add_argument("--rates", nargs="+", type=float, default=[3e-4, 1e-3, 3e-3], help="learning rates")
     parser.add_argument("--networks", nargs="+", default=list(TRAINED), choices=TRAINED, help="train: these alone")
-    parser.add_argument("--model", help="our recorded network [default: as agm upscale]")
-    parser.add_argument("--sets", type=Path, default=data_folder() / "benchmarks", help="holds Set5 and Set14")
-    parser.add_argument("--threads", type=int, default=2, help="measure")
-    parser.add_argument("--rounds", type=int, default=20, help="measure: at most so many, at least five")
     arguments = parser.parse_args()
     STEPS[arguments.step](arguments)
 
@@ -211,10 +206,9 @@ class Alone:
 
 def upscaler(name: str, arguments: argparse.Namespace) -> AnytimeUpscaler:
     """Ours as `agm upscale` has it; a rival likewise, with as many iterations as it gives images."""
-    if name == OURS:
-        return AnytimeUpscaler.load(recorded(arguments).folder, tile=WHOLE, timed=False)
-    if name == SAME_TIME:
-        return AnytimeUpscaler.load(chosen(name, arguments), tile=WHOLE, timed=False)
+    if name in (OURS, SAME_TIME):
+        path = recorded(arguments).folder if name == OURS else chosen(name, arguments)
+        return AnytimeUpscaler.load(path, tile=WHOLE, timed=False)
     network = RIVALS[name]()
     if name in TRAINED:
         network.load_state_dict(files.read_tensors(chosen(name, arguments))[0])
@@ -275,8 +269,8 @@ def describe(name: str, times: dict[str, Any], arguments: argparse.Namespace) ->
     about: dict[str, Any] = {"name": name, "ours": name in (OURS, SAME_TIME)}
     about |= dict.fromkeys(("run", "minutes", "steps", "learning_rate", "validation"))
     if name == OURS:
-        about |= {"run": run.config.id, "minutes": run.summary["seconds"] / 60}
-        about["learning_rate"] = run.config.training.learning_rate
+        rate = run.config.training.learning_rate
+        about |= {"run": run.config.id, "minutes": run.summary["seconds"] / 60, "learning_rate": rate}
     elif name in TRAINED:
         meta = files.read_tensors(chosen(name, arguments))[1]
         about |= {key: meta[key] for key in ("minutes", "steps", "learning_rate")}

@@ -24,7 +24,7 @@ from agm.anytime.engine.engine import Engine
 from agm.anytime.stepper import Plain, iterate
 from agm.metrics import psnr
 from agm.networks.generator import Generator
-from agm.schedule import Schedule
+from agm.schedule import NAMED, Schedule
 from agm.training.evaluate import Iterate
 from benchmarks.measure import command_line, take_turns, untrained, write
 from benchmarks.straightforward import images
@@ -32,14 +32,8 @@ from study.experiments import TABLE_1
 
 
 def main() -> None:
-    parser = command_line(__doc__)
-    parser.add_argument("--layers", nargs="+", default=list(TABLE_1), help="ORL configurations")
-    parser.add_argument("--schedules", nargs="+", default=["NOAEL", "A", "B"], help="AEL schedules")
-    parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--size", type=int, default=32, help="side of the input")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--threads", type=int, default=2)
-    arguments = parser.parse_args()
+    options: dict[str, Any] = {"layers": TABLE_1, "schedules": tuple(NAMED)}
+    arguments = command_line(__doc__, **options, width=64, size=32, rounds=9, threads=2).parse_args()
     torch.set_num_threads(arguments.threads)
     print(f"{'layers':8}{'schedule':10}{'':18}{'first/ms':>10}{'all/ms':>10}{'first':>9}{'all':>9}{'dB':>8}")
     rows: list[dict[str, Any]] = []

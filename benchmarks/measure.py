@@ -34,9 +34,27 @@ print(time.perf_counter() - begun, used.ru_utime + used.ru_stime, used.ru_maxrss
 """
 
 
-def command_line(about: str | None) -> argparse.ArgumentParser:
-    """The options of a script: its docstring as help, and where the results go."""
+HELP = {
+    "layers": "ORL configurations",
+    "schedule": "AEL schedule",
+    "size": "side of the input",
+    "minutes": "of training, per network",
+    "model": "weights, run folder or id; None: as agm upscale",
+}
+"""What options mean, where the name does not say it."""
+
+
+def command_line(about: str | None, **defaults: Any) -> argparse.ArgumentParser:
+    """The options of a script: its docstring as help, those of `defaults`, and where the results go.
+
+    An option has the type of its default, and takes several values where that is a tuple.
+    """
     result = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, default in defaults.items():
+        count = "*" if isinstance(default, tuple) else None
+        kind = str if default is None else type(default[0] if count else default)
+        option, told = f"--{name.replace('_', '-')}", f"{HELP.get(name, '')} [default: %(default)s]".lstrip()
+        result.add_argument(option, type=kind, nargs=count, default=default, help=told)
     result.add_argument("--out", type=Path, help="write the JSON here")
     return result
 

@@ -25,13 +25,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from agm import metrics, runs
-from agm.anytime import weights_files as models
+from agm import runs
 from agm.anytime.engine.engine import Engine
 from agm.anytime.onnx.export import export, read, row, taken
 from agm.anytime.stepper import Plain, Progress, Stepper, iterate
+from agm.anytime.weights_files import weights
 from agm.config import ORL_CONFIGURATIONS, GeneratorConfig, from_dict
 from agm.errors import AgmError
+from agm.metrics import psnr
 from agm.networks.generator import SCALE, Context, Generator, Memory
 from agm.networks.layers import KINDS
 from agm.schedule import Mask, Schedule
@@ -198,8 +199,7 @@ class Ncnn(Plain):
         return network
 
 
-Make = Callable[[Generator, Path], Stepper]
-RUNTIMES: dict[str, Make] = {
+RUNTIMES: dict[str, Callable[[Generator, Path], Stepper]] = {
     "plain": lambda generator, folder: Plain(generator),
     "channels_last": lambda generator, folder: ChannelsLast(generator),
     "compile": lambda generator, folder: Compiled(generator),
@@ -211,37 +211,33 @@ RUNTIMES: dict[str, Make] = {
 
 
 def main() -> None:
-    parser = command_line(__doc__)
-    parser.add_argument("--models", nargs="+", default=["rrrr", "nnnr"])
+    sizes = {"width": 64, "size": 32, "rounds": 10, "threads": torch.get_num_threads()}
+    parser = command_line(__doc__, models=("rrrr", "nnnr"), schedule="A", **sizes)
     parser.add_argument("--runtimes", nargs="+", default=list(RUNTIMES), choices=RUNTIMES)
-    parser.add_argument("--schedule", default="A", help="AEL schedule")
-    parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--size", type=int, default=32, help="side of the input")
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--threads", type=int, help="[default: torch's choice]")
     arguments = parser.parse_args()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(arguments.threads)
     rows = [row for name in arguments.models for row in _rows(name, arguments)]
     write(arguments, "benchmarks.runtimes", {"rows": rows})
 
 
 def _rows(name: str, arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Measure all runtimes with one model."""
-    generator, schedule = _generator(name, arguments.width), Schedule.parse(arguments.schedule)
+    made_up, schedule = name in ORL_CONFIGURATIONS, Schedule.parse(arguments.schedule)
+    generator = untrained(name, arguments.width) if made_up else runs.load(weights(name))
     x = torch.rand(1, 3, arguments.size, arguments.size, generator=torch.Generator().manual_seed(0))
     with tempfile.TemporaryDirectory() as folder:
         export(generator, Path(folder, "export"), schedule)
         steppers = dict(_steppers(generator, Path(folder, "export"), arguments.runtimes))
     iterates = {key: partial(iterate, stepper, schedule) for key, stepper in steppers.items()}
-    wanted = torch.stack(list(iterate(Plain(generator), schedule, x)))
-    images = {key: torch.stack(list(model(x))).float() for key, model in iterates.items()}
+    wanted = torch.stack(list(iterate(Plain(generator), schedule, x))).clamp(0, 1)  # (T, N, 3, 2H, 2W)
+    images = {key: torch.stack(list(model(x))).float().clamp(0, 1) for key, model in iterates.items()}
     seconds = take_turns(iterates, x, arguments.rounds)
     print(f"{'model':14}{'runtime':16}{'first/ms':>10}{'all/ms':>10}{'PSNR/dB':>10}{'largest':>10}")
     rows = []
     for key, moments in seconds.items():
         row: dict[str, Any] = {"model": name, "layers": generator.config.layers, "width": generator.config.width}
-        row |= {"runtime": key, "ms": [1000 * moment for moment in moments], **_deviation(images[key], wanted)}
+        row |= {"runtime": key, "ms": [1000 * moment for moment in moments]}
+        row |= {"psnr": float(psnr(images[key], wanted).min()), "largest": float((images[key] - wanted).abs().max())}
         rows.append(row)
         figures = f"{row['ms'][0]:>10.1f}{row['ms'][-1]:>10.1f}{row['psnr']:>10.1f}{row['largest']:>10.1e}"
         print(f"{name:14}{key:16}{figures}", flush=True)
@@ -254,19 +250,6 @@ def _steppers(generator: Generator, folder: Path, names: list[str]) -> Iterator[
             yield name, RUNTIMES[name](generator, folder)
         except ModuleNotFoundError as error:
             print(f"{name}: left out, {error.name} is not installed", file=sys.stderr)
-
-
-def _generator(name: str, width: int) -> Generator:
-    if name not in ORL_CONFIGURATIONS:
-        return runs.load(models.weights(name))
-    return untrained(name, width)
-
-
-def _deviation(images: Tensor, wanted: Tensor) -> dict[str, float]:
-    """(T, N, 3, 2H, 2W) each -> the smallest PSNR of an image in dB, and the largest difference of a value."""
-    images, wanted = images.clamp(0, 1), wanted.clamp(0, 1)
-    difference = float((images - wanted).abs().max())
-    return {"psnr": float(metrics.psnr(images, wanted).min()), "largest": difference}
 
 
 if __name__ == "__main__":

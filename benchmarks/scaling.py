@@ -3,8 +3,8 @@
     python -m benchmarks.scaling --out build/benchmarks/scaling.json
 
 Training: a step of `LAYERS` on one thread, at `BASE` but for one field; the fastest of --rounds. Planning:
-`snakemake --dry-run` of so many runs, a job each. Listing: `agm runs` of so many finished runs; judging: `agm claims`.
-Processor time says what it takes where nothing else is at work; `mb` is the largest memory of the process.
+`snakemake --dry-run` of --planned runs, a job each. Listing: `agm runs` of --listed finished runs; judging: `agm
+claims`. Processor time says what it takes where nothing else is at work; `mb` is the largest memory of the process.
 """
 
 from __future__ import annotations
@@ -48,11 +48,7 @@ Row = dict[str, Any]
 
 
 def main() -> None:
-    parser = measure.command_line(__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--planned", type=int, nargs="*", default=PLANNED, help="how many runs to plan")
-    parser.add_argument("--listed", type=int, nargs="*", default=LISTED, help="how many runs to list and to judge")
-    arguments = parser.parse_args()
+    arguments = measure.command_line(__doc__, rounds=5, planned=PLANNED, listed=LISTED).parse_args()
     torch.set_num_threads(1)
     started = time.monotonic()
     rows = [*training(arguments.rounds), *planning(arguments.planned), *listing(arguments.listed)]

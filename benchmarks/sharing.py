@@ -30,9 +30,7 @@ one in B only; all share one in the layers only."""
 
 
 def main() -> None:
-    parser = command_line(__doc__)
-    parser.add_argument("--runs", default="results/cpu", help="a folder of runs")
-    arguments = parser.parse_args()
+    arguments = command_line(__doc__, runs="results/cpu").parse_args()
     torch.set_num_threads(1)
     found = [run for run in runs.all_runs(Path(arguments.runs)) if run.has_weights]
     rows = [measure(run) for run in tqdm(found, unit="run", disable=None)]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from agm.config import Statistics
-from agm.networks.generator import SCALE, Context, Generator
+from agm.networks.generator import SCALE, UPSAMPLED, Context, Generator
 from agm.networks.layers import State
 from agm.networks.layers.conv_lstm import ConvLSTM
 from agm.networks.layers.residual import cell_of
@@ -35,6 +35,6 @@ def _zeros(generator: Generator, x: Tensor, i: int) -> State:
     if not isinstance(layer, ConvLSTM):
         return None
     n, _, height, width = x.shape
-    scale = SCALE if i >= 2 else 1
+    scale = SCALE if i >= UPSAMPLED and generator.config.base == "paper" else 1
     zeros = x.new_zeros(n, layer.gates.out_channels // 4, scale * height, scale * width)
     return zeros, zeros

@@ -3,7 +3,7 @@
     python -m benchmarks.training --width 64 --precision bf16 --out training.json
 
 Two variants take turns, step by step: `eager`, the step as it is written, and `library`, what training makes of it: on
-a GPU, a CUDA graph. TFLOP/s counts the generator's convolutions alone, three times the forward pass.
+a GPU, a CUDA graph. --precision is 32 or bf16. TFLOP/s counts the generator's convolutions, thrice the forward pass.
 """
 
 from __future__ import annotations
@@ -25,17 +25,9 @@ from study.experiments import TABLE_1
 
 
 def main() -> None:
-    parser = command_line(__doc__)
-    parser.add_argument("--layers", nargs="+", default=list(TABLE_1), help="ORL configurations")
-    parser.add_argument("--schedule", default="NOAEL", help="AEL schedule")
-    parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--image-size", type=int, default=64)
-    parser.add_argument("--batch-size", type=int, default=16)
-    parser.add_argument("--precision", default="32", choices=["32", "bf16"])
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--steps", type=int, default=50)
+    sizes = {"width": 64, "image_size": 64, "batch_size": 16, "steps": 50}
+    parser = command_line(__doc__, layers=TABLE_1, schedule="NOAEL", precision="32", device="auto", **sizes)
     arguments = parser.parse_args()
-
     device = machine.choose(arguments.device)
     ceiling = matmul_ceiling(device, arguments.precision)
     named = {name: getattr(arguments, name) for name in ("schedule", "width", "image_size", "batch_size", "precision")}

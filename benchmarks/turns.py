@@ -5,7 +5,8 @@
 The models of Table I under NOAEL, A and B take turns, each in the straightforward implementation, which stands for the
 paper's, and on this library's engine. The JSON: `settings`, `machine`, and `rows`: layers, schedule, implementation,
 and `seconds`, (rounds, T), what each iteration takes for one image: processor time of a single thread, which is the
-time on an idle machine, whatever else runs. The weights are random: time does not depend on them.
+time on an idle machine, whatever else runs. The weights are random: time does not depend on them. After --limit
+seconds no further round begins.
 """
 
 from __future__ import annotations
@@ -24,12 +25,7 @@ from study.experiments import TABLE_1
 
 
 def main() -> None:
-    parser = command_line(__doc__)
-    parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--size", type=int, default=32, help="side of the input")
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--limit", type=float, default=300.0, help="seconds after which no further round begins")
-    arguments = parser.parse_args()
+    arguments = command_line(__doc__, width=64, size=32, rounds=30, limit=300.0).parse_args()
     torch.set_num_threads(1)
     rounds = tqdm(range(arguments.rounds + 1), unit="round", disable=None)
     with torch.inference_mode():

@@ -27,11 +27,7 @@ def main() -> None:
     parser = measure.command_line(__doc__)
     parser.add_argument("--megapixels", type=int, nargs="+", choices=SIDES, default=list(SIDES))
     arguments = parser.parse_args()
-    rows = []
-    for megapixels in arguments.megapixels:
-        row = measured(megapixels)
-        rows.append(row)
-        print(f"{megapixels:>4} megapixels: {row['seconds']:.1f} s, {row['gigabytes']:.2f} GB")
+    rows = [measured(megapixels) for megapixels in arguments.megapixels]
     result = {"rows": rows, "seconds": sum(row["seconds"] for row in rows)}
     measure.write(arguments, "agm.anytime.upscaler", result)
 
@@ -46,6 +42,7 @@ def measured(megapixels: int) -> dict[str, Any]:
         seconds, _, gigabytes = measure.command(
             [sys.executable, "-m", "agm", "upscale", str(source), str(out), "--large"]
         )
+    print(f"{megapixels:>4} megapixels: {seconds:.1f} s, {gigabytes:.2f} GB", flush=True)
     return {"megapixels": megapixels, "seconds": seconds, "gigabytes": gigabytes}
 
 

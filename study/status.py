@@ -31,7 +31,9 @@ def states() -> Iterator[State]:
     for path in [*sorted(results_folder().glob("*/*/summary.json")), *sorted(runs_folder().glob("*/summary.json"))]:
         generator = files.read_json(path.with_name("config.json"))["generator"]
         kind = network(generator.get("base", "paper"), generator["layers"])
-        yield State("runs", path.parent.name, changed(files.read_json(path)["machine"]["code"], kind))
+        code = files.read_json(path).get("machine", {}).get("code")
+        reason = changed(code, kind) if code else "does not say what code made it"
+        yield State("runs", path.parent.name, reason)
     for path in sorted((results_folder() / "benchmarks").glob("*.json")):
         yield State("benchmarks", path.stem, stale_measurement(files.read_json(path)))
     shown = home() / "book" / "notebooks"

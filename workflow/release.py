@@ -44,9 +44,7 @@ def publish() -> None:
     print(pack(f"agm-{agm.__version__}"))
     if not git("tag", "--list", TAG):
         git("tag", "--annotate", TAG, "--message", f"agm {agm.__version__}")
-    print(
-        f"{TAG}: commit {git('rev-parse', 'HEAD')[:12]}. To publish: git push origin {TAG}, and upload what is in {OUT}"
-    )
+    print(f"{TAG}: commit {git('rev-parse', 'HEAD')[:12]}. To publish: git push origin {TAG}, and upload {OUT}")
 
 
 def pack(name: str) -> str:
@@ -71,7 +69,8 @@ def descriptions() -> dict[Path, str]:
 
 def zenodo_of(citation: dict[str, Any]) -> dict[str, Any]:
     (paper,) = citation["references"]
-    cited = f"{_names(paper)}: {paper['title']}. {paper['collection-title']}, {paper['year']}"
+    names = "; ".join(f"{author['family-names']}, {author['given-names']}" for author in paper["authors"])
+    cited = f"{names}: {paper['title']}. {paper['collection-title']}, {paper['year']}"
     return {
         "upload_type": "software",
         "title": citation["title"],
@@ -89,7 +88,7 @@ def codecheck_of(citation: dict[str, Any]) -> dict[str, Any]:
     """The author's part of codecheck.yml. A checker adds the certificate."""
     (paper,) = citation["references"]
     manifest = [
-        {"file": output, "comment": _title(notebook)}
+        {"file": output, "comment": files.read_json(notebook)["cells"][0]["source"][0].strip("# \n")}
         for notebook in sorted(Path("notebooks").glob("*.ipynb"))
         if notebook.stem != "playground"
         for output in _outputs(notebook)
@@ -103,15 +102,6 @@ def codecheck_of(citation: dict[str, Any]) -> dict[str, Any]:
 def _outputs(notebook: Path) -> list[str]:
     """Its figures; where it has none, the executed notebook with its tables."""
     return [f"book/figures/{name}.svg" for name in jobs.figures_of(notebook)] or [f"book/{notebook}"]
-
-
-def _names(paper: dict[str, Any]) -> str:
-    return "; ".join(f"{author['family-names']}, {author['given-names']}" for author in paper["authors"])
-
-
-def _title(notebook: Path) -> str:
-    first: str = files.read_json(notebook)["cells"][0]["source"][0]
-    return first.strip("# \n")
 
 
 def git(*arguments: str) -> str:

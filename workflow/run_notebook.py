@@ -46,12 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def execute(
-    source: Path,
-    target: Path,
-    parameters: dict[str, str],
-    timeout: float,
-    inputs: Sequence[str] = (),
-    title: str = "",
+    source: Path, target: Path, parameters: dict[str, str], timeout: float, inputs: Sequence[str] = (), title: str = ""
 ) -> None:
     """Raises AgmError for a failed cell, or a notebook that took longer than `timeout`."""
     target.parent.mkdir(parents=True, exist_ok=True)

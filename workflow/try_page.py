@@ -26,7 +26,7 @@ from agm.schedule import Schedule
 from study import experiments, profiles
 
 STATIC = Path("book") / "_static"
-OUT = STATIC / "demo"
+OUT = STATIC / "try_packed"
 RUNTIME = (STATIC / "ort" / "ort.wasm.bundle.min.mjs", STATIC / "ort" / "ort-wasm-simd-threaded.wasm.gz")
 WORKER = (STATIC / "try" / "times.mjs", STATIC / "try" / "worker.mjs")
 SIDE = 256

@@ -58,9 +58,7 @@ class How:
         """(width, height) of what is written. Raises AgmError if it is no larger, or more than 16 times as large."""
         factor = self.width / image.width if self.width else self.scale or SCALE
         if not 1 < factor <= 16:
-            raise AgmError(
-                f"--width {self.width}: must be more than the picture's {image.width}, and at most 16 times it"
-            )
+            raise AgmError(f"--width {self.width}: must be more than the picture's {image.width}, at most 16 times it")
         return max(round(image.width * factor), 1), max(round(image.height * factor), 1)
 
 

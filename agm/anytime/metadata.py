@@ -80,8 +80,9 @@ class Metadata:
             extras["dpi"] = self.dpi
         elif self.dpi:
             exif.update(dict(zip(_DENSITY, (*self.dpi, 2), strict=True)))  # 2: per inch
-        if len(exif):
-            extras["exif"] = _loaded(exif)
+        if len(exif):  # Pillow saves a TIFF only with EXIF data that it has read
+            extras["exif"] = Image.Exif()
+            extras["exif"].load(exif.tobytes())
         return extras
 
     def _png(self) -> PngInfo:
@@ -163,10 +164,3 @@ def _take(kept: Any, entries: dict[int, Any], name: str, ifd: int | None = None)
 
 def _bytes(value: Any) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode()
-
-
-def _loaded(exif: Image.Exif) -> Image.Exif:
-    """Pillow saves a TIFF only with EXIF data that it has read."""
-    loaded = Image.Exif()
-    loaded.load(exif.tobytes())
-    return loaded

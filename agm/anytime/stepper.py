@@ -10,14 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agm.config import GeneratorConfig, Statistics
+from agm.config import STATISTICS, GeneratorConfig, Statistics
 from agm.errors import AgmError, unknown
 from agm.networks.generator import SCALE, Context, Generator, Memory
 from agm.networks.layers import KINDS
 from agm.schedule import Mask, Schedule
-
-STATISTICS: tuple[Statistics, ...] = ("iteration", "shared", "precise")
-"""Those that do not depend on what else is in the batch."""
 
 
 class Stepper(Protocol):
@@ -66,9 +63,8 @@ class Plain:
 
     @torch.inference_mode()
     def step(self, progress: Progress, mask: Mask) -> Tensor:
-        image, progress.memory = self.generator.step(
-            progress.context, progress.memory, mask, progress.t, self.statistics
-        )
+        memory, t = progress.memory, progress.t
+        image, progress.memory = self.generator.step(progress.context, memory, mask, t, self.statistics)
         progress.t += 1
         return image
 

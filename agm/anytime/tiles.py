@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from agm.errors import AgmError
 from agm.networks.light import SCALE
 
 OVERLAP = 16
@@ -34,11 +33,6 @@ class Tile(NamedTuple):
         """Input pixels that the network sees."""
         rows, columns = self.seen
         return int((rows.stop - rows.start) * (columns.stop - columns.start))
-
-
-def check(side: int) -> None:
-    if side < LEAST:
-        raise AgmError(f"tile={side}: must be at least {LEAST} pixels, {OVERLAP} on each side are overlap")
 
 
 def cut(height: int, width: int, side: int) -> list[Tile]:

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from agm.anytime import tiles, weights_files
 from agm.anytime.engine.engine import Engine
-from agm.anytime.engine.parts import known
+from agm.anytime.engine.parts import missing
 from agm.anytime.latency import FINISH, MARGIN, Clock, Times, activity, measure, profile_path, read_profile
 from agm.anytime.pixels import AnyImage, Pixels
 from agm.anytime.planner import Planner
 from agm.anytime.stepper import Mirrored, Plain, Stepper, held_bytes
-from agm.anytime.tiles import Tile
+from agm.anytime.tiles import LEAST, OVERLAP, Tile
 from agm.config import GeneratorConfig, RunConfig, Statistics
 from agm.errors import AgmError
 from agm.machine import synchronize
@@ -87,11 +87,12 @@ class AnytimeUpscaler:
         self.stepper, self.config, self.schedule, self.times = stepper, config, schedule, times
         self.planner, self.faithful, self.device, self._clock = planner, faithful, torch.device(device), clock
         self.schedules = tuple(planner.scores) if planner else (schedule,)  # all that may be run
-        self._mending = 0.0  # seconds for each pixel
+        self._mending = 0.0  # seconds that `faithful` adds for each input pixel
         self._group_pixels = GROUP_BYTES // held_bytes(config, self.schedules)
-        default = max(tiles.LEAST, math.isqrt(self._group_pixels // 2)) if config.base == "light" else TILE
+        default = max(LEAST, math.isqrt(self._group_pixels // 2)) if config.base == "light" else TILE
         self.tile = default if tile is None else tile
-        tiles.check(self.tile)
+        if self.tile < LEAST:
+            raise AgmError(f"tile={self.tile}: must be at least {LEAST} pixels, {OVERLAP} on each side are overlap")
 
     @classmethod
     def load(
@@ -118,9 +119,11 @@ class AnytimeUpscaler:
         generator.to(device)
         planner = _planner(weights, config, schedule, statistics)
         plan = generator.resolve(planner.best if planner else schedule or config.training.schedule)
-        # On a GPU the engine was not measured.
-        fast = torch.device(device).type == "cpu" and known(generator)
-        stepper: Stepper = Engine(generator, statistics) if fast else Plain(generator, statistics)
+        engine = torch.device(device).type == "cpu"  # on a GPU it was not measured
+        if engine and (lacking := missing(generator)):
+            logger.warning("%s: on plain torch, which is slower: the engine has no %s", weights, lacking)
+            engine = False
+        stepper: Stepper = Engine(generator, statistics) if engine else Plain(generator, statistics)
         stepper = Mirrored(stepper) if faithful and generator.config.base == "paper" else stepper
         upscaler = cls(stepper, generator.config, plan, Times({}), tile, device, planner=planner, faithful=faithful)
         if timed:
@@ -155,9 +158,9 @@ class AnytimeUpscaler:
         the best that is expected by the deadline and within so many iterations.
 
         `image`: a Pillow image or an array (H, W) or (H, W, C), uint8, uint16 or floats in [0, 1]; the result is of the
-        same kind. `deadline`: seconds from this call to its return; reading and writing files is not included. What is
-        asked for at once may come late: the bicubic image, which is always made. `watch` is told which share of the
-        work, overlaps counted twice, has been done. Raises AgmError for what is no image.
+        same kind. `deadline`: seconds from this call to its return; reading and writing files is not included. Bicubic
+        is always made, even if it is late. `watch` is told which share of the work, overlaps counted twice, has been
+        done. Raises AgmError for what is no image.
         """
         started = self._clock()
         self.check(deadline, iterations)
@@ -232,10 +235,10 @@ class AnytimeUpscaler:
         """Yield the images of all tiles of a group at each iteration, while they will all be there by `limit`."""
         progress: list[Any] = []
         for t, mask in enumerate(masks):
-            name, images = activity(mask, t), []
+            name, images = activity(mask, t), list[Tensor]()
             for i, tile in enumerate(group):
                 begun = self._clock()
-                if limit < math.inf and begun + sum(self.times.predict(name, t.pixels) for t in group[i:]) > limit:
+                if limit < math.inf and begun + sum(self.times.predict(name, to.pixels) for to in group[i:]) > limit:
                     return
                 if t == 0:
                     progress.append(self.stepper.start(pixels.tensor(tile).to(self.device)))

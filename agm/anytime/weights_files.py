@@ -33,9 +33,7 @@ def weights(model: str | Path | None = None) -> Path:
             for folder in (runs_folder(), *sorted(results_folder().glob("*/"))):
                 if (folder / model / WEIGHTS).is_file():
                     return folder / model / WEIGHTS
-    raise AgmError(
-        f"{model}: no weights there; expected a {WEIGHTS}, a run folder with one, or the id of a run with one"
-    )
+    raise AgmError(f"{model}: no weights there; expected a {WEIGHTS}, or the folder or the id of a run with one")
 
 
 def _best() -> Path:

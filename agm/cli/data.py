@@ -18,7 +18,7 @@ def data_list() -> None:
     from agm import data
     from agm.data import bundled
 
-    for name in data.PAPER_SETS:
+    for name in (*data.PAPER_SETS, data.NATURAL):
         try:
             typer.echo(f"{name:14}ready in {data.locate(name)}")
         except AgmError:
@@ -38,12 +38,10 @@ def data_verify(
     from agm.data.splits import split_indices, split_table
 
     images = data.load(dataset)
-    train_, validation, test = split_indices(images)
+    train, validation, test = map(len, split_indices(images))
     typer.echo(f"{dataset}: {len(images)} images in {len(set(images.groups))} groups, all readable")
     repeated = len(images) - len(set(images.hashes))
-    typer.echo(
-        f"split: {len(train_)} train, {len(validation)} validation, {len(test)} test; {repeated} repeats left out"
-    )
+    typer.echo(f"split: {train} train, {validation} validation, {test} test; {repeated} repeats left out")
     typer.echo(f"sha256 of all RGB bytes: {images.fingerprint}")
     if splits is not None:
         files.write_text(splits, split_table(images))
@@ -52,7 +50,7 @@ def data_verify(
 
 @commands.command("prepare")
 def data_prepare(
-    name: Annotated[str, typer.Argument(help="cars, faces or geo.")],
+    name: Annotated[str, typer.Argument(help="One of the paper's data sets, as `agm data list` names them.")],
     source: Annotated[
         Path, typer.Option(help="The official files: a folder, a .tgz, .tar or .zip, or a folder of these.")
     ],

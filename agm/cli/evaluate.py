@@ -46,7 +46,10 @@ def evaluate(
     from agm.training.evaluate import evaluate as measure
 
     generator, config = load_trained(weights(model))
-    part = data.splits(dataclasses.replace(config.data, dataset=dataset or config.data.dataset)).test
+    chosen = config.data
+    if dataset not in (None, chosen.dataset):
+        chosen = dataclasses.replace(chosen, dataset=dataset, crops=0)  # which may be no photographs to cut crops from
+    part = data.splits(chosen).test
     plan = Schedule.parse(schedule or config.training.schedule)
     if (statistics or config.generator.statistics) == "precise":
         generator = fitting(generator, config, plan)
@@ -56,7 +59,7 @@ def evaluate(
         found = files.finite({"iterations": quality, "bicubic": baseline, "images": len(part)})
         typer.echo(json.dumps(found, indent=1))
         return
-    typer.echo(f"{len(part)} test images of {dataset or config.data.dataset}, schedule {plan}")
+    typer.echo(f"{len(part)} test images of {chosen.dataset}, schedule {plan}")
     typer.echo(f"{'iteration':10}{'MSE':>10}{'PSNR/dB':>10}{'SSIM':>10}")
     for t, values in enumerate(zip(*(quality[name] for name in METRICS), strict=True), 1):
         typer.echo(f"{t:<10}{values[0]:>10.5f}{values[1]:>10.3f}{values[2]:>10.4f}")
@@ -92,12 +95,9 @@ def params(
     """Parameters and multiply-accumulate operations of the 16 ORL configurations."""
     from agm.networks.complexity import macs_per_iteration, parameters
 
-    rows: list[dict[str, Any]] = []
-    for layers in ORL_CONFIGURATIONS:
-        config = GeneratorConfig(layers=layers, width=width, base=cast(Any, base))
-        rows.append(
-            {"layers": layers, "parameters": parameters(config), "macs": macs_per_iteration(config, image_size)}
-        )
+    configs = [GeneratorConfig(layers=layers, width=width, base=cast(Any, base)) for layers in ORL_CONFIGURATIONS]
+    counts = [{"parameters": parameters(config), "macs": macs_per_iteration(config, image_size)} for config in configs]
+    rows: list[dict[str, Any]] = [{"layers": config.layers} | n for config, n in zip(configs, counts, strict=True)]
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return

@@ -17,7 +17,7 @@ _GREYS, _RGB, _CMYK = (0, 1), 2, 5
 
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is broken is said once, by what it raises
 TiffImagePlugin.OPEN_INFO.setdefault((b"MM", 0, (1,), 1, (16,), ()), ("I;16B", "I;16B"))
-"""Pillow knows that white may be zero in 16 bits of the other order of bytes alone."""
+"""Pillow lacks big-endian white-is-zero 16-bit grey."""
 
 
 def mend(image: TiffImagePlugin.TiffImageFile) -> None:

@@ -181,7 +181,7 @@ def test_networks_run_in_the_book_read_from_the_disk(browser: Any, html: Path) -
 
 
 def test_what_one_page_needs_is_not_loaded_by_others(html: Path) -> None:
-    scripts = {page.name for page in pages(html) if parsed(page).find("script", src=re.compile("_static/(try|demo)/"))}
+    scripts = {page.name for page in pages(html) if parsed(page).find("script", src=re.compile("_static/try"))}
     assert scripts == {"try.html"}
 
 

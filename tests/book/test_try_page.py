@@ -63,7 +63,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         patch.setenv("AGM_HOME", str(ROOT))
-        packed = folder / "_static" / "demo"
+        packed = folder / "_static" / "try_packed"
         try_page.deliver(packed, "runtime", try_page.runtime())
         try_page.deliver(packed, "index", try_page.index())
         for name in MODELS.keys() - {MISSING}:
@@ -343,7 +343,7 @@ def steady(site: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page, with a clock in its worker that can be foretold."""
     folder = tmp_path_factory.mktemp("steady") / "site"
     shutil.copytree(site, folder)
-    path = folder / "_static" / "demo" / "runtime.mjs"
+    path = folder / "_static" / "try_packed" / "runtime.mjs"
     script = path.read_text().replace("performance.now()", "clock()")
     path.write_text(script.replace('"worker":"', f'"worker":"{STEADY_CLOCK}', 1))
     return (folder / "try.html").as_uri()

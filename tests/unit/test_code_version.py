@@ -117,6 +117,8 @@ def test_status_says_what_is_up_to_date_and_why_not(home: Path) -> None:
     for name, noted in (("a", "old"), ("b", code_hash()), ("c", "old")):
         files.write_json(home / "results" / "cpu" / name / "summary.json", {"machine": {"code": noted}})
         files.write_json(home / "results" / "cpu" / name / "config.json", {"generator": {"layers": "nnnr"}})
+    files.write_json(home / "results" / "cpu" / "d" / "summary.json", {})
+    files.write_json(home / "results" / "cpu" / "d" / "config.json", {"generator": {"layers": "nnnr"}})
     known = code_version.timed("agm.training.loop")
     for name, modules in (("fast", known), ("slow", known | {"agm.networks.layers": "0"})):
         files.write_json(home / "results" / "benchmarks" / f"{name}.json", {"machine": {"modules": modules}})
@@ -127,8 +129,9 @@ def test_status_says_what_is_up_to_date_and_why_not(home: Path) -> None:
         files.write_json(home / "book" / "notebooks" / f"{name}.ipynb", made)
     files.write_json(home / "notebooks" / "fig1.ipynb", {"source": "glue(2)"})
     assert lines(states()) == [
-        "runs: 1 of 3 up to date",
+        "runs: 1 of 4 up to date",
         "  a, c: sums in pairs",
+        "  d: does not say what code made it",
         "benchmarks: 1 of 2 up to date",
         "  slow: measured before changes in agm.networks.layers, so times may differ",
         "notebooks: 1 of 3 up to date",

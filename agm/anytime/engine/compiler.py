@@ -34,6 +34,8 @@ def build(source: Path, options: Sequence[str]) -> ctypes.CDLL | None:
 
     It is kept in $XDG_CACHE_HOME/agm or ~/.cache/agm; where that is not ours alone, in a folder for temporary files.
     """
+    if not hasattr(os, "geteuid"):
+        return None  # Windows does not say whose a file is
     command = _command()
     if command is None:
         if os.environ.get("CXX"):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from agm.anytime.engine import native
 from agm.anytime.engine.filtering import Filtering, Source
-from agm.anytime.engine.parts import PREPARED, Recurrent, State, known
+from agm.anytime.engine.parts import PREPARED, Recurrent, State, missing
 from agm.anytime.stepper import check_statistics
 from agm.config import Statistics
 from agm.errors import AgmError
@@ -44,12 +44,12 @@ class Engine:
     def __init__(self, generator: Generator, statistics: Statistics = "iteration", compiled: bool = True) -> None:
         """`compiled`: use machine code where a C++ compiler is there and the network is wide enough for it.
 
-        Raises AgmError for a network that is not `known`, and for batch statistics, which are known only when the
-        batch is there.
+        Raises AgmError for a network that needs what is `missing`, and for batch statistics, which are known only when
+        the batch is there.
         """
         check_statistics(statistics)
-        if not known(generator):
-            raise AgmError("the engine cannot run this network; agm.anytime.stepper.Plain can")
+        if lacking := missing(generator):
+            raise AgmError(f"the engine has no {lacking}; agm.anytime.stepper.Plain runs such a network")
         self.generator, self.config = generator, generator.config
         parts = copy.deepcopy((generator.a, generator.b, generator.d))
         self.a, self.b, self.d = (part.eval().to(memory_format=torch.channels_last) for part in parts)

@@ -116,22 +116,12 @@ class NativeFiltering(Filtering):
         assert all(part.shape[3] >= self._lanes for part in parts)  # the kernels read whole vectors
         more |= {"weights": self.weight, "share": source.share, "out": out}
         named = {name: tensor.contiguous() for name, tensor in more.items() if tensor is not None}
-        images, height, width = source.size
-        job = Job(
-            images=images,
-            height=height,
-            width=width,
-            kind=kind,
-            skipped=source.skipped,
-            inputs=self.inputs,
-            first=first,
-            gates=self.all - first,
-            all=self.all,
-            channels=self.channels,
-            leak=leak,
-            shift_step=self.channels if "shift" in named and named["shift"].dim() > 1 else 0,
-            **{name: tensor.data_ptr() for name, tensor in named.items()},
-        )
+        job = Job(kind=kind, skipped=source.skipped, inputs=self.inputs, channels=self.channels, leak=leak)
+        job.images, job.height, job.width = source.size
+        job.first, job.gates, job.all = first, self.all - first, self.all
+        job.shift_step = self.channels if "shift" in named and named["shift"].dim() > 1 else 0
+        for name, tensor in named.items():
+            setattr(job, name, tensor.data_ptr())
         for number, part in enumerate(parts):
             job.parts[number] = Part(part.data_ptr(), part.shape[3], int(source.up and number == 0))
         if self._library.convolve(ctypes.byref(job), torch.get_num_threads()):

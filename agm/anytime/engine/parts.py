@@ -14,6 +14,7 @@ from agm.anytime.engine.filtering import Filtering, Source
 from agm.config import Statistics
 from agm.networks.blocks import LEAK, IterationNorm
 from agm.networks.generator import Generator
+from agm.networks.layers import KINDS
 from agm.networks.layers.conv_lstm import ConvLSTM
 from agm.networks.layers.plain import PlainLayer, ResidualLayer
 from agm.networks.layers.residual import Residual, cell_of
@@ -96,12 +97,13 @@ PREPARED: dict[type[nn.Module], Callable[..., Layer]] = {
 """A layer's class, inside a skip connection, and the class that runs it."""
 
 
-def known(generator: Generator) -> bool:
-    """True if the engine can run a network: neither other layers, nor peepholes, nor another upsampling."""
-    config = generator.config
-    if config.peephole or config.upsampling != "nearest":
-        return False
-    return all(type(cell_of(layer)) in PREPARED for layer in generator.layers)
+def missing(generator: Generator) -> str:
+    """What a network needs and the engine does not have; empty if the engine can run it."""
+    config, layers = generator.config, zip(generator.config.layers, generator.layers, strict=True)
+    found = [f"{KINDS[letter].label} layers" for letter, layer in layers if type(cell_of(layer)) not in PREPARED]
+    found += ["peepholes"] * config.peephole
+    found += [f"{config.upsampling} upsampling"] * (config.upsampling != "nearest")
+    return ", ".join(dict.fromkeys(found))
 
 
 def _affine(norm: IterationNorm, statistics: Statistics) -> list[tuple[Tensor, Tensor]]:

@@ -98,9 +98,7 @@ def _read_mat(source: Source, member: Member) -> Patches:
     for name, array in arrays.items():
         if array.ndim != 4 or array.shape[:3] != (SIDE, SIDE, CHANNELS) or array.dtype != np.uint8:
             kind = f"{array.dtype} {' x '.join(map(str, array.shape))}"
-            raise AgmError(
-                f"{member}: {name} is {kind}, expected uint8 {SIDE} x {SIDE} x {CHANNELS} x N; this is not SAT-4"
-            )
+            raise AgmError(f"{member}: {name} is {kind}, expected uint8 {SIDE} x {SIDE} x {CHANNELS} x N")
     return {name.removesuffix("_x"): array for name, array in arrays.items()}
 
 

@@ -1,9 +1,9 @@
-// Loads what lies in _static/demo, and talks to the Web Worker.
+// Loads what lies in _static/try_packed, and talks to the Web Worker.
 "use strict";
 globalThis.agm ??= {};
 
 agm.engine = (() => {
-  const FOLDER = new URL("../demo/", document.currentScript.src);
+  const FOLDER = new URL("../try_packed/", document.currentScript.src);
   const parts = new Map(); // name -> promise of the contents
   const receivers = new Map();
   const ready = new Map(); // model -> { promise, resolve, reject }

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from agm import Generator, Schedule
 from agm.anytime.engine.engine import Engine
-from agm.anytime.engine.parts import known
+from agm.anytime.engine.parts import missing
 from agm.anytime.stepper import iterate
 from agm.config import ORL_CONFIGURATIONS, Statistics
 from agm.errors import AgmError
@@ -96,10 +96,17 @@ def test_an_image_once_given_does_not_change() -> None:
     assert all(torch.equal(one, other) for one, other in zip(given_, kept, strict=True))
 
 
-@pytest.mark.parametrize("fields", [{"peephole": True}, {"upsampling": "bilinear"}, {"layers": "gnnr"}])
-def test_other_networks_are_refused_and_known_to_be_so(fields: dict[str, Any]) -> None:
-    assert not known(used(**fields))
-    with pytest.raises(AgmError, match=r"the engine cannot run this network; .*Plain can"):
+@pytest.mark.parametrize(
+    ("fields", "lacking"),
+    [
+        ({"peephole": True}, "peepholes"),
+        ({"upsampling": "bilinear"}, "bilinear upsampling"),
+        ({"layers": "gngr"}, "ConvGRU layers"),
+    ],
+)
+def test_other_networks_are_refused_by_what_is_missing(fields: dict[str, Any], lacking: str) -> None:
+    assert missing(used(**fields)) == lacking
+    with pytest.raises(AgmError, match=f"the engine has no {lacking}; .*Plain runs"):
         Engine(used(**fields))
 
 

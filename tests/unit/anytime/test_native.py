@@ -183,6 +183,13 @@ def test_without_a_compiler_torch_does_it(
 
 
 @needs_compiler
+def test_where_files_have_no_owners_nothing_is_compiled(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("os.geteuid")
+    assert native.library() is None
+    assert not fresh.exists()
+
+
+@needs_compiler
 @pytest.mark.parametrize("place", ["cut", "zeros", "another's words", "writable", "folder", "above", "no folder"])
 def test_what_is_not_ours_or_not_whole_is_not_loaded(fresh: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     """A cut one would end the process; whoever can write could put in another one. It is compiled anew."""

@@ -16,7 +16,7 @@ from benchmarks.straightforward import images
 
 
 @pytest.mark.parametrize("layers", ORL_CONFIGURATIONS)
-@pytest.mark.parametrize("fields", [{}, {"residual": True, "feedback": "bicubic", "peephole": True}])
+@pytest.mark.parametrize("fields", [{}, {"residual": True, "feedback": "bicubic", "peephole": True}, {"base": "light"}])
 def test_the_straightforward_generator_is_the_generator(layers: str, fields: dict[str, Any]) -> None:
     torch.manual_seed(0)
     generator = Generator(GeneratorConfig(layers=layers, width=2, **fields)).double().eval()

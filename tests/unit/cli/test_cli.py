@@ -16,6 +16,7 @@ import pytest
 import torch
 import typer
 from PIL import Image
+from support.anytime import weights
 from support.command import TINY, refused
 from support.images import made_up, write_prepared
 from support.official import cars, pack
@@ -203,12 +204,20 @@ def test_durations_that_are_none(text: str) -> None:
         parse_duration(text)
 
 
+def test_a_network_of_crops_is_evaluated_on_any_other_set(agm_command: Agm, home: Path) -> None:
+    path = weights(home / "w.safetensors", crops=8)
+    refused(agm_command("evaluate", path), "crops=8: photographs is no folder of photographs")
+    found = json.loads(agm_command("evaluate", path, "--dataset", "instruments", "--json").out)
+    assert len(found["iterations"]["psnr"]) == 3
+
+
 def test_data_list(agm_command: Agm, home: Path) -> None:
     write_prepared(home / "data" / "faces", made_up(4))
     lines = {line.split()[0]: line for line in agm_command("data", "list").out.splitlines()}
-    assert set(lines) == {"cars", "faces", "geo", "photographs", "closeups", "instruments", "PATH"}
+    assert set(lines) == {"cars", "faces", "geo", "natural", "photographs", "closeups", "instruments", "PATH"}
     assert f"ready in {home / 'data' / 'faces'}" in lines["faces"]
     assert "not prepared; see data/cars.md" in lines["cars"]
+    assert "not prepared; see data/natural.md" in lines["natural"]
     assert "bundled" in lines["photographs"]
 
 

@@ -13,7 +13,7 @@ from support.runs import tiny
 
 from agm.anytime.onnx.export import export
 from agm.anytime.onnx.graphs import LETTERS
-from agm.anytime.stepper import held_bytes
+from agm.anytime.stepper import Plain, held_bytes
 from agm.anytime.upscaler import AnytimeUpscaler
 from agm.config import GeneratorConfig
 from agm.errors import AgmError
@@ -70,10 +70,13 @@ def test_it_is_counted_and_drawn(letter: str, base: str) -> None:
     assert fig3.draw([Generator(one)]) is not None
 
 
-def test_it_is_trained_and_upscales(letter: str, base: str, tmp_path: Path) -> None:
+def test_it_is_trained_and_upscales(letter: str, base: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What the engine leaves to torch is said once."""
     run = tiny(layers=f"{letter}nr{letter}", base=base, schedule="---x (1) - xxxx (1)")
     assert train(run, tmp_path, Execution(device="cpu")) == "finished"
     upscaler = AnytimeUpscaler.load(tmp_path, timed=False)
+    said = f"the engine has no {KINDS[letter].label} layers"
+    assert caplog.text.count(said) == int(isinstance(upscaler.stepper, Plain)) == int(letter == "g")
     image = np.random.default_rng(0).integers(0, 256, (12, 13, 3), np.uint8)
     assert upscaler.upscale(image).image.shape == (24, 26, 3)  # type: ignore[union-attr]
 
