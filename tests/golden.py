@@ -71,9 +71,9 @@ def run(root: Path) -> tuple[str, str, dict[str, str]]:
         done = {int(path.parts[-3]): path for path in Path(folder).glob("*/*/summary.json")}
         if not done or (len(done) < len(networks) and "unknown configuration field" not in said):
             raise AgmError(f"{root}: the golden run failed: {said.strip().splitlines()[-1:]}")
-        made: dict[str, str] = {}
+        made = dict.fromkeys((networks[number] for number in done), "")
         for number, path in sorted(done.items()):
-            made[networks[number]] = made.get(networks[number], "") + _digest(path.parent)
+            made[networks[number]] = files.sha256((made[networks[number]] + _digest(path.parent)).encode())
         about = files.read_json(path)["machine"]
     return about["code"], about["commit"], made
 
@@ -100,7 +100,7 @@ def _digest(trained: Path) -> str:
 def enter(noted: dict[str, Any], found: Sequence[tuple[str, str, dict[str, str]]], changed: str) -> None:
     """Put codes whose bytes were compared on one machine, oldest first, into groups of `results/code.json`.
 
-    Raises AgmError if a code gives other bytes and nothing says what `changed`.
+    Raises AgmError if a code gives other bytes and nothing says what `changed`, or others than a code of its group.
     """
     for network in SETTINGS:
         groups = noted.setdefault(network, [])
@@ -110,6 +110,8 @@ def enter(noted: dict[str, Any], found: Sequence[tuple[str, str, dict[str, str]]
                 continue
             known = next((group for group in groups if code in group["codes"]), None)
             group = by_digest.get(made[network], known)
+            if known and (group is not known or known in [g for d, g in by_digest.items() if d != made[network]]):
+                raise AgmError(f"{network}: {code} gives other bytes than another code of its group")
             if group is None:
                 if groups and not changed:
                     raise AgmError(f"{network}: {code} gives other bytes; say with --changed, in a sentence, why")

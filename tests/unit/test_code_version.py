@@ -124,6 +124,8 @@ def test_codes_with_equal_bytes_are_entered_as_one() -> None:
     other = [("b", "2", {"paper": "x", "light": "y"}), ("c", "3", {"paper": "x", "light": "z"})]
     with pytest.raises(AgmError, match="light: c gives other bytes; say with --changed"):
         golden.enter(files.finite(noted), other, "")
+    with pytest.raises(AgmError, match="paper: b gives other bytes than another code of its group"):
+        golden.enter(files.finite(noted), [("a", "1", {"paper": "x"}), ("b", "2", {"paper": "y"})], "")
     golden.enter(noted, other, "the light base is wider")
     assert [list(group["codes"]) for group in noted["paper"]] == [["a", "b", "c"]]
     assert noted["light"][1] == {"changed": "the light base is wider", "codes": {"c": "3"}}
