@@ -9,30 +9,39 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import agm
 from agm import files
+from agm.config import GeneratorConfig
 from agm.paths import results_folder
 
 ROOT = Path(agm.__file__).parents[1]
 PACKAGES = ("agm", "study", "benchmarks")
 TRAINING = "agm.training.loop"
-"""The module whose imports, direct and indirect, decide a training run's numbers."""
+DECISIVE = ("networks", "training", "data", "config.py", "schedule.py", "metrics.py")
+"""What in `agm` decides a training run's numbers, as far as `TRAINING` imports it, directly or indirectly."""
 
 
 @cache
 def code_hash(root: Path = ROOT) -> str:
     """Twelve hexadecimal digits over the training code."""
-    parts = sorted(map(file_hash, imported(f"import {TRAINING}", root)))
-    return hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
+    folder, paths = root / "agm", imported(f"import {TRAINING}", root)
+    decisive = [path for path in paths if folder in path.parents and path.relative_to(folder).parts[0] in DECISIVE]
+    return hashlib.sha256("".join(sorted(map(file_hash, decisive))).encode()).hexdigest()[:12]
 
 
-def network(base: str, layers: str) -> str:
-    """The networks that results/code.json keeps apart: "paper", "light" of plain layers only, "light-recurrent"."""
-    return base if base != "light" or set(layers) == {"n"} else "light-recurrent"
+def kind_of_network(config: GeneratorConfig) -> str:
+    """The networks that results/code.json keeps apart: "paper", "light" of plain layers only, "light-recurrent".
+
+    No golden run, and so no entry there, has "others": those with other layers than r and n.
+    """
+    if not set(config.layers) <= {"r", "n"}:
+        return "others"
+    return config.base if config.base != "light" or set(config.layers) == {"n"} else "light-recurrent"
 
 
 def attested(network: str) -> list[dict[str, Any]]:
@@ -61,18 +70,27 @@ def changed(codes: str, network: str) -> str:
 
 
 def timed(module: str, root: Path = ROOT) -> dict[str, str]:
-    """The hashes of what decides how long a script takes: its own, first, what imports torch, and C++, by names."""
-    paths = imported(f"import {module}", root)
-    paths = [path for path in paths if "import torch" in path.read_text("utf-8")]
+    """The hashes of what decides how long a script takes: its own, first, of modules that import torch, and C++."""
+    own = root / f"{module.replace('.', '/')}.py"
+    paths = [path for path in imported(f"import {module}", root) if path == own or _imports_torch(path)]
     paths += sorted({source for path in paths for source in path.parent.glob("*.cpp")})
     names = {path.relative_to(root).as_posix().removesuffix(".py").replace("/", "."): path for path in paths}
     return {name: file_hash(names[name]) for name in sorted(names, key=lambda name: (name != module, name))}
 
 
 def changed_modules(recorded: dict[str, str]) -> list[str]:
-    """Those of the `timed` modules that a result carries which are no more as they were. Moving one is no change."""
-    now = set(timed(next(iter(recorded))).values()) if recorded else set()
-    return [module for module, noted in recorded.items() if noted not in now]
+    """Those of the `timed` modules that a result carries which are no more as they were. Moving one is no change.
+
+    One that is there but is not `timed` any more decides nothing.
+    """
+    now = timed(next(iter(recorded))) if recorded else {}
+    gone = [module for module, noted in recorded.items() if noted not in now.values()]
+    return [name for name in gone if name in now or not (ROOT / f"{name.replace('.', '/')}.py").exists()]
+
+
+def _imports_torch(path: Path) -> bool:
+    """Whether it does when it is imported itself, and not only later or for type checkers."""
+    return "torch" in {name.split(".")[0] for name in _names(ast.parse(path.read_text(encoding="utf-8")).body)}
 
 
 class _Bare(ast.NodeTransformer):
@@ -108,19 +126,24 @@ def imported(source: str, root: Path = ROOT) -> list[Path]:
 @cache
 def _imported(source: str, root: Path) -> set[Path]:
     """The modules behind a source's own import statements, wherever in it they stand."""
-    names = set[str]()
-    for node in ast.walk(_parse(source)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
     files = set[Path]()
-    for name in names:
+    for name in _names(ast.walk(_parse(source))):
         parts = name.split(".")
         if parts[0] in PACKAGES:  # importing agm.data.splits runs agm and agm.data too
             files |= {root.joinpath(*parts[: depth + 1], "__init__.py") for depth in range(len(parts))}
             files.add(root.joinpath(*parts).with_suffix(".py"))
     return {path for path in files if path.is_file()}
+
+
+def _names(nodes: Iterable[ast.AST]) -> set[str]:
+    """The modules that these import, and what is imported from them."""
+    names = set[str]()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
 
 
 @cache

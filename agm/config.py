@@ -111,9 +111,10 @@ class TrainingConfig:
     """The training of the two networks (Sections II-E and III-A).
 
     `schedule`: AEL notation or NOAEL, A, B; stored spelt out. Validation and test use it in any case.
-    `sampling`: train with that schedule (fixed, as the paper does), or with three in each step, the fullest, the
-    cheapest and a random one between them, so that one network serves any schedule (`agm.schedule.sandwich`), or
-    (prefix) with its first iteration alone, its first two, or all of them, equally often.
+    `sampling`: the schedules of one training step:
+    fixed: that schedule, as the paper does;
+    any: the fullest, the cheapest and a random one between them, so that one network serves any schedule;
+    prefix: its first iteration alone, its first two, or all of them, equally often.
     `loss`: the visual loss of one image, MSE as in II-E or the mean absolute error (l1).
     `decay`: keep the learning rate, or lower it to zero along half a cosine.
     `average`: what is validated, tested and saved is a moving average of the weights, which keeps this share of itself
@@ -168,9 +169,13 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         _check(self)
-        length = len(Schedule.parse(self.training.schedule))
-        if length != self.generator.iterations:
+        if (length := len(self.schedule)) != self.generator.iterations:
             raise AgmError(f"the schedule has {length} iterations, the generator {self.generator.iterations}")
+
+    @cached_property
+    def schedule(self) -> Schedule:
+        """The schedule of training, whose text is `training.schedule`."""
+        return Schedule.parse(self.training.schedule)
 
     @cached_property
     def id(self) -> str:

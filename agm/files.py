@@ -54,7 +54,7 @@ def locked(path: Path, seconds: float) -> Iterator[None]:
 def write_bytes(path: Path, content: bytes) -> None:
     """Write beside the target, then rename: a reader, or a crash, sees the old file or the new one, never a part.
 
-    Who may read it is as it was, else as the umask says. A link stays one, and what it names is written.
+    Keeps the mode of an existing file; follows links.
     """
     with contextlib.ExitStack() as clean:
         try:
@@ -246,6 +246,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not isinstance(meta, dict):
         raise AgmError(f"{path}: was not written by agm; what it says of itself are no fields")
     return tensors, meta
+
+
+def read_meta(path: Path) -> Any:
+    """The `meta` of such a file alone, unverified, and without torch. Raises SafetensorError or KeyError."""
+    with safetensors.safe_open(path, "np") as file:
+        return json.loads(file.metadata()["agm"].partition(" ")[2])
 
 
 def _digest(tensors: Mapping[str, Tensor], text: str) -> str:

@@ -33,6 +33,7 @@ ctypes.CFUNCTYPE(None, ctypes.c_void_p)(ctypes.addressof(ctypes.c_char.from_buff
 """A program that multiplies two AMX tiles of 16-bit numbers, on Linux and x86-64."""
 
 
+@cache
 def hide_broken_amx() -> None:
     """Some virtual machines offer AMX and kill a process that uses it. Only there is oneDNN told to do without."""
     if "amx_bf16" in _cpuinfo() and "ONEDNN_MAX_CPU_ISA" not in os.environ:

@@ -1,9 +1,16 @@
-"""The folders of data, runs and recorded results, all below one project folder."""
+"""The folders of data, runs and recorded results, all below one project folder, and the files of a run."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+
+CONFIG, METRICS_FILE, TEST_FILE, WEIGHTS = "config.json", "metrics.csv", "test.safetensors", "generator.safetensors"
+CHECKED = (CONFIG, METRICS_FILE, TEST_FILE, WEIGHTS)
+"""The files of a run whose checksums stand in its summary."""
+SUMMARY = "summary.json"
+"""It is written last: a run that has one is complete."""
+CHECKPOINT = "checkpoint.safetensors"
 
 
 def home() -> Path:
@@ -29,3 +36,8 @@ def runs_folder() -> Path:
 def results_folder() -> Path:
     """Recorded runs, which travel with the project."""
     return home() / "results"
+
+
+def run_roots() -> list[Path]:
+    """The folders that have a folder for each run: made on this machine, then recorded."""
+    return [runs_folder(), *sorted(results_folder().glob("*/"))]

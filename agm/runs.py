@@ -14,15 +14,14 @@ import pandas as pd
 from agm import files
 from agm.config import STATISTICS, RunConfig, Statistics
 from agm.errors import AgmError
-from agm.paths import results_folder, runs_folder
+from agm.paths import CONFIG, METRICS_FILE, SUMMARY, TEST_FILE, WEIGHTS, results_folder, run_roots, runs_folder
 
 if TYPE_CHECKING:
     from agm.networks.generator import Generator
     from agm.training.step import Execution
 
-
-MEASURED = ("mse", "psnr", "ssim", "visual_loss", "critic_loss")
-COLUMNS: dict[str, type] = {"epoch": int, "statistics": str, "iteration": int} | dict.fromkeys(MEASURED, float)
+_NUMBERS = dict.fromkeys(("mse", "psnr", "ssim", "visual_loss", "critic_loss"), float)
+COLUMNS: dict[str, type] = {"epoch": int, "statistics": str, "iteration": int} | _NUMBERS
 """Columns of metrics.csv."""
 
 RESTORE = "restore it, or delete the folder to train the run again"
@@ -39,17 +38,15 @@ class Run:
     @classmethod
     def read(cls, folder: Path) -> Run:
         """Raises AgmError if the folder holds no finished run or its files do not belong together."""
-        values, summary = (files.read_json(folder / name) for name in ("config.json", "summary.json"))
+        values, summary = (files.read_json(folder / name) for name in (CONFIG, SUMMARY))
         try:
             config = RunConfig.from_dict(values)
         except AgmError as error:
-            raise AgmError(f"{folder / 'config.json'}: {error}") from None
+            raise AgmError(f"{folder / CONFIG}: {error}") from None
         if not isinstance(summary, dict) or summary.get("id") != config.id:
-            raise AgmError(
-                f"{folder}: summary.json belongs to another configuration than config.json; delete the folder"
-            )
+            raise AgmError(f"{folder}: {SUMMARY} belongs to another configuration than {CONFIG}; delete the folder")
         if ("sha256" in summary or "files" in summary) and not files.is_sealed(summary):  # older runs have neither
-            raise AgmError(f"{folder / 'summary.json'}: damaged, its checksum does not match; {RESTORE}")
+            raise AgmError(f"{folder / SUMMARY}: damaged, its checksum does not match; {RESTORE}")
         return cls(config, folder, summary)
 
     @property
@@ -83,7 +80,7 @@ class Run:
     @cached_property
     def metrics(self) -> pd.DataFrame:
         """Validation: a row per epoch, kind of statistics and iteration; none if the first epoch diverged."""
-        path = self._intact("metrics.csv")
+        path = self._intact(METRICS_FILE)
         try:
             return pd.read_csv(path)[list(COLUMNS)].astype(COLUMNS)
         except (OSError, LookupError, ValueError, OverflowError) as error:
@@ -119,7 +116,7 @@ class Run:
         except (KeyError, TypeError, ValueError, OverflowError):
             numbers = np.empty((0, 0))
         if numbers.ndim != dimensions:
-            raise AgmError(f"{self.folder / 'summary.json'}: has no numbers under {', '.join(keys)}; {RESTORE}")
+            raise AgmError(f"{self.folder / SUMMARY}: has no numbers under {', '.join(keys)}; {RESTORE}")
         return numbers
 
     @cached_property
@@ -128,7 +125,7 @@ class Run:
 
         Raises AgmError if the file is damaged or another run's.
         """
-        path = self._intact("test.safetensors")
+        path = self._intact(TEST_FILE)
         if not path.exists():
             return {}
         tensors, meta = files.read_tensors(path)
@@ -146,11 +143,11 @@ class Run:
     @property
     def has_weights(self) -> bool:
         """True if the weights are here; most recorded runs have none."""
-        return (self.folder / "generator.safetensors").exists()
+        return (self.folder / WEIGHTS).exists()
 
     def generator(self) -> Generator:
         """The trained network, on the CPU, in evaluation mode."""
-        return load(self._intact("generator.safetensors"))
+        return load(self._intact(WEIGHTS))
 
 
 def load(path: str | Path) -> Generator:
@@ -183,20 +180,16 @@ def load_trained(path: str | Path) -> tuple[Generator, RunConfig]:
     return generator.eval(), config
 
 
-def _roots(root: Path | None) -> list[Path]:
-    """The folders to search: `root`, or by default that of this machine's runs and those of recorded ones."""
-    return [root] if root else [runs_folder(), *sorted(results_folder().glob("*/"))]
-
-
 def find(config: RunConfig, root: Path | None = None) -> Run | None:
     """The finished run of a configuration, if it is there: made on this machine, else recorded."""
-    folders = (folder / config.id for folder in _roots(root))
-    return next((Run.read(folder) for folder in folders if (folder / "summary.json").exists()), None)
+    folders = (folder / config.id for folder in ([root] if root else run_roots()))
+    return next((Run.read(folder) for folder in folders if (folder / SUMMARY).exists()), None)
 
 
 def all_runs(root: Path | None = None) -> list[Run]:
     """The finished runs below a folder, in the order of their ids; by default those made here, then recorded ones."""
-    return [Run.read(path.parent) for folder in _roots(root) for path in sorted(folder.glob("*/summary.json"))]
+    folders = [root] if root else run_roots()
+    return [Run.read(path.parent) for folder in folders for path in sorted(folder.glob(f"*/{SUMMARY}"))]
 
 
 def ensure(configs: Sequence[RunConfig], root: Path | None = None, execution: Execution | None = None) -> list[Run]:
@@ -206,24 +199,19 @@ def ensure(configs: Sequence[RunConfig], root: Path | None = None, execution: Ex
     """
     finished = []
     for number, config in enumerate(configs, 1):
-        run = find(config, root)
-        if run:
+        if run := find(config, root):
             made_on_these_images(run)
         else:
+            from agm.training.loop import train  # only now: importing torch takes seconds
+            from agm.training.step import Execution
+
             label = f"run {number} of {len(configs)}: {config.generator.layers} on {config.data.dataset}"
-            run = _train(config, (root or runs_folder()) / config.id, label, execution)
+            how = replace(execution or Execution(), label=label)
+            if (run := train(config, (root or runs_folder()) / config.id, how)) is None:
+                raise AgmError(f"run {config.id} was interrupted; run the same command again to go on with it")
         finished.append(run)
     made_on_the_same_images(finished)
     return finished
-
-
-def _train(config: RunConfig, folder: Path, label: str, execution: Execution | None) -> Run:
-    from agm.training.loop import train
-    from agm.training.step import Execution
-
-    if train(config, folder, replace(execution or Execution(), label=label)) == "interrupted":
-        raise AgmError(f"run {config.id} was interrupted; run the same command again to go on with it")
-    return Run.read(folder)
 
 
 def made_on_these_images(run: Run) -> None:

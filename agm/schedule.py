@@ -111,16 +111,16 @@ def sandwich(iterations: int, random: np.random.Generator) -> tuple[Schedule, Sc
 
 
 def candidates(iterations: int) -> tuple[Schedule, ...]:
-    """Schedules worth comparing: each group of `NESTED` throughout (the last is NOAEL), A and B.
+    """Schedules worth comparing: each group of `NESTED` throughout (the last is NOAEL), A and B."""
+    throughout = [Schedule((pattern,) * iterations) for pattern in NESTED]
+    return tuple(dict.fromkeys([*throughout, *paper_schedules(iterations)]))
 
-    Where there are not ten iterations, A and B are stretched or shrunk.
-    """
-    found = [Schedule((pattern,) * iterations) for pattern in NESTED]
-    for name in ("A", "B"):
-        patterns = Schedule.parse(name).patterns
-        stretched = (patterns[(2 * t + 1) * len(patterns) // (2 * iterations)] for t in range(iterations))
-        found.append(Schedule(tuple(stretched)))
-    return tuple(dict.fromkeys(found))
+
+def paper_schedules(iterations: int) -> tuple[Schedule, ...]:
+    """Those of `NAMED`, stretched or shrunk where there are not ten iterations."""
+    middles = [(2 * t + 1) * 10 // (2 * iterations) for t in range(iterations)]
+    named = [Schedule.parse(name).patterns for name in NAMED]
+    return tuple(dict.fromkeys(Schedule(tuple(patterns[t] for t in middles)) for patterns in named))
 
 
 def _group(text: str, match: re.Match[str]) -> tuple[str, ...]:

@@ -135,7 +135,7 @@ class Iteration(nn.Module):
     def __init__(self, generator: Generator, mask: Mask, progress: Progress) -> None:
         super().__init__()
         self.generator, self.mask, self.t = generator, mask, progress.t
-        self.based, self.held = progress.context.base is not None, [s is not None for s in progress.memory.states]
+        self.based, self.held = progress.context.bicubic is not None, [s is not None for s in progress.memory.states]
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         context, memory = unflat(list(tensors), self.based, self.held)
@@ -147,7 +147,7 @@ class Iteration(nn.Module):
 def flat(context: Context, memory: Memory) -> list[Tensor]:
     """Features, base if there is one, what is fed back, and the states that there are."""
     halves = (half for state in memory.states for half in state or ())
-    given = (context.features, context.base, memory.previous, *halves)
+    given = (context.features, context.bicubic, memory.previous, *halves)
     return [tensor for tensor in given if tensor is not None]
 
 

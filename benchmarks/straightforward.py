@@ -21,12 +21,12 @@ def images(generator: Generator, x: Tensor, schedule: Schedule, statistics: Stat
 
     x: (N, 3, H, W) -> the image of each iteration, (N, 3, 2H, 2W), the same ones.
     """
-    context = Context(x, generator.base(x))
+    context = Context(x, generator.bicubic(x))
     states = tuple(_zeros(generator, x, i) for i in range(len(generator.layers)))
     memory = generator.first_memory(x, context)._replace(states=states)
     for t, mask in enumerate(schedule.masks):
         features = generator.a(x, 0, statistics)
-        image, memory = generator.step(Context(features, context.base), memory, mask, t, statistics)
+        image, memory = generator.step(Context(features, context.bicubic), memory, mask, t, statistics)
         yield image
 
 

@@ -7,7 +7,6 @@ import math
 
 from agm.config import RunConfig
 from agm.networks.layers import KINDS
-from agm.schedule import Schedule
 
 COSTS = {"paper": ((0.25, 0.25, 1.0, 0.375), 0.5), "light": ((0.25, 0.25, 0.25, 0.1), 0.05)}
 """By base: relative cost of plain layers 1 to 4, and of all other parts with the critic.
@@ -27,8 +26,7 @@ def per_image(run: RunConfig) -> float:
     costs = [
         part * (4 if KINDS[letter].recurrent else 1) for part, letter in zip(layers, run.generator.layers, strict=True)
     ]
-    masks = Schedule.parse(run.training.schedule).masks
-    return sum(others + sum(itertools.compress(costs, mask)) for mask in masks)
+    return sum(others + sum(itertools.compress(costs, mask)) for mask in run.schedule)
 
 
 def cost(run: RunConfig) -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agm import machine
-from agm.code_version import changed, code_hash, network
+from agm.code_version import changed, code_hash, kind_of_network
 from agm.data.official import SETS
 from agm.runs import Run
 from study.aggregate import listed
@@ -96,10 +96,7 @@ def of_code(notebook: str, given: Mapping[str, Any]) -> Provenance:
 
 def stale(runs: Sequence[Run]) -> str:
     """What changed in the training code since some of the runs were made; empty if nothing did."""
-    found = (
-        changed(run.summary["machine"]["code"], network(run.config.generator.base, run.config.generator.layers))
-        for run in runs
-    )
+    found = (changed(run.summary["machine"]["code"], kind_of_network(run.config.generator)) for run in runs)
     reasons = list(filter(None, found))
     made = "Made" if len(reasons) == len(runs) else f"{len(reasons)} of {len(runs)} runs were made"
     return f"{made} with other training code: {listed(reasons, '; ')}." if reasons else ""

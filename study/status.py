@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from agm import files
-from agm.code_version import changed, changed_modules, file_hash, network
-from agm.paths import home, results_folder, runs_folder
+from agm.code_version import changed, changed_modules, file_hash, kind_of_network
+from agm.config import GeneratorConfig, from_dict
+from agm.paths import CONFIG, SUMMARY, home, results_folder, run_roots
 
 INPUTS = "agm_inputs"
 """Metadata field of an executed notebook with the hashes of its inputs."""
@@ -28,12 +29,10 @@ class State:
 
 def states() -> Iterator[State]:
     """The states of all results. Raises AgmError if a file cannot be read."""
-    for path in [*sorted(results_folder().glob("*/*/summary.json")), *sorted(runs_folder().glob("*/summary.json"))]:
-        generator = files.read_json(path.with_name("config.json"))["generator"]
-        kind = network(generator.get("base", "paper"), generator["layers"])
+    for path in (path for root in run_roots() for path in sorted(root.glob(f"*/{SUMMARY}"))):
+        kind = kind_of_network(from_dict(GeneratorConfig, files.read_json(path.with_name(CONFIG))["generator"]))
         code = files.read_json(path).get("machine", {}).get("code")
-        reason = changed(code, kind) if code else "does not say what code made it"
-        yield State("runs", path.parent.name, reason)
+        yield State("runs", path.parent.name, changed(code, kind) if code else "does not say what code made it")
     for path in sorted((results_folder() / "benchmarks").glob("*.json")):
         yield State("benchmarks", path.stem, stale_measurement(files.read_json(path)))
     shown = home() / "book" / "notebooks"

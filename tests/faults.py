@@ -52,7 +52,8 @@ from agm.anytime.onnx import graphs
 from agm.anytime.onnx.export import read
 from agm.anytime.pixels import Pixels
 from agm.errors import AgmError
-from agm.training.loop import SUMMARY, train
+from agm.paths import SUMMARY
+from agm.training.loop import train
 from study.cli import app
 
 PRELOADED = (graphs, train)

@@ -8,12 +8,13 @@ import math
 import re
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from agm import files
-from agm.code_version import changed, file_hash, imported, network, representative
+from agm.code_version import changed, file_hash, imported, kind_of_network, representative
 from agm.config import RunConfig
 from agm.errors import AgmError
+from agm.paths import CHECKPOINT, SUMMARY
 from study import experiments, profiles
 from study.cost import cost
 from study.profiles import Profile
@@ -89,12 +90,8 @@ def _code(notebook: Path) -> str:
 
 def made_with(runs: list[RunConfig], manifests: list[str]) -> list[str]:
     """The codes and data that training depends on besides the configurations. A change means training again."""
-    codes = [representative(name) for name in sorted({_network(run) for run in runs})]
+    codes = [representative(kind) for kind in sorted({kind_of_network(run.generator) for run in runs})]
     return codes + [file_hash(Path(path)) for path in manifests]
-
-
-def _network(run: RunConfig) -> str:
-    return network(run.generator.base, run.generator.layers)
 
 
 def stale(jobs: list[list[RunConfig]], manifests: list[str]) -> str:
@@ -110,18 +107,18 @@ def _is_stale(folder: Path, run: RunConfig, images: dict[str, str]) -> bool:
     except (AgmError, SafetensorError, KeyError, ValueError):
         return False  # `agm train` says what is wrong with it
     expected = images.get(run.data.dataset)
-    return bool((code and changed(code, _network(run))) or (made_on and expected and made_on != expected))
+    other_code = code and changed(code, kind_of_network(run.generator))
+    return bool(other_code or (made_on and expected and made_on != expected))
 
 
 def _origin(folder: Path) -> tuple[str, str]:
     """The code and the fingerprint of the images of a run; nothing where there is none yet."""
-    if (folder / "summary.json").exists():
-        summary = files.read_json(folder / "summary.json")
+    if (folder / SUMMARY).exists():
+        summary = files.read_json(folder / SUMMARY)
         return summary["machine"]["code"], summary["data"]["fingerprint"]
-    if not (folder / "checkpoint.safetensors").exists():
+    if not (folder / CHECKPOINT).exists():
         return "", ""
-    with safe_open(folder / "checkpoint.safetensors", "np") as checkpoint:
-        progress = json.loads(checkpoint.metadata()["agm"].partition(" ")[2])["progress"]
+    progress = files.read_meta(folder / CHECKPOINT)["progress"]
     return "+".join(progress["codes"]), progress["images"]
 
 

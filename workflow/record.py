@@ -4,12 +4,13 @@ Needs neither network nor jupyter. Run it again to go on where it stopped; finis
 times to train several runs side by side: on a CPU, one per core with OMP_NUM_THREADS=1 is fastest for narrow networks.
     python workflow/record.py --profile reduced --experiment table1 --experiment fig8 --time-budget 9m --pack packed
 `--pack DIR` writes a folder per run, such as `results/PROFILE` holds: configuration, metrics, summary, errors of the
-test images, and for few the weights, in half precision.
+test images, and the weights, convolutions in half precision, where they are small or asked for.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -17,12 +18,15 @@ from pathlib import Path
 from agm import files
 from agm.config import RunConfig
 from agm.errors import AgmError
-from agm.paths import runs_folder
+from agm.paths import CHECKED, METRICS_FILE, SUMMARY, WEIGHTS, runs_folder
 from agm.runs import Run
-from agm.training.loop import CHECKED, METRICS_FILE, SUMMARY, WEIGHTS, train
+from agm.training.loop import train
 from agm.training.step import Execution
 from study import experiments, profiles
 from study.cli.train import UNFINISHED, parse_duration
+
+SMALL = 200_000
+"""Bytes. Larger weights are packed only if they are asked for."""
 
 
 def main() -> int:
@@ -32,7 +36,7 @@ def main() -> int:
     parser.add_argument("--time-budget", default="9m", help="such as 90s, 9m or 2h")
     parser.add_argument("--pack", type=Path, help="write the finished runs into this folder")
     parser.add_argument(
-        "--weights", nargs="*", default=["nnnr"], help="ORL configurations, or run ids, whose weights are packed too"
+        "--weights", nargs="*", default=["nnnr"], help="ORL configurations, or run ids, whose large weights are packed"
     )
     arguments = parser.parse_args()
     profile = profiles.load(arguments.profile)
@@ -55,8 +59,9 @@ def train_all(planned: list[RunConfig], budget: float) -> int:
     for number, config in enumerate(planned, 1):
         label = f"[{number}/{len(planned)}] {config.generator.layers} {config.training.schedule}"
         how = Execution(time_budget=deadline - time.monotonic(), label=label, wait=False)
-        if train(config, runs_folder() / config.id, how) == "interrupted":
-            break
+        with contextlib.suppress(TimeoutError):
+            if train(config, runs_folder() / config.id, how) is None:
+                break
     if left := sum(not _finished(config) for config in planned):
         print(f"{left} of {len(planned)} runs are not finished; run the same command again to go on")
         return UNFINISHED
@@ -69,10 +74,15 @@ def _finished(config: RunConfig) -> bool:
 
 
 def pack(config: RunConfig, out: Path, with_weights: bool) -> None:
-    """A run's folder in `out`. Metrics keep seven digits, which is all that 32-bit floats have."""
+    """A run's folder in `out`, with its weights if they are `SMALL` or `with_weights` says so.
+
+    Metrics keep seven digits, which is all that 32-bit floats have.
+    """
     folder = runs_folder() / config.id
     run = Run.read(folder)
-    contents = {name: (folder / name).read_bytes() for name in CHECKED if with_weights or name != WEIGHTS}
+    contents = {name: (folder / name).read_bytes() for name in CHECKED}
+    if len(contents[WEIGHTS]) > SMALL and not with_weights:
+        del contents[WEIGHTS]
     if len(run.metrics):  # there are none if it diverged in its first epoch
         contents[METRICS_FILE] = run.metrics.to_csv(index=False, float_format="%.7g").encode()
     for name, content in contents.items():

@@ -20,9 +20,8 @@ from agm import files
 from agm.anytime import weights_files
 from agm.config import RunConfig
 from agm.errors import AgmError
-from agm.paths import results_folder
+from agm.paths import WEIGHTS, results_folder
 from agm.runs import Run
-from agm.schedule import Schedule
 from study import experiments, profiles
 
 STATIC = Path("book") / "_static"
@@ -63,12 +62,12 @@ def models() -> list[Model]:
     """The default of `agm upscale`; and three on the paper's base: in its full width, and without and with AEL."""
     default = Run.read(weights_files.weights().parent)
     title = f"lighter base: {default.config.generator.layers}, width {default.config.generator.width}"
-    found = [Model("default", title, default.folder / weights_files.WEIGHTS, default.config)]
+    found = [Model("default", title, default.folder / WEIGHTS, default.config)]
     for profile, layers, schedule in (("reduced", "nnnr", "A"), ("cpu", "rrrr", "NOAEL"), ("cpu", "rrrr", "A")):
         run = experiments.plan("recorded", profiles.load(profile), layers=layers, schedule=schedule)[0]
         width, name = run.generator.width, schedule if schedule == "NOAEL" else f"Config. {schedule}"
         title = f"paper: {layers}, width {width}, {name}"
-        weights = results_folder() / profile / run.id / weights_files.WEIGHTS
+        weights = results_folder() / profile / run.id / WEIGHTS
         found.append(Model(f"{layers}-{schedule}-{width}", title, weights, run))
     return found
 
@@ -114,14 +113,13 @@ def pictures() -> list[dict[str, str]]:
 
 
 def _png(file: str) -> bytes:
-    import skimage
     from PIL import Image
 
-    from agm.data.images import read_image, square
+    from agm.data.bundled import shipped
+    from agm.data.images import square
 
-    photograph = read_image(Path(skimage.__file__).parent / "data" / file, file)
     buffer = io.BytesIO()
-    Image.fromarray(square(photograph, SIDE)).save(buffer, "PNG", optimize=True)
+    Image.fromarray(square(shipped(file), SIDE)).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
@@ -132,7 +130,7 @@ def exported(offered: Model) -> dict[str, Any]:
 
     generator, config = load_trained(offered.weights)
     with tempfile.TemporaryDirectory() as folder:
-        export(generator, Path(folder), Schedule.parse(config.training.schedule), run=config.id)
+        export(generator, Path(folder), config.schedule, run=config.id)
         chain, contents = read(Path(folder))
     kept = {key: chain[key] for key in ("files", "parts", "iterations", "feedback")}
     return {"chain": kept, "files": _packed(b"".join(contents.values()))}

@@ -7,10 +7,8 @@ from pathlib import Path
 
 from agm.config import NATURAL
 from agm.errors import AgmError
-from agm.paths import results_folder, runs_folder
+from agm.paths import SUMMARY, WEIGHTS, results_folder, run_roots, runs_folder
 from agm.runs import Run
-
-WEIGHTS = "generator.safetensors"
 
 
 def weights(model: str | Path | None = None) -> Path:
@@ -30,7 +28,7 @@ def weights(model: str | Path | None = None) -> Path:
         if path.is_file():
             return path
         if Path(model).name == str(model):
-            for folder in (runs_folder(), *sorted(results_folder().glob("*/"))):
+            for folder in run_roots():
                 if (folder / model / WEIGHTS).is_file():
                     return folder / model / WEIGHTS
     raise AgmError(f"{model}: no weights there; expected a {WEIGHTS}, or the folder or the id of a run with one")
@@ -39,7 +37,7 @@ def weights(model: str | Path | None = None) -> Path:
 def _best() -> Path:
     for pattern, root in (("*/*", results_folder()), ("*", runs_folder())):
         folders = (path.parent for path in sorted(root.glob(f"{pattern}/{WEIGHTS}")))
-        runs = [Run.read(folder) for folder in folders if (folder / "summary.json").is_file()]
+        runs = [Run.read(folder) for folder in folders if (folder / SUMMARY).is_file()]
         if runs:
             return max(runs, key=lambda run: (run.config.data.dataset == NATURAL, _gain(run))).folder / WEIGHTS
     raise AgmError(f"no trained weights in {results_folder()} or {runs_folder()}; name some with --model, or agm train")

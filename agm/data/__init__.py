@@ -19,9 +19,6 @@ __all__ = ["NATURAL", "PAPER_SETS", "ImageSet", "Part", "Splits", "load", "locat
 PAPER_SETS = tuple(SETS)
 """The paper's data sets, looked for as prepared sets in the `data` folder."""
 
-BENCHMARK = "val"
-"""The part of BSDS500, the photographs of `natural`, that is a benchmark and never trained on."""
-
 
 def locate(dataset: str) -> Path | None:
     """The folder of a data set given by name or path; None for a bundled stand-in. Raises AgmError if there is none."""
@@ -54,7 +51,7 @@ def load(dataset: str, image_size: int = 64) -> ImageSet:
         return bundled.load(dataset)
     if prepared.is_prepared(path):
         return prepared.load(path)
-    return folder.load(path, image_size, BENCHMARK if dataset == NATURAL else "")
+    return folder.load(path, image_size)
 
 
 @lru_cache(maxsize=4)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import skimage
+from PIL import Image
 
 from agm.data.images import ImageSet, Pixels, read_image, square
 
@@ -56,6 +57,11 @@ STAND_INS = {
 }
 
 
+def shipped(file: str) -> Image.Image:
+    """A photograph of scikit-image's, by its file's name, in RGB."""
+    return read_image(Path(skimage.__file__).parent / "data" / file, file)
+
+
 def load(name: str) -> ImageSet:
     """One of STAND_INS. The crops are drawn with a fixed seed, so they are the same everywhere."""
     stand_in = STAND_INS[name]
@@ -66,7 +72,7 @@ def load(name: str) -> ImageSet:
     banded = itertools.product(stand_in.photographs.items(), range(stand_in.bands))
     for number, ((name, files), band) in enumerate(banded):
         group = f"{name} {band + 1}" if stand_in.bands > 1 else name
-        photographs = [read_image(Path(skimage.__file__).parent / "data" / file, file) for file in files]
+        photographs = [shipped(file) for file in files]
         random = np.random.default_rng([number, stand_in.zoom])
         while groups.count(group) < stand_in.crops_per_group:
             turn = groups.count(group) % len(files)

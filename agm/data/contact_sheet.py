@@ -21,7 +21,7 @@ GAP, LINE = 8, 24
 def write(path: Path, splits: Splits, name: str, images: int) -> int:
     """Draw about `images` images, a third of them from each part, as a PNG. Returns how many there are."""
     each = max(1, round(images / 3))
-    parts = {part: getattr(splits, part) for part in ("train", "validation", "test")}
+    parts = splits.parts
     drawn = [_part(part.high[:each]) for part in parts.values()]
     width = max(tile.shape[1] for tile in drawn)
     sheet = Image.new("RGB", (width, sum(len(tile) + LINE for tile in drawn) + LINE), "white")
@@ -40,7 +40,7 @@ def write(path: Path, splits: Splits, name: str, images: int) -> int:
 
 def _part(high: np.ndarray) -> np.ndarray:
     """(N, S, S, 3) -> one picture of N triples, COLUMNS in a row, on white with a margin."""
-    part = Part(np.arange(len(high)), high)
+    part = Part(high)
     low = part.low.repeat(2, axis=1).repeat(2, axis=2)  # squares, so that it shows how few pixels there are
     triples = np.concatenate([high, low, part.bicubic], axis=2)  # (N, S, 3 S, 3)
     grid = -(-len(triples) // COLUMNS), COLUMNS

@@ -20,14 +20,17 @@ EVALUATED = 192
 """Side in pixels of the centre that is validated and tested on; smaller where some photograph is."""
 
 
-def load(folder: Path, size: int, skip: str = "") -> ImageSet:
-    """Every readable image below `folder`, its centred square resized to size x size. Subfolders named `skip` are not
-    looked into.
+def load(folder: Path, size: int) -> ImageSet:
+    """Every readable image below `folder`, its centred square resized to size x size.
 
-    Broken images are named, skipped and counted in a warning. Raises AgmError if none is left.
+    A `val` beside a `train` is left out: of BSDS500 that is B100, a benchmark. Broken images are named and skipped.
+    Warnings count both. Raises AgmError if none is left.
     """
     images, sources = [], []
-    files = [path for path in image_files(folder) if not skip or skip not in path.relative_to(folder).parts[:-1]]
+    found = image_files(folder)
+    files = [path for path in found if not _is_benchmark(path, folder)]
+    if kept_out := len(found) - len(files):
+        logger.warning("%s: left out %d images, which lie in val beside train, as benchmarks do", folder, kept_out)
     for path in tqdm(files, desc=f"reading {folder.name}", unit="image", disable=None, leave=False):
         try:
             images.append(square(read_image(path, str(path)), size))
@@ -40,6 +43,11 @@ def load(folder: Path, size: int, skip: str = "") -> ImageSet:
         raise AgmError(f"{folder}: no readable image in this folder or below it")
     # Every image is a group of its own: nothing is known of which belong together.
     return ImageSet(str(folder), np.stack(images), tuple(sources), tuple(sources))
+
+
+def _is_benchmark(path: Path, folder: Path) -> bool:
+    inside = path.parents[: len(path.relative_to(folder).parts) - 1]
+    return any(parent.name == "val" and parent.with_name("train").is_dir() for parent in inside)
 
 
 @dataclass(frozen=True)
@@ -81,15 +89,14 @@ def split(images: ImageSet, folder: Path, config: DataConfig) -> Splits:
     Raises AgmError if a photograph is smaller than a crop.
     """
     train, validation, test = split_indices(images)
-    train = trained_on(train, config)
-    chosen = train, validation[: config.validation_images], test[: config.test_images]
+    chosen = trained_on(train, config), validation[: config.validation_images], test[: config.test_images]
     size, what = config.image_size, f"a crop of image_size={config.image_size}"
     pictures = [[read_even(folder / images.sources[i], size, what) for i in part] for part in chosen]
     side = min(EVALUATED, *(min(picture.shape[:2]) for part in pictures for picture in part))
     centres = [np.stack([_centre(picture, side) for picture in part]) for part in pictures]
     pairs = tuple((picture, halved(picture)) for picture in pictures[0])
-    crops = Crops(train, centres[0], pairs, size, config.crops)
-    return Splits(crops, Part(chosen[1], centres[1]), Part(chosen[2], centres[2]))
+    crops = Crops(centres[0], pairs, size, config.crops)
+    return Splits(crops, Part(centres[1]), Part(centres[2]), images.fingerprint, images.stand_in)
 
 
 def _centre(pixels: Pixels, side: int) -> Pixels:

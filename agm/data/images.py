@@ -11,6 +11,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class ImageSet:
         """sha256 of each image's RGB bytes (rows, columns, channels)."""
         return [hashlib.sha256(image.tobytes()).hexdigest() for image in self.images]
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """sha256 over all images in order: equal exactly where the pixels are."""
         return hashlib.sha256(self.images.tobytes()).hexdigest()
@@ -244,8 +245,8 @@ LOCKED = "that cannot be looked into"
 def survey(folder: Path, without: Path | None = None) -> tuple[list[Path], dict[str, list[Path]]]:
     """The pictures in a folder and below, ordered by relative path, and everything else by what it is.
 
-    Pictures are told by their content; a file that only its ending calls a picture is one that is broken. `without`: a
-    folder, resolved, that is not looked into.
+    Pictures are told by their content. A file with a picture's ending that cannot be decoded counts as broken, among
+    the pictures. `without`: a folder, resolved, that is not looked into.
     """
     pictures, others = list[Path](), defaultdict[str, list[Path]](list)
     for here, folders, names in os.walk(folder, onerror=lambda error: others[LOCKED].append(Path(error.filename))):

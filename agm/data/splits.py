@@ -23,10 +23,9 @@ SHARE = 0.2
 class Part:
     """Images of one part of a split: high-resolution targets and the inputs made from them.
 
-    indices: rows of the data set; high: (N, S, S, 3) uint8; low: (N, S/2, S/2, 3) uint8, Pillow bicubic.
+    high: (N, S, S, 3) uint8; low: (N, S/2, S/2, 3) uint8, Pillow bicubic.
     """
 
-    indices: np.ndarray
     high: Pixels
 
     @cached_property
@@ -39,7 +38,7 @@ class Part:
         return resize_all(self.low, self.high.shape[1])
 
     def __len__(self) -> int:
-        return len(self.indices)
+        return len(self.high)
 
     @property
     def per_epoch(self) -> int:
@@ -53,9 +52,17 @@ class Part:
 
 @dataclass(frozen=True)
 class Splits:
+    """The parts of a data set, and its `ImageSet.fingerprint` and `stand_in`."""
+
     train: Part
     validation: Part
     test: Part
+    fingerprint: str
+    stand_in: str
+
+    @property
+    def parts(self) -> dict[str, Part]:
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
 def split_indices(images: ImageSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -102,13 +109,18 @@ def split_table(images: ImageSet) -> str:
 
 def split(images: ImageSet, config: DataConfig) -> Splits:
     """The parts of `images` that `config` asks for, resized to its image size."""
+
+    def part(indices: np.ndarray) -> Part:
+        return Part(resize_all(images.images[indices], config.image_size))
+
     train, validation, test = split_indices(images)
-    parts = (
-        trained_on(train, config),
-        _shuffled(validation)[: config.validation_images],
-        _shuffled(test)[: config.test_images],
+    return Splits(
+        part(trained_on(train, config)),
+        part(_shuffled(validation)[: config.validation_images]),
+        part(_shuffled(test)[: config.test_images]),
+        images.fingerprint,
+        images.stand_in,
     )
-    return Splits(*(Part(p, resize_all(images.images[p], config.image_size)) for p in parts))
 
 
 def trained_on(train: np.ndarray, config: DataConfig) -> np.ndarray:

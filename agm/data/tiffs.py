@@ -15,10 +15,6 @@ STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """The first bytes of a TIFF: little or big end first, classic or BigTIFF."""
 _GREYS, _RGB, _CMYK = (0, 1), 2, 5
 
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is broken is said once, by what it raises
-TiffImagePlugin.OPEN_INFO.setdefault((b"MM", 0, (1,), 1, (16,), ()), ("I;16B", "I;16B"))
-"""Pillow lacks big-endian white-is-zero 16-bit grey."""
-
 
 def mend(image: TiffImagePlugin.TiffImageFile) -> None:
     """The order of bytes of deep numbers, which Pillow mistakes if they are compressed.
@@ -46,6 +42,7 @@ def read(source: Any) -> Image.Image:
 
     Its tags are in `info["exif"]`. Raises almost anything if it is broken, UnidentifiedImageError if it is no picture.
     """
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # what is broken is said once, by what it raises
     with tifffile.TiffFile(source) as file:
         page: Any = file.pages[0]
         limit = Image.MAX_IMAGE_PIXELS or page.nbytes

@@ -10,9 +10,6 @@ from torch import Tensor, nn
 
 from agm.config import Statistics
 from agm.errors import AgmError
-from agm.machine import hide_broken_amx
-
-hide_broken_amx()  # here, since oneDNN asks once, at a process's first convolution
 
 LEAK = 0.2  # slope of LeakyReLU, as in DCGAN, the base structure the paper names [20]
 
@@ -25,12 +22,11 @@ class IterationNorm(nn.Module):
     `torch.nn.BatchNorm2d` would hold). `statistics` chooses among them in evaluation; training does not depend on it.
 
     `precise`: mean and variance per iteration as `agm.training.calibrate` makes them, (2, T, C); None where it did not.
-    `share`: of the batch at hand in `precise`, where evaluation with the batch's own statistics is to average them.
     """
 
     momentum = 0.1
     epsilon = 1e-5
-    share = 0.0
+    _share = 0.0
     precise: Tensor | None
     running_mean: Tensor
     running_var: Tensor
@@ -56,11 +52,20 @@ class IterationNorm(nn.Module):
                     self.running_var[i].lerp_(var, self.momentum)
             return y
         if statistics == "batch":
-            averaged = self.share and self.precise is not None and t < self.precise.shape[1]
+            averaged = self._share and t < self.running_mean.shape[0] - 1
             mean, var = self.running(t, "precise") if averaged else (None, None)
-            return F.batch_norm(x, mean, var, self.weight, self.bias, True, self.share, self.epsilon)
+            return F.batch_norm(x, mean, var, self.weight, self.bias, True, self._share, self.epsilon)
         mean, var = self.running(t, statistics)
         return F.batch_norm(x, mean, var, self.weight, self.bias, False, 0.0, self.epsilon)
+
+    def average(self, share: float) -> None:
+        """Let evaluation with a batch's own statistics average them in `precise`, the next batch's with this share.
+
+        With share 1 the average begins anew, from the running statistics; with 0 it ends.
+        """
+        if share == 1:
+            self.precise = torch.stack([self.running_mean[:-1], self.running_var[:-1]])
+        self._share = share
 
     def running(self, t: int, statistics: Statistics) -> tuple[Tensor, Tensor]:
         """Mean and variance, (C,) each, that evaluation uses at iteration t. Raises AgmError if there are none."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -49,15 +47,3 @@ def macs_per_iteration(config: GeneratorConfig, image_size: int = 64, mask: Mask
         with FlopCounterMode(display=False) as counter:
             generator.step(context, memory, mask, 1)
     return int(counter.get_total_flops()) // 2
-
-
-def recurrent_over_plain(of: Callable[[nn.Module], int]) -> float:
-    """A recurrent layer's number of something over that of a plain one in its place: the least of the four ratios."""
-    with torch.device("meta"):
-        recurrent, plain = (Generator(GeneratorConfig(layers)).layers for layers in ("rrrr", "nnnn"))
-    return min(of(r) / of(n) for r, n in zip(recurrent, plain, strict=True))
-
-
-def products(layer: nn.Module) -> int:
-    """Multiplications per pixel: a convolution has one for each of its weights."""
-    return sum(parameter.numel() for parameter in layer.parameters() if parameter.dim() == 4)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from agm.config import STATISTICS, GeneratorConfig, Statistics
 from agm.errors import AgmError, unknown
+from agm.machine import hide_broken_amx
 from agm.networks import layers, light
 from agm.networks.blocks import ConvNormAct
 from agm.networks.layers import State
@@ -29,7 +30,7 @@ class Context(NamedTuple):
     """The inputs that all iterations of one image share."""
 
     features: Tensor  # A(x), (N, width, H, W)
-    base: Tensor | None  # bicubic upsampling, (N, 3, 2H, 2W), where the configuration needs it
+    bicubic: Tensor | None  # the input enlarged, (N, 3, 2H, 2W), where the configuration needs it
 
 
 class Memory(NamedTuple):
@@ -55,6 +56,7 @@ class Generator(nn.Module):
 
     def __init__(self, config: GeneratorConfig | None = None) -> None:
         super().__init__()
+        hide_broken_amx()  # oneDNN asks once, at a process's first convolution
         self.config = config = config or GeneratorConfig()
         self.a, self.b, self.layers, self.d = (light.parts if config.base == "light" else parts)(config)
 
@@ -85,9 +87,9 @@ class Generator(nn.Module):
 
     def encode(self, x: Tensor, statistics: Statistics | None = None) -> Context:
         """Part A, run once per image: it sees the same input at every iteration."""
-        return Context(self.a(x, 0, statistics or self.config.statistics), self.base(x))
+        return Context(self.a(x, 0, statistics or self.config.statistics), self.bicubic(x))
 
-    def base(self, x: Tensor) -> Tensor | None:
+    def bicubic(self, x: Tensor) -> Tensor | None:
         """Bicubic upsampling, (N, 3, 2H, 2W), where the configuration needs it."""
         return bicubic(x) if self.config.residual or self.config.feedback == "bicubic" else None
 
@@ -95,8 +97,8 @@ class Generator(nn.Module):
         """The state before iteration 1. The paper does not say what the previous image is then."""
         n, _, height, width = x.shape
         if self.config.feedback == "bicubic":
-            assert context.base is not None
-            return Memory(context.base)
+            assert context.bicubic is not None
+            return Memory(context.bicubic)
         if self.config.feedback == "features":
             return Memory(x.new_zeros(n, self.config.width, height, width))
         return Memory(x.new_zeros(n, 3, SCALE * height, SCALE * width))
@@ -119,8 +121,8 @@ class Generator(nn.Module):
                 z, states[i] = layer(z, states[i], t, statistics)
         image = self.d(z)
         if self.config.residual:
-            assert context.base is not None
-            image = image + context.base
+            assert context.bicubic is not None
+            image = image + context.bicubic
         return image, Memory(z if self.config.feedback == "features" else image, tuple(states))
 
     def upsample(self, z: Tensor) -> Tensor:
@@ -144,9 +146,12 @@ def parts(config: GeneratorConfig) -> tuple[nn.Module, nn.Module, nn.ModuleList,
     b = ConvNormAct(3, width, kernel=4, stride=2, iterations=iterations)
     inner = nn.ModuleList(layers.build(config))
     d = nn.Conv2d(width, 3, 3, padding=1)
+    assert d.bias is not None
     # Start from mid-grey: black would cost short trainings most of their steps; the paper gives no initial weights.
-    # A correction of bicubic upsampling starts at zero.
-    nn.init.constant_(d.bias, 0.0 if config.residual else 0.5)  # type: ignore[arg-type]
+    nn.init.constant_(d.bias, 0.5)
+    if config.residual:  # a correction of bicubic upsampling starts at zero
+        nn.init.zeros_(d.weight)
+        nn.init.zeros_(d.bias)
     return a, b, inner, d
 
 

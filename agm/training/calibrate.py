@@ -27,17 +27,15 @@ def precise(generator: Generator, low: Pixels, schedule: Schedule, precision: st
     result = copy.deepcopy(generator).eval()
     device = next(result.parameters()).device
     norms = [module for module in result.modules() if isinstance(module, IterationNorm)]
-    for norm in norms:
-        norm.precise = torch.stack([norm.running_mean[:-1], norm.running_var[:-1]])
     for start in range(0, len(low) if norms else 0, BATCH):
         batch = to_tensor(low[start : start + BATCH]).to(device)
         for norm in norms:
-            norm.share = len(batch) / (start + len(batch))  # turns the moving average into the plain one
+            norm.average(len(batch) / (start + len(batch)))  # turns the moving average into the plain one
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             for _ in result.iterate(batch, schedule, "batch"):
                 pass
     for norm in norms:
-        norm.share = 0.0
+        norm.average(0.0)
     return result
 
 
@@ -46,7 +44,7 @@ def fitting(generator: Generator, config: RunConfig, schedule: Schedule) -> Gene
     new ones, of its training images. `config`: of its run.
     """
     norms = [module for module in generator.modules() if isinstance(module, IterationNorm)]
-    own = schedule == Schedule.parse(config.training.schedule) and all(norm.precise is not None for norm in norms)
+    own = schedule == config.schedule and all(norm.precise is not None for norm in norms)
     if own or not norms:
         return generator
     return precise(generator, data.splits(config.data).train.low, schedule, config.training.precision)

@@ -15,8 +15,8 @@ from agm.training.step import Networks
 
 
 @dataclass
-class Progress:
-    """A run's progress. `rows` are those of metrics.csv; `seconds` is the training time so far, over all sittings.
+class Standing:
+    """A run's standing. `rows` are those of metrics.csv; `seconds` is the training time so far, over all sittings.
 
     `images`: the fingerprint of the data set. `codes`: the hashes of the training code of all sittings.
     """
@@ -32,7 +32,7 @@ class Progress:
 Tensors = dict[str, Tensor]
 
 
-def save(path: Path, config: RunConfig, networks: Networks, losses: Tensor, good: Tensors, progress: Progress) -> None:
+def save(path: Path, config: RunConfig, networks: Networks, losses: Tensor, good: Tensors, standing: Standing) -> None:
     """Write the state, all of it or nothing. `good`: the generator after the last whole epoch."""
     tensors = {"losses": losses} | {f"good.{name}": tensor for name, tensor in good.items()}
     for name, module, optimizer in _parts(networks):
@@ -41,17 +41,17 @@ def save(path: Path, config: RunConfig, networks: Networks, losses: Tensor, good
             tensors |= {f"adam.{name}.{number}.{key}": value for key, value in values.items()}
     if networks.average is not None:
         tensors |= {f"average.{name}": tensor for name, tensor in networks.average.state_dict().items()}
-    meta = {"kind": "checkpoint", "id": config.id, "progress": vars(progress)}
+    meta = {"kind": "checkpoint", "id": config.id, "progress": vars(standing)}
     files.write_tensors(path, tensors, meta)
 
 
-def resume(path: Path, config: RunConfig, networks: Networks, losses: Tensor, good: Tensors) -> Progress:
+def resume(path: Path, config: RunConfig, networks: Networks, losses: Tensor, good: Tensors) -> Standing:
     """Put networks, optimizers, losses and `good` into the state of the checkpoint, if there is one.
 
     Raises AgmError if the file is damaged or belongs to another run.
     """
     if not path.exists():
-        return Progress()
+        return Standing()
     tensors, meta = files.read_tensors(path)
     if meta.get("kind") != "checkpoint" or meta.get("id") != config.id:
         raise AgmError(f"{path}: is no checkpoint of run {config.id}; move it away to start anew")
@@ -62,7 +62,7 @@ def resume(path: Path, config: RunConfig, networks: Networks, losses: Tensor, go
         raise AgmError(f"{path}: was written by other code ({reason}); move it away to start anew") from None
 
 
-def _restore(tensors: Tensors, progress: dict[str, Any], networks: Networks, losses: Tensor, good: Tensors) -> Progress:
+def _restore(tensors: Tensors, standing: dict[str, Any], networks: Networks, losses: Tensor, good: Tensors) -> Standing:
     for name, module, optimizer in _parts(networks):
         module.load_state_dict(with_prefix(tensors, f"{name}."))
         state: dict[int, dict[str, Tensor]] = {}
@@ -74,7 +74,7 @@ def _restore(tensors: Tensors, progress: dict[str, Any], networks: Networks, los
         networks.average.load_state_dict(with_prefix(tensors, "average."))
     losses.copy_(tensors["losses"])
     good.update(with_prefix(tensors, "good."))
-    return Progress(**progress)
+    return Standing(**standing)
 
 
 def with_prefix(tensors: Tensors, prefix: str) -> Tensors:

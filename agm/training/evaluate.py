@@ -71,8 +71,7 @@ def quality(made: Callable[[slice], Tensor], part: Part) -> Quality:
         cut = slice(start, start + BATCH)
         images = made(cut).float()
         high = to_tensor(part.high[cut]).to(images.device)
-        # At most 100 dB (a mean error of a 400th of an 8-bit step): one perfect image must not make a mean infinite.
-        psnr = metrics.psnr(images, high).clamp(max=100)
+        psnr = metrics.psnr(images, high).clamp(max=metrics.MOST_PSNR)  # else one perfect image makes a mean infinite
         # SSIM's convolutions subtract nearly equal numbers: on a GPU, TF32 would leave them too few digits.
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             chunks.append((metrics.mse(images, high), psnr, metrics.ssim(images, high)))

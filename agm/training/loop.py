@@ -29,30 +29,28 @@ from agm.config import RunConfig, Statistics, TrainingConfig
 from agm.data import Part, Splits
 from agm.data.images import Pixels
 from agm.errors import AgmError, enough_memory
+from agm.networks.complexity import count
 from agm.networks.generator import Generator
+from agm.paths import CHECKED, CHECKPOINT, CONFIG, METRICS_FILE, SUMMARY, TEST_FILE, WEIGHTS
 from agm.runs import COLUMNS, Run, made_on_these_images
-from agm.schedule import Schedule, candidates, sandwich
+from agm.schedule import Schedule, candidates, paper_schedules, sandwich
 from agm.training import checkpoint
 from agm.training.calibrate import precise
-from agm.training.checkpoint import Progress
+from agm.training.checkpoint import Standing
 from agm.training.evaluate import BATCH, METRICS, Quality, bicubic_baseline, evaluate, time_iterations
 from agm.training.step import Execution, Networks, build, follow, stepper
 
-CONFIG, SUMMARY, WEIGHTS, CHECKPOINT = "config.json", "summary.json", "generator.safetensors", "checkpoint.safetensors"
-METRICS_FILE, TEST_FILE = "metrics.csv", "test.safetensors"
-CHECKED = (CONFIG, METRICS_FILE, TEST_FILE, WEIGHTS)
-"""The files whose checksums stand in the summary."""
 TIMED_SECONDS = 10.0
 """For so long a run times its iterations after training."""
 logger = logging.getLogger(__name__)
 
 
-def train(config: RunConfig, folder: Path, execution: Execution | None = None) -> str:
+def train(config: RunConfig, folder: Path, execution: Execution | None = None) -> Run | None:
     """Train one run, or go on with it, in `folder`. Only one process at a time does.
 
-    Returns "finished"; "diverged" if the training loss stopped being finite (recorded like a finished run, since
-    instability is a result); "interrupted" if it was stopped and a further call will go on; or "busy" if another
-    process is at it and `execution` says not to wait. Raises AgmError.
+    Returns None if it was stopped and a further call will go on. A run whose training loss stopped being finite is
+    recorded like a finished one, as "diverged", since instability is a result. Raises TimeoutError if another process
+    is at it and `execution` says not to wait; AgmError.
     """
     execution = execution or Execution()
     started, lock = time.monotonic(), folder.with_name(f".{folder.name}.lock")
@@ -65,10 +63,12 @@ def train(config: RunConfig, folder: Path, execution: Execution | None = None) -
         try:
             held.enter_context(files.locked(lock, execution.time_budget if execution.wait else 0))
         except TimeoutError:
-            return "interrupted" if execution.wait else "busy"
+            if execution.wait:
+                return None
+            raise
         left = execution.time_budget - (time.monotonic() - started)
         if not (folder / SUMMARY).exists() and not _train(config, folder, replace(execution, time_budget=left)):
-            return "interrupted"
+            return None
         return _finished(folder, lock)
 
 
@@ -82,30 +82,30 @@ def _train(config: RunConfig, folder: Path, execution: Execution) -> bool:
     device, update = networks.device, stepper(networks)
     losses = torch.zeros(2, device=device)  # sums over the epoch so far: visual loss, critic loss
     good = copy.deepcopy(networks.result.state_dict())  # the generator after the last whole epoch
-    progress = checkpoint.resume(folder / CHECKPOINT, config, networks, losses, good)
-    _note_origin(progress, data.load(config.data.dataset, config.data.image_size).fingerprint, folder)
-    started = time.monotonic() - progress.seconds
+    standing = checkpoint.resume(folder / CHECKPOINT, config, networks, losses, good)
+    _note_origin(standing, parts.fingerprint, folder)
+    started = time.monotonic() - standing.seconds
 
     def save() -> float:
-        progress.seconds = time.monotonic() - started
-        checkpoint.save(folder / CHECKPOINT, config, networks, losses, good, progress)
+        standing.seconds = time.monotonic() - started
+        checkpoint.save(folder / CHECKPOINT, config, networks, losses, good, standing)
         return time.monotonic()
 
     status, saved = "finished", time.monotonic()
     steps = math.ceil(parts.train.per_epoch / settings.batch_size)
     bar = tqdm(
         total=settings.epochs * steps,
-        initial=progress.epoch * steps + progress.step,
+        initial=standing.epoch * steps + standing.step,
         desc=execution.label or f"{config.generator.layers} {config.id}",
         unit="step",
         disable=None,  # none where nobody looks
     )
     networks.generator.train()
     with stopping(execution.time_budget) as stop, bar:
-        while progress.epoch < settings.epochs:
-            high, low = (to_device(pixels, device) for pixels in parts.train.epoch(config.seed, progress.epoch))
-            order = batches(config.seed, progress.epoch, parts.train.per_epoch, settings.batch_size)
-            for step in range(progress.step, steps):
+        while standing.epoch < settings.epochs:
+            high, low = (to_device(pixels, device) for pixels in parts.train.epoch(config.seed, standing.epoch))
+            order = batches(config.seed, standing.epoch, parts.train.per_epoch, settings.batch_size)
+            for step in range(standing.step, steps):
                 if stop():
                     save()
                     return False
@@ -113,36 +113,36 @@ def _train(config: RunConfig, folder: Path, execution: Execution) -> bool:
                     saved = save()
                 # Without waiting for the device, which may still be busy with the step before.
                 index = torch.from_numpy(order[step]).to(device, non_blocking=True)
-                share = np.random.default_rng([config.seed, progress.epoch, step]).random(len(index), dtype=np.float32)
+                share = np.random.default_rng([config.seed, standing.epoch, step]).random(len(index), dtype=np.float32)
                 mix = torch.from_numpy(share).to(device, non_blocking=True)
-                schedules = trained(config, progress.epoch, step)
-                done = progress.epoch * steps + step
+                schedules = trained(config, standing.epoch, step)
+                done = standing.epoch * steps + step
                 set_rate(networks.optimizer, learning_rate(settings, done / (settings.epochs * steps)))
                 losses += update(low[index].float() / 255, high[index].float() / 255, mix, schedules)
                 if networks.average is not None:
                     follow(networks.average, networks.generator, settings.average, done)
-                progress.step = step + 1
+                standing.step = step + 1
                 bar.update()
             training_loss = losses.div(steps).tolist()
             if not all(map(math.isfinite, training_loss)):
-                where = f"{folder}: the loss is not finite in epoch {progress.epoch + 1}"
+                where = f"{folder}: the loss is not finite in epoch {standing.epoch + 1}"
                 logger.warning("%s; recorded as diverged, in the state after the epoch before", where)
                 networks.result.load_state_dict(good)
-                _write_metrics(folder, progress)
+                _write_metrics(folder, standing)
                 status = "diverged"
                 break
-            progress.epoch, progress.step = progress.epoch + 1, 0
+            standing.epoch, standing.step = standing.epoch + 1, 0
             losses.zero_()
             good = copy.deepcopy(networks.result.state_dict())
-            rows = _validate(networks.result, parts, config, progress.epoch, training_loss)
-            progress.rows += rows
-            _write_metrics(folder, progress)
+            rows = _validate(networks.result, parts, config, standing.epoch, training_loss)
+            standing.rows += rows
+            _write_metrics(folder, standing)
             saved = save()
             own = [row["mse"] for row in rows if row["statistics"] == config.generator.statistics]
             bar.set_postfix(validation_mse=f"{np.mean(own):.4f}")
             if stop():  # after the last epoch as well: the tests take a while
                 return False
-    _finish(config, folder, status, networks, parts, progress)
+    _finish(config, folder, status, networks, parts, standing)
     return True
 
 
@@ -163,22 +163,22 @@ def stopping(budget: float) -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _note_origin(progress: Progress, images: str, folder: Path) -> None:
+def _note_origin(standing: Standing, images: str, folder: Path) -> None:
     """Note the run's images and code. Raises AgmError if it was begun on other images."""
-    if progress.images not in ("", images):
+    if standing.images not in ("", images):
         raise AgmError(f"{folder}: was begun on other images of this name; bring them back, or delete it to start anew")
-    progress.images = images
-    progress.codes = list(dict.fromkeys([*progress.codes, code_hash()]))
+    standing.images = images
+    standing.codes = list(dict.fromkeys([*standing.codes, code_hash()]))
 
 
-def _finished(folder: Path, lock: Path) -> str:
-    """The status of a run that ended; removes its checkpoint and lock. Raises AgmError if it is of other images."""
+def _finished(folder: Path, lock: Path) -> Run:
+    """A run that ended; removes its checkpoint and lock. Raises AgmError if it is of other images."""
     run = Run.read(folder)
     made_on_these_images(run)
     for path in (folder / CHECKPOINT, lock):  # here, since a kill may have come right after the summary
         with contextlib.suppress(OSError):
             path.unlink()
-    return str(run.summary["status"])
+    return run
 
 
 def batches(seed: int, epoch: int, images: int, size: int) -> list[np.ndarray]:
@@ -189,13 +189,12 @@ def batches(seed: int, epoch: int, images: int, size: int) -> list[np.ndarray]:
 
 def trained(config: RunConfig, epoch: int, step: int) -> tuple[Schedule, ...]:
     """The schedules of one training step; the critic judges the first one's last image."""
-    schedule = Schedule.parse(config.training.schedule)
     if config.training.sampling == "fixed":
-        return (schedule,)
-    random = np.random.default_rng([config.seed, epoch, step, 1])
+        return (config.schedule,)
+    length, random = len(config.schedule), np.random.default_rng([config.seed, epoch, step, 1])
     if config.training.sampling == "any":
-        return sandwich(len(schedule), random)
-    return (schedule.take(min((1, 2, len(schedule))[random.integers(3)], len(schedule))),)
+        return sandwich(length, random)
+    return (config.schedule.take(min((1, 2, length)[random.integers(3)], length)),)
 
 
 def learning_rate(settings: TrainingConfig, done: float) -> float:
@@ -214,15 +213,14 @@ def to_device(pixels: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous().to(device)
 
 
-def readings(
+def tested(
     generator: Generator, part: Part, config: RunConfig, training: Pixels
 ) -> tuple[Generator, dict[Statistics, Quality]]:
     """A copy of the network with precise statistics of the `training` images (inputs), and its quality on a part's
     images under every kind of statistics that it has."""
-    schedule, precision = Schedule.parse(config.training.schedule), config.training.precision
+    schedule, precision = config.schedule, config.training.precision
     generator = precise(generator, training, schedule, precision)
-    tests = {kind: evaluate(generator, part, schedule, kind, precision) for kind in config.generator.readings}
-    return generator, tests
+    return generator, {k: evaluate(generator, part, schedule, k, precision) for k in config.generator.readings}
 
 
 def _validate(
@@ -233,7 +231,7 @@ def _validate(
     Precise statistics are here of one batch, which takes a tenth of an epoch where that has 400 images. Of all training
     images they would be within two hundredths of the same MSE.
     """
-    _, found = readings(generator, parts.validation, config, parts.train.low[:BATCH])
+    _, found = tested(generator, parts.validation, config, parts.train.low[:BATCH])
     losses = dict(zip(("visual_loss", "critic_loss"), training_loss, strict=True))
     return [
         {"epoch": epoch, "statistics": kind, "iteration": t, **dict(zip(METRICS, values, strict=True)), **losses}
@@ -242,33 +240,32 @@ def _validate(
     ]
 
 
-def _write_metrics(folder: Path, progress: Progress) -> None:
-    files.write_text(folder / METRICS_FILE, pd.DataFrame(progress.rows, columns=list(COLUMNS)).to_csv(index=False))
+def _write_metrics(folder: Path, standing: Standing) -> None:
+    files.write_text(folder / METRICS_FILE, pd.DataFrame(standing.rows, columns=list(COLUMNS)).to_csv(index=False))
 
 
 def _finish(
-    config: RunConfig, folder: Path, status: str, networks: Networks, parts: Splits, progress: Progress
+    config: RunConfig, folder: Path, status: str, networks: Networks, parts: Splits, standing: Standing
 ) -> None:
     """Test, then write the weights and, last of all, the summary: a run that has one is complete."""
-    schedule = Schedule.parse(config.training.schedule)
     networks.result.load_state_dict(rounded(networks.result))  # what is tested is what is kept
-    generator, tests = readings(networks.result, parts.test, config, parts.train.low)
-    plans = {str(plan): (generator, plan) for plan in (schedule, *candidates(len(schedule))[-3:])}
-    times = time_iterations(plans, config.data.image_size, limit=TIMED_SECONDS)
-    images = data.load(config.data.dataset, config.data.image_size)
-    counts = {name: len(part) for name, part in vars(parts).items()}
+    generator, tests = tested(networks.result, parts.test, config, parts.train.low)
+    plans = (config.schedule, *paper_schedules(len(config.schedule)))
+    timed = {str(plan): (generator, plan) for plan in plans}
+    times = time_iterations(timed, config.data.image_size, limit=TIMED_SECONDS)
+    counts = {name: len(part) for name, part in parts.parts.items()}
     summary = {
         "id": config.id,
         "status": status,
-        "epochs": progress.epoch,
-        "seconds": progress.seconds,
-        "parameters": sum(parameter.numel() for parameter in generator.parameters()),
+        "epochs": standing.epoch,
+        "seconds": standing.seconds,
+        "parameters": count(generator),
         "test": {kind: quality.per_iteration() for kind, quality in tests.items()},
         "bicubic": {"validation": bicubic_baseline(parts.validation), "test": bicubic_baseline(parts.test)},
-        "seconds_until_iteration": times[str(schedule)],
+        "seconds_until_iteration": times[str(config.schedule)],
         "seconds_by_schedule": times,  # NOAEL, A and B as well, in turns: their ratios need no other run
-        "data": {"fingerprint": progress.images, "stand_in": images.stand_in, "images": counts},
-        "machine": machine.describe(networks.device) | {"code": "+".join(progress.codes)},
+        "data": {"fingerprint": standing.images, "stand_in": parts.stand_in, "images": counts},
+        "machine": machine.describe(networks.device) | {"code": "+".join(standing.codes)},
     }
     if config.training.sampling == "any":
         summary["schedules"] = _scores(generator, parts.validation, config)
@@ -295,8 +292,8 @@ def rounded(generator: Generator) -> dict[str, Tensor]:
     Norms and their statistics are small and need their range; so does what has grown too large.
     """
     weights = generator.state_dict()
-    rounded = {name: tensor.half() for name, tensor in weights.items() if tensor.dim() == 4}
-    return weights | {name: tensor for name, tensor in rounded.items() if tensor.isfinite().all()}
+    halves = {name: tensor.half() for name, tensor in weights.items() if tensor.dim() == 4}
+    return weights | {name: tensor for name, tensor in halves.items() if tensor.isfinite().all()}
 
 
 def save_weights(path: Path, generator: Generator, config: RunConfig) -> None:

@@ -97,16 +97,14 @@ def build(config: RunConfig, execution: Execution) -> Networks:
     return Networks(settings, generator, critic, adam(generator.parameters()), adam(critic.parameters()), average)
 
 
-def train_step(
-    networks: Networks, low: Tensor, target: Tensor, mix: Tensor, schedules: Sequence[Schedule] = ()
-) -> Tensor:
+def train_step(networks: Networks, low: Tensor, target: Tensor, mix: Tensor, schedules: Sequence[Schedule]) -> Tensor:
     """One update of both networks. low: (N, 3, H, W), target: (N, 3, 2H, 2W); mix: (N,) for the gradient penalty.
 
-    `schedules`: those that are trained, the configuration's by default; the critic sees the first one's last image.
+    `schedules`: those that are trained; the critic sees the first one's last image.
     Returns the visual and the critic loss, (2,), without waiting for the device.
     """
     generator, critic, settings = networks.generator, networks.critic, networks.settings
-    first, *others = schedules or (Schedule.parse(settings.schedule),)
+    first, *others = schedules
     images = networks.forward(generator, low, first)  # (T, N, 3, 2H, 2W)
 
     loss_d = images.new_zeros(())
@@ -177,31 +175,31 @@ class GraphedStep:
 
     def __call__(self, low: Tensor, target: Tensor, mix: Tensor, schedules: Sequence[Schedule]) -> Tensor:
         if len(low) != self.networks.settings.batch_size or self.failed:
-            return train_step(self.networks, low, target, mix)
+            return train_step(self.networks, low, target, mix, schedules)
         if self.steps < self.WARM_UP:
             self.steps += 1
             current = torch.cuda.current_stream(self.stream.device)
             self.stream.wait_stream(current)
             with torch.cuda.stream(self.stream):
-                losses = train_step(self.networks, low, target, mix)
+                losses = train_step(self.networks, low, target, mix, schedules)
             current.wait_stream(self.stream)
             return losses
         if self.graph is None:
             try:
-                self.graph = self._capture(low, target, mix)
+                self.graph = self._capture(low, target, mix, schedules)
             except RuntimeError as error:
                 self.failed = True
                 logger.info("training without a CUDA graph: %s", str(error).splitlines()[0])
-                return train_step(self.networks, low, target, mix)
+                return train_step(self.networks, low, target, mix, schedules)
         for own, given in zip(self.inputs, (low, target, mix), strict=True):
             own.copy_(given)
         self.graph.replay()
         return self.losses
 
-    def _capture(self, low: Tensor, target: Tensor, mix: Tensor) -> torch.cuda.CUDAGraph:
+    def _capture(self, low: Tensor, target: Tensor, mix: Tensor, schedules: Sequence[Schedule]) -> torch.cuda.CUDAGraph:
         """Record the step without carrying it out."""
         self.inputs = (low.clone(), target.clone(), mix.clone())
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, stream=self.stream):
-            self.losses = train_step(self.networks, *self.inputs)
+            self.losses = train_step(self.networks, *self.inputs, schedules)
         return graph

@@ -11,8 +11,14 @@ model they are set against.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
 from agm.config import ORL_CONFIGURATIONS, GeneratorConfig
-from agm.networks.complexity import count, fewer, parameters, products, recurrent_over_plain
+from agm.networks.complexity import count, fewer, parameters
+from agm.networks.generator import Generator
 from agm.schedule import Schedule
 from study.claims.comparisons import (
     Counted,
@@ -62,6 +68,18 @@ def first_active(schedule: str) -> int:
 def counted(layers: str) -> Counted:
     """A model's parameters."""
     return Counted(lambda: parameters(GeneratorConfig(layers)))
+
+
+def recurrent_over_plain(of: Callable[[nn.Module], int]) -> float:
+    """A recurrent layer's number of something over that of a plain one in its place: the least of the four ratios."""
+    with torch.device("meta"):
+        recurrent, plain = (Generator(GeneratorConfig(layers)).layers for layers in ("rrrr", "nnnn"))
+    return min(of(r) / of(n) for r, n in zip(recurrent, plain, strict=True))
+
+
+def products(layer: nn.Module) -> int:
+    """Multiplications per pixel: a convolution has one for each of its weights."""
+    return sum(parameter.numel() for parameter in layer.parameters() if parameter.dim() == 4)
 
 
 def exactly(number: float, digit: float = 1) -> Range:

@@ -75,7 +75,6 @@ def train(
     budget = parse_duration(time_budget) if time_budget else float("inf")
 
     from agm.paths import runs_folder  # only now: importing torch takes seconds, and a mistake should show at once
-    from agm.runs import find
     from agm.training.loop import train as train_run
     from agm.training.step import Execution
     from study.aggregate import schedule_name
@@ -86,15 +85,13 @@ def train(
         what = f"{config.generator.layers} on {config.data.dataset}"
         label = f"[{number}/{len(configs)}] {what}, {schedule_name(config.training.schedule)}"
         how = Execution(device=device.value, time_budget=deadline - time.monotonic(), label=label)
-        status = train_run(config, folder, how)
-        if status == "interrupted":
+        finished = train_run(config, folder, how)
+        if finished is None:
             typer.echo(f"{config.id} stopped and saved in {folder}; run the same command again to go on", err=True)
             raise typer.Exit(UNFINISHED)
-        finished = find(config, out)
-        assert finished is not None
         mse, psnr = finished.test("mse").mean(), finished.test("psnr")[-1]
         typer.echo(
-            f"{config.id} {status}: {what}, test MSE {mse:.4f} (bicubic {finished.bicubic():.4f}), "
+            f"{config.id} {finished.summary['status']}: {what}, test MSE {mse:.4f} (bicubic {finished.bicubic():.4f}), "
             f"last image {psnr:.2f} dB (bicubic {finished.bicubic('psnr'):.2f}) -> {folder}"
         )
 

@@ -6,16 +6,14 @@ import time
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
-import skimage
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from agm import data, metrics
-from agm.data.images import Pixels, read_image, square
+from agm.data.bundled import shipped
+from agm.data.images import Pixels, square
 from agm.errors import unknown
 from agm.networks.generator import Generator
 from agm.runs import Run
@@ -36,7 +34,7 @@ PHOTOGRAPHS: dict[str, tuple[str, Box]] = {
 
 def versions(pixels: Pixels) -> tuple[Tensor, Tensor, Tensor]:
     """A photograph at half its size, as a network sees it; bicubic upsampling of that; the original. (3, H, W) each."""
-    part = data.Part(np.zeros(1, dtype=int), pixels[None])
+    part = data.Part(pixels[None])
     low, enlarged, high = (data.to_tensor(images.copy())[0] for images in (part.low, part.bicubic, part.high))
     return low, enlarged, high
 
@@ -55,8 +53,8 @@ class Film:
         return self.images[iteration - 1] if iteration else self.bicubic
 
     def psnr(self, iteration: int) -> float:
-        """PSNR of `shown` in dB; at most 100, so that it can be drawn."""
-        return min(100.0, float(metrics.psnr(self.shown(iteration), self.original)))
+        """PSNR of `shown` in dB; at most `MOST_PSNR`, so that it can be drawn."""
+        return min(metrics.MOST_PSNR, float(metrics.psnr(self.shown(iteration), self.original)))
 
     def tint(self, iteration: int) -> float:
         """The share (0 to 1) of the squared error that one constant per colour channel would remove."""
@@ -73,7 +71,7 @@ def photograph(name: str, size: int) -> Pixels:
     if name not in PHOTOGRAPHS:
         raise unknown("photograph", name, PHOTOGRAPHS)
     file, box = PHOTOGRAPHS[name]
-    return square(read_image(Path(skimage.__file__).parent / "data" / file, file).crop(box), size)
+    return square(shipped(file).crop(box), size)
 
 
 @torch.no_grad()
@@ -90,7 +88,7 @@ def timed(generator: Generator, schedule: Schedule, pixels: Pixels) -> Row:
 
 def of_run(run: Run, name: str, size: int = 192) -> Film:
     """The film that a run's network makes of one of PHOTOGRAPHS under the run's schedule; `size` is even."""
-    return timed(run.generator(), Schedule.parse(run.config.training.schedule), photograph(name, size))[0]
+    return timed(run.generator(), run.config.schedule, photograph(name, size))[0]
 
 
 def latest(milliseconds: Sequence[float], moment: float) -> int:

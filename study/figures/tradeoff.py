@@ -47,9 +47,7 @@ def seconds(runs: Sequence[Run], measure: bool = True) -> Seconds:
     from agm.networks.generator import Generator
     from agm.training.evaluate import time_iterations
 
-    models = {
-        run.config.id: (Generator(run.config.generator), Schedule.parse(run.config.training.schedule)) for run in runs
-    }
+    models = {run.config.id: (Generator(run.config.generator), run.config.schedule) for run in runs}
     return time_iterations(models, runs[0].config.data.image_size, repeats=ROUNDS, limit=LIMIT)
 
 
@@ -61,7 +59,7 @@ def noted(runs: Sequence[Run]) -> Seconds:
     """
     times = {run.config.id: np.array(run.summary["seconds_until_iteration"], dtype=float) for run in runs}
     for group in aggregate.by(runs, "layers").values():
-        whole = [run.config.id for run in group if all(Schedule.parse(run.config.training.schedule).masks[-1])]
+        whole = [run.config.id for run in group if all(run.config.schedule.masks[-1])]
         last = {name: own for name in whole if (own := np.diff(times[name], prepend=0.0)[-1]) > 0}
         for name, own in last.items():
             times[name] = times[name] * (min(last.values()) / own)

@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from support.checkout import BIN, ROOT, Checkout, run
-from support.runs import RESULTS
+from support.runs import RESULTS, became
 
 from agm import files
 from agm.code_version import code_hash
@@ -62,7 +62,7 @@ def test_the_whole_book_is_made_from_nothing(checkout: Checkout) -> None:
 def test_its_runs_are_the_librarys_byte_for_byte(checkout: Checkout, tmp_path: Path) -> None:
     """One of a job that ran beside others."""
     config = JOBS[1][0]
-    assert train(config, tmp_path, Execution(device="cpu")) == "finished"
+    assert became(train(config, tmp_path, Execution(device="cpu"))) == "finished"
     for name in RESULTS:
         assert (checkout.root / "build" / "runs" / config.id / name).read_bytes() == (tmp_path / name).read_bytes()
 

@@ -13,7 +13,7 @@ from typing import IO
 
 import pytest
 from support.checkout import BIN, copy
-from support.runs import RESULTS
+from support.runs import RESULTS, became
 from support.slurm import MISSING, Slurm, slurm
 
 from agm import RunConfig, files
@@ -150,7 +150,7 @@ def test_training_goes_on_where_it_was(outcome: Outcome, number: int, configs: l
     assert 3 <= outcome.epochs[number] < EPOCHS
     folder = outcome.folders[number]
     assert files.read_json(folder / "summary.json")["seconds"] > LONG_AGO
-    assert train(configs[number], tmp_path / "peace", Execution(device="cpu")) == "finished"
+    assert became(train(configs[number], tmp_path / "peace", Execution(device="cpu"))) == "finished"
     for name in RESULTS:
         assert (folder / name).read_bytes() == (tmp_path / "peace" / name).read_bytes(), name
 

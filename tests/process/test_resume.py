@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 from support.images import made_up
-from support.runs import one_step_at_a_time, tiny, train_in_child
+from support.runs import became, one_step_at_a_time, tiny, train_in_child
 
 from agm import RunConfig, data, files
 from agm.code_version import code_hash
@@ -54,18 +54,18 @@ def long(pictures: Path) -> RunConfig:
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory, long: RunConfig) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("uninterrupted")
-    assert train(long, folder, QUIET) == "finished"
+    assert became(train(long, folder, QUIET)) == "finished"
     return results(folder)
 
 
 def test_a_time_budget_interrupts_and_the_run_goes_on(
     tmp_path: Path, long: RunConfig, uninterrupted: dict[str, bytes]
 ) -> None:
-    sittings: list[str] = []
-    while not sittings or sittings[-1] == "interrupted":
+    sittings: list[str | None] = []
+    while not sittings or sittings[-1] is None:
         assert len(sittings) < 80
-        sittings.append(train(long, tmp_path, Execution(device="cpu", time_budget=0.15)))
-        assert (tmp_path / "checkpoint.safetensors").exists() == (sittings[-1] == "interrupted")
+        sittings.append(became(train(long, tmp_path, Execution(device="cpu", time_budget=0.15))))
+        assert (tmp_path / "checkpoint.safetensors").exists() == (sittings[-1] is None)
         assert (tmp_path / "summary.json").exists() == (sittings[-1] == "finished")
     assert len(sittings) >= 3
     assert results(tmp_path) == uninterrupted
@@ -74,7 +74,7 @@ def test_a_time_budget_interrupts_and_the_run_goes_on(
 def test_stopping_at_every_single_step(tmp_path: Path) -> None:
     """Within epochs, at their ends, in the last one: each step in a sitting of its own."""
     config = tiny(epochs=2, batch_size=7)
-    assert train(config, tmp_path / "whole", QUIET) == "finished"
+    assert became(train(config, tmp_path / "whole", QUIET)) == "finished"
     sittings = one_step_at_a_time(config, tmp_path / "steps", QUIET)
     assert sittings == 6  # one of them between the last step and the tests
     assert results(tmp_path / "steps") == results(tmp_path / "whole")
@@ -82,11 +82,11 @@ def test_stopping_at_every_single_step(tmp_path: Path) -> None:
 
 def test_time_spent_adds_up_over_sittings(tmp_path: Path) -> None:
     config = tiny(epochs=2)
-    assert train(config, tmp_path, Execution(device="cpu", time_budget=0.0)) == "interrupted"
+    assert train(config, tmp_path, Execution(device="cpu", time_budget=0.0)) is None
     tensors, meta = files.read_tensors(tmp_path / "checkpoint.safetensors")
     meta["progress"]["seconds"] = 1000.0
     files.write_tensors(tmp_path / "checkpoint.safetensors", tensors, meta)
-    assert train(config, tmp_path, QUIET) == "finished"
+    assert became(train(config, tmp_path, QUIET)) == "finished"
     assert 1000 < files.read_json(tmp_path / "summary.json")["seconds"] < 1060
 
 
@@ -112,8 +112,8 @@ def test_sigterm_to_a_real_process(tmp_path: Path, pictures: Path) -> None:
     assert "Traceback" not in errors
     assert not (folder / "summary.json").exists()
     assert steps_done(folder) >= 2
-    assert train(config, folder, QUIET) == "finished"
-    assert train(config, tmp_path / "peace", QUIET) == "finished"
+    assert became(train(config, folder, QUIET)) == "finished"
+    assert became(train(config, tmp_path / "peace", QUIET)) == "finished"
     assert results(folder) == results(tmp_path / "peace")
 
 
@@ -153,17 +153,17 @@ def test_kill_9_of_real_processes_at_random_moments(
         kills, before, done = kills + 1, done, steps_done(tmp_path)  # what is there can be read
         assert done > before
     assert kills >= 3
-    assert train(long, tmp_path, QUIET) == "finished"
+    assert became(train(long, tmp_path, QUIET)) == "finished"
     assert results(tmp_path) == uninterrupted
 
 
 def test_a_part_of_a_file_that_a_kill_left_behind_does_no_harm(
     tmp_path: Path, long: RunConfig, uninterrupted: dict[str, bytes]
 ) -> None:
-    assert train(long, tmp_path, Execution(device="cpu", time_budget=0.2)) == "interrupted"
+    assert train(long, tmp_path, Execution(device="cpu", time_budget=0.2)) is None
     for name in ("checkpoint.safetensors", "metrics.csv", "summary.json"):
         (tmp_path / f".{name}.abc.partial").write_bytes(b"half a fi")
-    assert train(long, tmp_path, QUIET) == "finished"
+    assert became(train(long, tmp_path, QUIET)) == "finished"
     assert {path.name for path in tmp_path.iterdir()} == {*RESULTS, "summary.json"}
     assert results(tmp_path) == uninterrupted
 
@@ -182,17 +182,17 @@ def test_a_kill_between_metrics_and_checkpoint_does_no_harm(
             train(long, tmp_path, QUIET)
     assert (tmp_path / "metrics.csv").exists()
     assert not (tmp_path / "checkpoint.safetensors").exists()
-    assert train(long, tmp_path, QUIET) == "finished"
+    assert became(train(long, tmp_path, QUIET)) == "finished"
     assert results(tmp_path) == uninterrupted
 
 
 def test_a_kill_right_after_the_summary_leaves_nothing_behind(tmp_path: Path) -> None:
     folder, lock = tmp_path / "run", tmp_path / ".run.lock"
-    assert train(tiny(), folder, QUIET) == "finished"
+    assert became(train(tiny(), folder, QUIET)) == "finished"
     before = {path.name for path in folder.iterdir()}
     for path in (folder / "checkpoint.safetensors", lock):
         path.write_bytes(b"left")
-    assert train(tiny(), folder, QUIET) == "finished"
+    assert became(train(tiny(), folder, QUIET)) == "finished"
     assert {path.name for path in folder.iterdir()} == before
     assert not lock.exists()
 
@@ -203,9 +203,9 @@ def test_a_clock_that_jumps_changes_nothing(
     """The time of day goes forth and back by years, and a checkpoint is from the future: budgets do not ask for it."""
     jumps = random.Random(3)
     monkeypatch.setattr(time, "time", lambda: jumps.uniform(0, 4e9))
-    assert train(long, tmp_path, replace(QUIET, time_budget=0.0)) == "interrupted"
+    assert train(long, tmp_path, replace(QUIET, time_budget=0.0)) is None
     os.utime(tmp_path / "checkpoint.safetensors", (4e9, 4e9))
-    assert train(long, tmp_path, replace(QUIET, time_budget=600.0)) == "finished"
+    assert became(train(long, tmp_path, replace(QUIET, time_budget=600.0))) == "finished"
     assert files.read_json(tmp_path / "summary.json")["seconds"] < 600
     assert results(tmp_path) == uninterrupted
 
@@ -220,15 +220,15 @@ def test_signals_are_handed_back(tmp_path: Path) -> None:
 def test_both_signals_stop_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
     original = step.train_step
     monkeypatch.setattr(step, "train_step", lambda *a, **k: signal.raise_signal(number) or original(*a, **k))
-    assert train(tiny(), tmp_path, QUIET) == "interrupted"
+    assert train(tiny(), tmp_path, QUIET) is None
     assert files.read_tensors(tmp_path / "checkpoint.safetensors")[1]["progress"]["step"] == 1
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert train(tiny(), tmp_path, QUIET) == "finished"
+    assert became(train(tiny(), tmp_path, QUIET)) == "finished"
     before = {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.iterdir()}
     monkeypatch.setattr(training, "build", lambda *_: pytest.fail("built networks for a finished run"))
-    assert train(tiny(), tmp_path, QUIET) == "finished"
+    assert became(train(tiny(), tmp_path, QUIET)) == "finished"
     assert {path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in tmp_path.iterdir()} == before
 
 
@@ -241,7 +241,7 @@ def test_a_damaged_summary_is_said(tmp_path: Path, content: str) -> None:
 
 
 def interrupted(folder: Path, config: RunConfig) -> Path:
-    assert train(config, folder, Execution(device="cpu", time_budget=0.0)) == "interrupted"
+    assert train(config, folder, Execution(device="cpu", time_budget=0.0)) is None
     return folder / "checkpoint.safetensors"
 
 
@@ -265,18 +265,20 @@ def test_a_run_that_was_begun_on_other_images_is_not_gone_on_with(tmp_path: Path
     interrupted(tmp_path / "run", config)
     Image.fromarray(made_up(31, 16)[30]).save(folder / "30.png")
     data.load.cache_clear()
+    data.splits.cache_clear()
     with pytest.raises(AgmError, match="was begun on other images of this name; bring them back, or delete it"):
         train(config, tmp_path / "run", QUIET)
     (folder / "30.png").unlink()
     data.load.cache_clear()
-    assert train(config, tmp_path / "run", QUIET) == "finished"
+    data.splits.cache_clear()
+    assert became(train(config, tmp_path / "run", QUIET)) == "finished"
 
 
 def test_a_run_that_other_code_began_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "code_hash", lambda: "older")
     interrupted(tmp_path, tiny())
     monkeypatch.undo()
-    assert train(tiny(), tmp_path, QUIET) == "finished"
+    assert became(train(tiny(), tmp_path, QUIET)) == "finished"
     assert files.read_json(tmp_path / "summary.json")["machine"]["code"] == f"older+{code_hash()}"
 
 
@@ -287,7 +289,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_weights_are_no_checkpoint(tmp_path: Path) -> None:
-    assert train(tiny(), tmp_path / "done", QUIET) == "finished"
+    assert became(train(tiny(), tmp_path / "done", QUIET)) == "finished"
     (tmp_path / "run").mkdir()
     (tmp_path / "done" / "generator.safetensors").rename(tmp_path / "run" / "checkpoint.safetensors")
     with pytest.raises(AgmError, match="is no checkpoint of run"):
@@ -305,14 +307,14 @@ def test_a_checkpoint_of_other_code_is_refused(tmp_path: Path) -> None:
 def test_metrics_that_are_infinite_survive_a_checkpoint(tmp_path: Path) -> None:
     """A validation error can overflow while the training loss stays finite: statistics that have not settled."""
     from agm.training import checkpoint
-    from agm.training.checkpoint import Progress
+    from agm.training.checkpoint import Standing
 
     networks = training.build(tiny(), QUIET)
     losses = torch.zeros(2)
     rows = [{"epoch": 1, "statistics": "shared", "iteration": 1, "mse": value} for value in (float("inf"), 0.25)]
-    checkpoint.save(tmp_path / "c", tiny(), networks, losses, {}, Progress(epoch=1, rows=rows))
+    checkpoint.save(tmp_path / "c", tiny(), networks, losses, {}, Standing(epoch=1, rows=rows))
     progress = checkpoint.resume(tmp_path / "c", tiny(), networks, losses, {})
-    training._write_metrics(tmp_path, Progress(rows=rows))
+    training._write_metrics(tmp_path, Standing(rows=rows))
     whole = (tmp_path / "metrics.csv").read_bytes()
     training._write_metrics(tmp_path, progress)
     assert (tmp_path / "metrics.csv").read_bytes() == whole

@@ -17,10 +17,11 @@ from agm.anytime.onnx import export as exports
 from agm.data import prepared
 from agm.data.official.prepare import prepare
 from agm.errors import AgmError
+from agm.paths import CHECKED, CHECKPOINT, SUMMARY
 from agm.runs import Run, load_trained
 from agm.schedule import Schedule
 from agm.training import checkpoint
-from agm.training.loop import CHECKED, CHECKPOINT, SUMMARY, train
+from agm.training.loop import train
 from agm.training.step import Execution, build
 from support.anytime import weights
 from support.official import cars

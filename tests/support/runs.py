@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from agm import RunConfig, files
+from agm.runs import Run
 from agm.training import loop as training
 from agm.training.step import Execution
 from study import profiles
@@ -25,6 +26,11 @@ def tiny(**fields: Any) -> RunConfig:
     """The smoke profile with two iterations, one epoch, few images."""
     small = {"iterations": 2, "schedule": "xxxx (2)", "epochs": 1, "validation_images": 4, "test_images": 4}
     return profiles.load("smoke").run("cars", **{"layers": "rnnr", **small, **fields})
+
+
+def became(run: Run | None) -> str | None:
+    """The status of what `train` returned; None if it was interrupted."""
+    return run and str(run.summary["status"])
 
 
 def seal_anew(folder: Path) -> None:
@@ -55,6 +61,6 @@ def one_step_at_a_time(config: RunConfig, folder: Path, execution: Execution) ->
     sittings = 0
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "stopping", after_one_step)
-        while training.train(config, folder, execution) == "interrupted":
+        while training.train(config, folder, execution) is None:
             sittings += 1
     return sittings

@@ -11,7 +11,8 @@ import golden
 import pytest
 
 from agm import code_version, files
-from agm.code_version import changed, code_hash, representative
+from agm.code_version import changed, code_hash, kind_of_network, representative
+from agm.config import GeneratorConfig
 from agm.errors import AgmError
 from study.status import INPUTS, lines, note, states
 
@@ -57,7 +58,23 @@ def test_the_training_code_is_what_training_imports(tmp_path: Path) -> None:
     for name in ("networks/layers/plain.py", "training/step.py", "data/splits.py", "config.py"):
         assert edited(name, "\nANEW = 1\n") != code_hash(), name
         assert edited(name, '\n"""Words."""\n# More.\n') == code_hash(), name
-    assert edited("cli/data.py", "\nANEW = 1\n") == code_hash()
+    for name in ("cli/data.py", "runs.py", "files.py", "code_version.py", "machine.py", "data/contact_sheet.py"):
+        assert edited(name, "\nANEW = 1\n") == code_hash(), name
+
+
+def test_layers_that_no_golden_run_has_are_never_attested() -> None:
+    kinds = [("paper", "rrrn", "paper"), ("light", "nnnn", "light"), ("light", "nnrn", "light-recurrent")]
+    for base, layers, kind in kinds:
+        assert kind_of_network(GeneratorConfig(layers, base=base)) == kind in golden.SETTINGS  # type: ignore[arg-type]
+        other = kind_of_network(GeneratorConfig(f"g{layers[1:]}", base=base))  # type: ignore[arg-type]
+        assert changed("old", other) == f"code old was never compared with today's, {code_hash()}"
+
+
+def test_what_decides_times_is_what_imports_torch_itself() -> None:
+    modules = code_version.timed("agm.training.loop")
+    assert {"agm.training.loop", "agm.networks.blocks"} < modules.keys()
+    assert not {"agm.code_version", "agm.runs"} & modules.keys()  # one has the words in a text, one in a function
+    assert code_version.changed_modules(modules | {"agm.code_version": "0", "agm.gone": "0"}) == ["agm.gone"]
 
 
 def test_todays_training_code_was_compared_with_that_of_the_recorded_runs() -> None:
@@ -107,6 +124,8 @@ def test_codes_with_equal_bytes_are_entered_as_one() -> None:
     other = [("b", "2", {"paper": "x", "light": "y"}), ("c", "3", {"paper": "x", "light": "z"})]
     with pytest.raises(AgmError, match="light: c gives other bytes; say with --changed"):
         golden.enter(files.finite(noted), other, "")
+    with pytest.raises(AgmError, match="paper: b gives other bytes than another code of its group"):
+        golden.enter(files.finite(noted), [("a", "1", {"paper": "x"}), ("b", "2", {"paper": "y"})], "")
     golden.enter(noted, other, "the light base is wider")
     assert [list(group["codes"]) for group in noted["paper"]] == [["a", "b", "c"]]
     assert noted["light"][1] == {"changed": "the light base is wider", "codes": {"c": "3"}}

@@ -54,5 +54,5 @@ def test_amx_is_hidden_only_where_it_kills(
     monkeypatch.setattr(machine, "AMX", program)
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "")
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
-    machine.hide_broken_amx()
+    machine.hide_broken_amx.__wrapped__()  # it does so once in a process
     assert ("ONEDNN_MAX_CPU_ISA" in os.environ) == hidden

@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 from support.images import made_up
-from support.runs import seal_anew, tiny
+from support.runs import became, seal_anew, tiny
 
 import agm
 from agm import Generator, data, files, runs
@@ -33,7 +33,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two finished runs."""
     root = tmp_path_factory.mktemp("runs")
     for config in (tiny(), tiny(layers="nnnr", epochs=2)):
-        assert train(config, root / config.id, QUIET) == "finished"
+        assert became(train(config, root / config.id, QUIET)) == "finished"
     return root
 
 
@@ -249,7 +249,7 @@ def test_ensure_makes_what_is_missing_and_only_that(root: Path, monkeypatch: pyt
     made: list[Any] = []
     original_train = training.train
 
-    def counted(config: Any, *arguments: Any) -> str:
+    def counted(config: Any, *arguments: Any) -> Run | None:
         made.append(config)
         return original_train(config, *arguments)
 
@@ -283,7 +283,7 @@ def test_a_run_is_told_by_its_images(home: Path, monkeypatch: pytest.MonkeyPatch
     assert tiny(dataset="photos") != config
     assert tiny(dataset="photographs") == tiny(dataset="photographs")
     folder = home / "build" / "runs" / config.id
-    assert train(config, folder, QUIET) == train(config, folder, QUIET) == "finished"
+    assert became(train(config, folder, QUIET)) == became(train(config, folder, QUIET)) == "finished"
     assert ensure([config])[0].folder == folder
     (home / "a" / "photos").rename(home / "old")
     (home / "b" / "photos").rename(home / "a" / "photos")

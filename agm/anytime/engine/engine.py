@@ -75,7 +75,7 @@ class Engine:
     def start(self, x: Tensor) -> Progress:
         """x: (N, 3, H, W) in [0, 1] -> everything that the iterations share."""
         features = self.a(x.contiguous(memory_format=torch.channels_last), 0, self.statistics)
-        context = Context(_channels_last(features), self.generator.base(x))
+        context = Context(_channels_last(features), self.generator.bicubic(x))
         return Progress(context, self.generator.first_memory(x, context).previous)
 
     @torch.inference_mode()
@@ -96,8 +96,8 @@ class Engine:
         z = z.permute(0, 3, 1, 2)  # (N, width, h, w)
         image: Tensor = self.d(z)
         if self.config.residual:
-            assert progress.context.base is not None
-            image += progress.context.base
+            assert progress.context.bicubic is not None
+            image += progress.context.bicubic
         progress.previous = z if self.config.feedback == "features" else image
         progress.t += 1
         return image

@@ -110,7 +110,7 @@ def _checkpoint() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "checkpoint.safetensors")
         good = {name: tensor.clone() for name, tensor in networks.generator.state_dict().items()}
-        checkpoint.save(path, CONFIG, networks, torch.zeros(3), good, checkpoint.Progress(1, 2, 3.0, []))
+        checkpoint.save(path, CONFIG, networks, torch.zeros(3), good, checkpoint.Standing(1, 2, 3.0, []))
         return files.read_tensors(path)
 
 

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 from support.images import made_up
+from support.runs import became
 from torch import Tensor
 
 from agm import data, files
@@ -97,7 +98,7 @@ def test_steps_go_on_where_they_stopped_and_join(
     config: RunConfig, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = home / "build/runs" / config.id
-    assert train(config, run, Execution(device="cpu")) == "finished"
+    assert became(train(config, run, Execution(device="cpu"))) == "finished"
     for folder in frontier.SETS:
         (home / "sets" / folder).mkdir(parents=True)
         Image.fromarray(made_up(1, 41)[0]).save(home / "sets" / folder / "one.png")

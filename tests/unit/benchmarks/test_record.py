@@ -19,7 +19,7 @@ PLANNED = [tiny(), tiny(seed=1)]
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with two runs, trained and packed into its results; the second with its weights."""
+    """A home with two runs, trained and packed into its results; the weights of the second count as large."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AGM_HOME", str(home))
@@ -27,7 +27,9 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert not list(runs_folder().glob("*/summary.json"))
         assert record.train_all(PLANNED, 600.0) == 0
         for config in PLANNED:
+            patch.setattr(record, "SMALL", 10**6 if config.seed == 0 else 10)
             record.pack(config, results_folder() / "smoke", with_weights=config.seed == 1)
+            record.pack(config, results_folder() / "other", with_weights=False)
     return home
 
 
@@ -36,7 +38,8 @@ def test_packed_runs_are_recorded_ones(recorded: Path, monkeypatch: pytest.Monke
     for config in PLANNED:
         taken, own = (runs.Run.read(folder / config.id) for folder in (results_folder() / "smoke", runs_folder()))
         assert taken.recorded
-        assert taken.has_weights == (config.seed == 1)
+        assert taken.has_weights
+        assert runs.Run.read(results_folder() / "other" / config.id).has_weights == (config.seed == 0)
         checksums = {"files": taken.summary["files"], "sha256": taken.summary["sha256"]}
         assert taken.summary == own.summary | checksums
         assert set(taken.summary["files"]) == {path.name for path in taken.folder.iterdir()} - {"summary.json"}
@@ -62,7 +65,7 @@ def test_a_run_that_is_packed_half_is_none(recorded: Path, tmp_path: Path, monke
     write, written = files.write_bytes, []
 
     def killed(path: Path, content: bytes) -> None:
-        if len(written) == 3:
+        if len(written) == 4:
             raise KeyboardInterrupt
         write(path, content)
         written.append(path)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.runs import became
 
 from agm import DataConfig, GeneratorConfig, RunConfig, data
 from agm.anytime import standard_sets
@@ -27,10 +28,11 @@ SETS = Path(__file__).parents[4] / "shared" / "data" / "benchmarks"
 def photographs(tmp_path: Path) -> Path:
     random = np.random.default_rng(0)
     folder = tmp_path / "photographs"
-    (folder / "val").mkdir(parents=True)
+    (folder / "train").mkdir(parents=True)
+    (folder / "val").mkdir()
     for i in range(6):
         pixels = random.integers(0, 256, (41 + 2 * i, 60, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{i}.png")
+        Image.fromarray(pixels).save(folder / "train" / f"{i}.png")
     Image.fromarray(random.integers(0, 256, (50, 50, 3), dtype=np.uint8)).save(folder / "val" / "benchmark.png")
     return folder
 
@@ -66,7 +68,16 @@ def test_a_crop_and_its_input_are_the_same_place_of_one_photograph(photographs: 
     np.testing.assert_array_equal(high, crops.epoch(0, 0)[0])
 
 
-def test_the_benchmark_part_of_natural_is_never_read(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_benchmark_beside_training_images_is_never_read(
+    photographs: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [f"train/{i}.png" for i in range(6)]
+    for folder, below in ((photographs, ""), (photographs.parent, "photographs/")):
+        assert sorted(data.load(str(folder), 16).sources) == [below + name for name in names]
+        assert "left out 1 images, which lie in val beside train" in caplog.text
+        caplog.clear()
+    assert data.load(str(photographs / "val"), 16).sources == ("benchmark.png",)
+    assert not caplog.text
     home = photographs.parent
     monkeypatch.setenv("AGM_HOME", str(home))
     with pytest.raises(AgmError, match=r"'natural' is not prepared.*data/natural\.md"):
@@ -74,7 +85,7 @@ def test_the_benchmark_part_of_natural_is_never_read(photographs: Path, monkeypa
     (home / "data").mkdir()
     photographs.rename(home / "data" / "natural")
     data.load.cache_clear()
-    assert sorted(data.load("natural", 16).sources) == [f"{i}.png" for i in range(6)]
+    assert sorted(data.load("natural", 16).sources) == names
 
 
 def test_crops_of_what_is_no_photograph_are_refused(photographs: Path) -> None:
@@ -84,18 +95,18 @@ def test_crops_of_what_is_no_photograph_are_refused(photographs: Path) -> None:
         data.splits(DataConfig(str(photographs), image_size=64, crops=4))
 
 
-@pytest.mark.parametrize("crops", [5, 12])  # as many as there are photographs to train on, and more
+@pytest.mark.parametrize("crops", [4, 12])  # as many as there are photographs to train on, and more
 def test_a_run_that_was_stopped_gives_the_same_bytes(crops: int, photographs: Path, tmp_path: Path) -> None:
     run = config(photographs, crops=crops)
-    assert len(data.splits(run.data).train) == 5
-    assert train(run, tmp_path / "whole" / run.id, Execution(device="cpu")) == "finished"
+    assert len(data.splits(run.data).train) == 4
+    assert became(train(run, tmp_path / "whole" / run.id, Execution(device="cpu"))) == "finished"
     halting = Execution(device="cpu", time_budget=0.05, checkpoint_interval=0)
     folder = tmp_path / "parts" / run.id
     for _ in range(60):
-        if train(run, folder, halting) == "finished":
+        if became(train(run, folder, halting)) == "finished":
             break
     else:
-        assert train(run, folder, Execution(device="cpu")) == "finished"
+        assert became(train(run, folder, Execution(device="cpu"))) == "finished"
     name = "generator.safetensors"
     assert (folder / name).read_bytes() == (tmp_path / "whole" / run.id / name).read_bytes()
 

@@ -11,7 +11,7 @@ from support.images import image_set, made_up
 
 from agm import DataConfig
 from agm.data.images import ImageSet
-from agm.data.splits import Splits, split, split_indices, split_table, to_tensor
+from agm.data.splits import Part, Splits, split, split_indices, split_table, to_tensor
 from agm.errors import AgmError
 
 
@@ -131,13 +131,17 @@ def small_splits(groups: int = 12, each: int = 4, **fields: object) -> Splits:
     return split(ImageSet("made up", images, labels, labels), DataConfig(image_size=16, **fields))  # type: ignore[arg-type]
 
 
+def hashes(part: Part) -> set[str]:
+    return set(ImageSet("", part.high, (), ()).hashes)
+
+
 def test_a_quarter_is_nested_in_the_full_set_and_the_rest_stays() -> None:
     full, half, quarter = (small_splits(fraction=f) for f in (1.0, 0.5, 0.25))
     assert len(quarter.train) == round(len(full.train) / 4)
-    assert set(quarter.train.indices) < set(half.train.indices) < set(full.train.indices)
+    assert hashes(quarter.train) < hashes(half.train) < hashes(full.train)
     for other in (half, quarter):
-        assert np.array_equal(full.test.indices, other.test.indices)
-        assert np.array_equal(full.validation.indices, other.validation.indices)
+        assert np.array_equal(full.test.high, other.test.high)
+        assert np.array_equal(full.validation.high, other.validation.high)
 
 
 @given(
@@ -157,15 +161,16 @@ def test_limits_are_kept_and_nested(
     assert len(some.test) == min(len(full.test), test or 10**9)
     for name in ("train", "validation", "test"):
         kept, all_ = getattr(some, name), getattr(full, name)
-        assert kept.indices.tolist() == all_.indices[: len(kept)].tolist()
+        assert np.array_equal(kept.high, all_.high[: len(kept)])
 
 
 def test_a_limited_part_mixes_groups() -> None:
     labels = tuple(f"g{i // 50}" for i in range(500))
     images = ImageSet("made up", made_up(500, 16), labels, labels)
     some = split(images, DataConfig(image_size=16, train_images=40, test_images=20))
-    assert len({labels[i] for i in some.test.indices}) == 2
-    assert len({labels[i] for i in some.train.indices}) >= 5
+    group = dict(zip(images.hashes, labels, strict=True))
+    assert len({group[image] for image in hashes(some.test)}) == 2
+    assert len({group[image] for image in hashes(some.train)}) >= 5
 
 
 def test_inputs_and_baseline_are_pillows_bicubic() -> None:
@@ -178,11 +183,12 @@ def test_inputs_and_baseline_are_pillows_bicubic() -> None:
 
 
 def test_parts_hold_the_images_of_their_indices_at_the_size_asked_for() -> None:
-    images = made_up(40, 64)
     labels = tuple(str(i) for i in range(40))
-    parts = split(ImageSet("made up", images, labels, labels), DataConfig(image_size=32))
-    for index, high in zip(parts.train.indices, parts.train.high, strict=True):
-        expected = Image.fromarray(images[index]).resize((32, 32), Image.Resampling.BICUBIC)
+    images = ImageSet("made up", made_up(40, 64), labels, labels, stand_in="noise")
+    parts = split(images, DataConfig(image_size=32))
+    assert (parts.fingerprint, parts.stand_in) == (images.fingerprint, "noise")
+    for index, high in zip(split_indices(images)[0], parts.train.high, strict=True):
+        expected = Image.fromarray(images.images[index]).resize((32, 32), Image.Resampling.BICUBIC)
         np.testing.assert_array_equal(high, np.asarray(expected))
 
 

@@ -239,3 +239,9 @@ def test_the_same_seed_gives_the_same_network() -> None:
         networks.append(Generator(GeneratorConfig(width=2)).state_dict())
     torch.testing.assert_close(networks[0], networks[1], rtol=0, atol=0)
     assert not torch.equal(networks[0]["d.weight"], networks[2]["d.weight"])
+
+
+def test_an_untrained_correction_of_bicubic_upsampling_is_zero() -> None:
+    x = torch.rand(2, 3, 6, 5)
+    for image in Generator(GeneratorConfig("rnrn", 2, 3, residual=True)).iterate(x):
+        torch.testing.assert_close(image, bicubic(x))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from support.modules import shake
-from support.runs import tiny
+from support.runs import became, tiny
 
 from agm.anytime.onnx.export import export
 from agm.anytime.onnx.graphs import LETTERS
@@ -73,7 +73,7 @@ def test_it_is_counted_and_drawn(letter: str, base: str) -> None:
 def test_it_is_trained_and_upscales(letter: str, base: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """What the engine leaves to torch is said once."""
     run = tiny(layers=f"{letter}nr{letter}", base=base, schedule="---x (1) - xxxx (1)")
-    assert train(run, tmp_path, Execution(device="cpu")) == "finished"
+    assert became(train(run, tmp_path, Execution(device="cpu"))) == "finished"
     upscaler = AnytimeUpscaler.load(tmp_path, timed=False)
     said = f"the engine has no {KINDS[letter].label} layers"
     assert caplog.text.count(said) == int(isinstance(upscaler.stepper, Plain)) == int(letter == "g")

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from support.modules import shake
-from support.runs import one_step_at_a_time, tiny
+from support.runs import became, one_step_at_a_time, tiny
 
 from agm import data
 from agm.config import STATISTICS, GeneratorConfig
@@ -22,7 +22,7 @@ from agm.errors import AgmError
 from agm.networks.blocks import IterationNorm
 from agm.networks.generator import Generator
 from agm.runs import Run
-from agm.schedule import NAMED, NESTED, Schedule, candidates, sandwich
+from agm.schedule import NAMED, NESTED, Schedule, candidates, paper_schedules, sandwich
 from agm.training import calibrate
 from agm.training import loop as training
 from agm.training.loop import train, trained
@@ -78,6 +78,7 @@ def test_candidates_have_the_length_asked_for_and_are_all_different(iterations: 
 def test_stretched_candidates() -> None:
     assert [str(s) for s in candidates(3)[4:]] == ["---x (1) - xx-x (1) - xxxx (1)", "x--x (1) - xxxx (2)"]
     assert str(candidates(20)[4]) == "---x (4) - x--x (4) - xx-x (6) - xxxx (6)"
+    assert [str(s) for s in paper_schedules(1)] == ["xxxx (1)", "xx-x (1)"]  # B is NOAEL then
 
 
 def test_fixed_training_has_the_runs_own_schedule_only() -> None:
@@ -137,14 +138,14 @@ def test_training_really_takes_the_sampled_schedules(tmp_path: Path, monkeypatch
         return step
 
     monkeypatch.setattr(training, "stepper", watched)
-    assert train(config, tmp_path, QUIET) == "finished"
+    assert became(train(config, tmp_path, QUIET)) == "finished"
     steps = len(seen) // 2
     assert seen == [trained(config, epoch, step) for epoch in range(2) for step in range(steps)]
 
 
 def test_stopping_at_every_step_gives_the_same_bytes(tmp_path: Path) -> None:
     config = tiny(epochs=2, batch_size=7, **ANY)
-    assert train(config, tmp_path / "whole", QUIET) == "finished"
+    assert became(train(config, tmp_path / "whole", QUIET)) == "finished"
     one_step_at_a_time(config, tmp_path / "steps", QUIET)
     for name in ("generator.safetensors", "metrics.csv", "test.safetensors", "config.json"):
         assert (tmp_path / "steps" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

@@ -20,7 +20,7 @@ SCHEDULE = Schedule.parse("x--x (1) - xxxx (2)")
 
 
 def part(count: int = 7, size: int = 16) -> Part:
-    return Part(np.arange(count), made_up(count, size))
+    return Part(made_up(count, size))
 
 
 def network(**fields: Any) -> Generator:
@@ -41,7 +41,7 @@ def test_every_iteration_of_every_image_is_measured() -> None:
 def test_more_images_than_fit_one_batch() -> None:
     """Statistics of the batch are those of the first BATCH images, then of the rest."""
     generator, images = network(layers="nnnn"), part(BATCH + 3)
-    first, rest = Part(images.indices[:BATCH], images.high[:BATCH]), Part(images.indices[BATCH:], images.high[BATCH:])
+    first, rest = Part(images.high[:BATCH]), Part(images.high[BATCH:])
     for statistics in ("shared", "batch"):
         whole = evaluate(generator, images, SCHEDULE, statistics).mse
         parts = [evaluate(generator, one, SCHEDULE, statistics).mse for one in (first, rest)]
@@ -76,7 +76,7 @@ def test_a_perfect_image_does_not_make_the_mean_infinite() -> None:
         generator.d.bias.zero_()  # type: ignore[union-attr]
     high = made_up(2, 16)
     high[0] = 0
-    quality = evaluate(generator, Part(np.arange(2), high), SCHEDULE)
+    quality = evaluate(generator, Part(high), SCHEDULE)
     assert quality.psnr[:, 0].tolist() == [100.0] * 3
     assert quality.mse[:, 0].tolist() == [0.0] * 3
     assert all(np.isfinite(quality.per_iteration()["psnr"]))

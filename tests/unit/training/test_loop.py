@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from support.runs import tiny
+from support.runs import became, tiny
 
 from agm import RunConfig, data, files, runs
 from agm.config import STATISTICS
@@ -37,7 +37,7 @@ QUIET = Execution(device="cpu")
 
 
 def trained(config: RunConfig, folder: Path, execution: Execution = QUIET) -> runs.Run:
-    assert train(config, folder, execution) == "finished"
+    assert became(train(config, folder, execution)) == "finished"
     return runs.Run.read(folder)
 
 
@@ -233,10 +233,11 @@ def test_the_same_run_twice_is_the_same(tmp_path: Path, plain: runs.Run) -> None
 
 def test_a_run_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:
     with files.locked(tmp_path / ".run.lock", 0):
-        assert train(tiny(), tmp_path / "run", replace(QUIET, wait=False)) == "busy"
-        assert train(tiny(), tmp_path / "run", replace(QUIET, time_budget=0.2)) == "interrupted"
+        with pytest.raises(TimeoutError):
+            train(tiny(), tmp_path / "run", replace(QUIET, wait=False))
+        assert train(tiny(), tmp_path / "run", replace(QUIET, time_budget=0.2)) is None
         assert not (tmp_path / "run" / "config.json").exists()
-    assert train(tiny(), tmp_path / "run", replace(QUIET, wait=False)) == "finished"
+    assert became(train(tiny(), tmp_path / "run", replace(QUIET, wait=False))) == "finished"
 
 
 TRAIN_ONE = """
@@ -245,7 +246,7 @@ from pathlib import Path
 from support.runs import tiny
 from agm.training.step import Execution
 from agm.training.loop import train
-print(train(tiny(), Path(sys.argv[1]), Execution(device="cpu")))
+print(train(tiny(), Path(sys.argv[1]), Execution(device="cpu")).summary["status"])
 """
 
 
@@ -279,7 +280,7 @@ from pathlib import Path
 torch.set_num_threads(1)
 from support.runs import tiny
 from agm.training.step import Execution; from agm.training.loop import train
-print(train(tiny(precision="bf16"), Path(sys.argv[1]), Execution(device="cpu")))
+print(train(tiny(precision="bf16"), Path(sys.argv[1]), Execution(device="cpu")).summary["status"])
 """
 
 
@@ -298,7 +299,7 @@ def test_bfloat16(tmp_path: Path) -> None:
 def test_divergence_is_a_result(tmp_path: Path) -> None:
     """NaN in the first epoch: recorded like a finished run, with the last good state, which is the initial one."""
     config = tiny(learning_rate=1e20, train_images=32, adversarial_weight=0.0)
-    assert train(config, tmp_path / "run", QUIET) == "diverged"
+    assert became(train(config, tmp_path / "run", QUIET)) == "diverged"
     run = runs.Run.read(tmp_path / "run")
     assert run.summary["status"] == "diverged"
     assert run.summary["epochs"] == 0
@@ -309,7 +310,7 @@ def test_divergence_is_a_result(tmp_path: Path) -> None:
     assert len(run.metrics) == 0
     assert len(run.curve()) == 0
     json.loads((tmp_path / "run" / "summary.json").read_text(), parse_constant=pytest.fail)
-    assert train(config, tmp_path / "run", QUIET) == "diverged"
+    assert became(train(config, tmp_path / "run", QUIET)) == "diverged"
     assert runs.table([run]).status.to_list() == ["diverged"]
 
 
@@ -335,7 +336,7 @@ def test_a_run_that_diverges_later_is_tested_in_its_last_good_state(
 ) -> None:
     good = trained(tiny(), tmp_path / "good")
     diverging_in_epoch(2, 1, monkeypatch)
-    assert train(tiny(epochs=3), tmp_path / "run", QUIET) == "diverged"
+    assert became(train(tiny(epochs=3), tmp_path / "run", QUIET)) == "diverged"
     run = runs.Run.read(tmp_path / "run")
     assert run.summary["epochs"] == 1
     assert set(run.metrics.epoch) == {1}
@@ -348,7 +349,7 @@ def test_the_last_good_state_does_not_depend_on_when_checkpoints_were_written(
 ) -> None:
     diverging_in_epoch(2, 1, monkeypatch)
     often = Execution(device="cpu", checkpoint_interval=0.0)
-    assert train(tiny(epochs=3), tmp_path / "run", often) == "diverged"
+    assert became(train(tiny(epochs=3), tmp_path / "run", often)) == "diverged"
     assert np.isfinite(runs.Run.read(tmp_path / "run").test()).all()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -22,10 +23,10 @@ def one_step(**fields: Any) -> tuple[Networks, torch.Tensor, torch.Tensor, torch
     networks.generator.train()
     random = torch.Generator().manual_seed(5)
     low, target = torch.rand(4, 3, 8, 8, generator=random), torch.rand(4, 3, 16, 16, generator=random)
-    before = networks.generator(low, config.training.schedule)
+    before = networks.generator(low, config.schedule)
     networks = build(config, QUIET)
     networks.generator.train()
-    losses = train_step(networks, low, target, torch.rand(4, generator=random))
+    losses = train_step(networks, low, target, torch.rand(4, generator=random), [config.schedule])
     return networks, losses, visual_loss(before, target), target
 
 
@@ -134,6 +135,6 @@ def test_a_graph_gives_what_single_steps_give() -> None:
         networks.generator.train()
         update = stepper(networks)
         for _ in range(6):
-            losses = update(*batch, ()) if graphed else train_step(networks, *batch)
+            losses = (update if graphed else partial(train_step, networks))(*batch, [config.schedule])
         found.append(losses.cpu())
     torch.testing.assert_close(*found, rtol=1e-3, atol=1e-4)
