@@ -109,7 +109,9 @@ def test_how_far_seeds_lie_apart(home: Path) -> None:
     numbers = table1.numbers(runs)
     assert table1.seeds(runs).loc["shared", "nnnr"] == "0.1500 to 1.6500"
     assert numbers["precise_nnnr_mse"] == pytest.approx(0.6 * 1.5)
-    assert numbers["precise_nnnr_summed"] == pytest.approx(3 * 0.6 * 1.5)
+    assert numbers["precise_over_printed"].split(", ")[0] == f"{0.6 * 1.5 / 0.0068:.2f}"
+    assert numbers["precise_summed_over_printed"].split(", ")[0] == f"{3 * 0.6 * 1.5 / 0.0068:.2f}"
+    assert numbers["precise_reading"] == "precise"
 
 
 def test_assumptions() -> None:
@@ -119,6 +121,7 @@ def test_assumptions() -> None:
     assert numbers["nnnr_fewer"] == pytest.approx(66.5, abs=0.05)
     assert numbers["peephole_extra"] == 3 * (128 + 128 + 128 + 64)
     assert assumptions.paper_numbers()["nnnr_paper_psnr"] == pytest.approx(21.67, abs=0.01)
+    assert assumptions.paper_numbers()["nnnr_divided_psnr"] == pytest.approx(26.45, abs=0.01)
     assert "74.8 %" in assumptions.table().to_html()
 
 
@@ -222,9 +225,8 @@ def test_a_choice_beside_what_seeds_alone_give(home: Path) -> None:
     cpu = profiles.load("cpu")
     numbers = choices.numbers(runs, cpu)
     expected = math.exp(2.5706 * 0.1 * math.sqrt(6 / 5) * math.sqrt(7 / 6))
-    assert numbers["nnnr_precise_chance"] == pytest.approx(expected, rel=1e-4)  # 1.355
-    assert numbers["nnnr_signs_precise_ratio"] == pytest.approx(1.6)
-    assert (numbers["nnnr_signs_precise_verdict"], numbers["nnnr_upsampling_precise_verdict"]) == ("yes", "no")
+    assert numbers["precise_band"] == f"{1 / expected:.2f} to {expected:.2f} (nnnr)"  # 1.355
+    assert numbers["signs_shared"] == f"1.60 [{1.6 / expected:.2f}, {1.6 * expected:.2f}] (nnnr)"
     assert numbers["precise_beyond"] == "signs as printed (nnnr)"
     assert len(choices.table(runs, cpu)) == len(choices.CHOICES)
     choices.draw(runs, cpu)

@@ -62,7 +62,7 @@ def test_fig4_has_the_papers_panels(home: Path) -> None:
         {"nrrr", "rnrr", "rrnr", "rrrn", "rrrr", "bicubic"},
         {"rnnn", "nrnn", "nnrn", "nnnr", "nnnn", "bicubic"},
     ]
-    counts, shared = (style.STATISTICS_NAMES[kind] for kind in aggregate.both(runs_of("fig4", home)))
+    counts, shared = (aggregate.STATISTICS_NAMES[kind] for kind in aggregate.both(runs_of("fig4", home)))
     assert [title.split(", ")[1] for title in found] == [counts] * 2 + [shared] * 2
 
 
@@ -74,7 +74,7 @@ def test_networks_without_batch_norm_are_drawn_once_and_named(home: Path) -> Non
     assert [len(fig.axes) for fig in figures] == [2, 4, 2, 3, 2, 4]
     for fig in figures:
         assert "the light base" in words(fig).replace("\n", " ")
-        assert not any(name in title for title in panels(fig) for name in style.STATISTICS_NAMES.values())
+        assert not any(name in title for title in panels(fig) for name in aggregate.STATISTICS_NAMES.values())
 
 
 def test_both_readings_are_drawn_from_their_own_numbers(home: Path) -> None:
