@@ -70,6 +70,7 @@ def numbers(runs: Sequence[Run]) -> Numbers:
     found["above"] = ", ".join(rows.index[spoilt & above]) or "none"
     found["exceptions"] = ", ".join(rows.index[above != spoilt]) or "none"
     found["p"] = float(stats.mannwhitneyu(cost_bicubic[spoilt], cost_bicubic[~spoilt], alternative="greater").pvalue)
+    found["black_least_cost"] = float(rows["cost black"].min())
     for group, some in (("spoilt", rows[spoilt]), ("clean", rows[~spoilt])):
         found |= {f"{group}_{frame}_cost": median(some[f"cost {frame}"]) for frame in LOOKS}
         found[f"{group}_bicubic_most"] = float(some["cost bicubic"].max())

@@ -16,7 +16,7 @@ from support.made_up import BICUBIC, make
 from agm import Generator, GeneratorConfig, Schedule
 from agm.runs import Run
 from study import aggregate, profiles
-from study.experiments import plan
+from study.experiments import TABLE_1, plan
 from study.figures import (
     fig1,
     fig2,
@@ -128,6 +128,13 @@ def test_numbers_of_the_trade_off(home: Path) -> None:
     numbers = tradeoff.numbers(runs, times)
     assert numbers["rrrr_first_ratio"] == pytest.approx(0.5)
     assert (numbers["earlier"], numbers["shared_beat_bicubic"]) == (4, 0)
+    level = {("rrrr", True): 1.5, **{(layers, True): 0.5 for layers in TABLE_1[:-1]}}  # by whether there is AEL
+    others = make(
+        home / "o",
+        plan("fig8", SMOKE),
+        lambda c: level.get((c.generator.layers, "-" in c.training.schedule), 1.0),
+    )
+    assert tradeoff.numbers(others, times)["shared_first_worse"] == 3
     row = tradeoff.table(runs, times).loc["nnnr", "shared"]
     assert row["first picture, ms, NOAEL":].tolist() == pytest.approx([200, 100])
     assert row["last MSE, AEL"] == pytest.approx(0.02)
