@@ -16,8 +16,7 @@ from agm.networks.generator import Generator
 from agm.schedule import Schedule
 from agm.training.evaluate import bicubic_baseline
 from study.aggregate import Numbers
-from study.figures.table1 import COLOURS
-from study.paper import PAPER_TABLE_1
+from study.paper import COLOURS, PAPER_TABLE_1
 from study.profiles import ROLES, Profile
 
 

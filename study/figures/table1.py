@@ -15,10 +15,7 @@ from agm.networks.complexity import fewer, parameters
 from agm.runs import Run
 from study import aggregate
 from study.aggregate import Numbers, bicubic, by, score
-from study.paper import PAPER_TABLE_1
-
-COLOURS = 3
-"""Number of colours. The paper's formula of the MSE, read literally, sums over them."""
+from study.paper import COLOURS, PAPER_TABLE_1
 
 
 def numbers(runs: Sequence[Run]) -> Numbers:
