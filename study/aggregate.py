@@ -21,6 +21,14 @@ from study.profiles import Profile
 BASES = {"paper": "the paper's base", "light": "the light base"}
 """The names of the bases in stamps."""
 
+STATISTICS_NAMES: dict[Statistics, str] = {
+    "shared": "shared",
+    "iteration": "per iteration",
+    "batch": "of the batch",
+    "precise": "precise",
+}
+"""The kinds of batch statistics in figures, tables and text."""
+
 STANDING = " standing in for "
 
 Numbers = dict[str, Any]
@@ -134,9 +142,14 @@ def scores(runs: Sequence[Run], statistics: Statistics, metric: str = "mse") -> 
     return {layers: score(group, metric, statistics) for layers, group in by(runs, "layers").items()}
 
 
+def of_image(runs: Sequence[Run], statistics: Statistics, iteration: int, metric: str = "mse") -> float:
+    """A test metric of one iteration's image (from 0; -1: the last one), averaged over the seeds."""
+    return over_seeds(runs, lambda run: float(run.test(metric, statistics)[iteration]))
+
+
 def of_last_image(runs: Sequence[Run], statistics: Statistics, metric: str = "mse") -> float:
     """A test metric of the last iteration's image, averaged over the seeds."""
-    return over_seeds(runs, lambda run: float(run.test(metric, statistics)[-1]))
+    return of_image(runs, statistics, -1, metric)
 
 
 def last(runs: Sequence[Run], statistics: Statistics | None = None) -> float:
@@ -231,9 +244,10 @@ Reading = Callable[[Sequence[Run], Statistics], Numbers]
 
 
 def twice(finished: Sequence[Run], measure: Reading, curves: bool = False) -> Numbers:
-    """Numbers under `both` kinds, such as `precise_best`, whichever is the first, and `shared_best`."""
+    """Numbers under `both` kinds, such as `precise_best` and `shared_best`. `precise_reading` names the first kind."""
     first, shared = both(finished, curves)
-    return prefixed("precise", measure(finished, first)) | prefixed("shared", measure(finished, shared))
+    named: Numbers = {"precise_reading": STATISTICS_NAMES[first]}
+    return named | prefixed("precise", measure(finished, first)) | prefixed("shared", measure(finished, shared))
 
 
 def prefixed(prefix: str, numbers: Mapping[str, Any]) -> Numbers:

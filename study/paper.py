@@ -10,3 +10,6 @@ PAPER_TABLE_1 = {
     "rrrr": (3989891, 0.0075),
 }
 """Table I: parameters and MSE."""
+
+COLOURS = 3
+"""Number of colours. The paper's formula of the MSE, read literally, sums over them."""

@@ -74,6 +74,10 @@ class Part:
         """The number that is shown: (K, S) -> a ratio."""
         raise NotImplementedError
 
+    def bound(self, values: Array, epochs: float) -> str:
+        """What a number is if training ended before it could be told: "at least". `epochs`: trained; values: (K, S)."""
+        return ""
+
     def test(self, values: Array, holds: Range) -> Tested:
         """Test at least two seeds; values: (K, S)."""
         raise NotImplementedError
@@ -128,33 +132,27 @@ class Agreement(Part):
 
 @dataclass(frozen=True)
 class Spread(Part):
-    """The worst of several quantities over the best, compared with what chance alone would give.
+    """The worst of several quantities over the best, compared with what chance alone would give beyond the margin.
 
-    The largest always exceeds the smallest. So a permutation test exchanges the networks at random within each seed.
-    A t test for each pair shows whether all lie within the margin of each other.
+    The largest always exceeds the smallest. So the distance beyond the margin is tested by Tukey's studentized range,
+    with the seeds as blocks. A t test for each pair shows whether all lie within the margin of each other.
     """
 
     def value(self, values: Array) -> float:
         return float(np.exp(np.ptp(np.log(values).mean(axis=1))))
 
     def test(self, values: Array, holds: Range) -> Tested:
-        def spread(*rows: Array, axis: int = -1) -> Array:
-            return np.asarray(np.ptp([row.mean(axis=axis) for row in rows], axis=0))
-
-        logs = np.log(values)
-        drawn = stats.permutation_test(
-            tuple(logs),
-            spread,
-            permutation_type="samples",
-            vectorized=True,
-            n_resamples=9999,
-            alternative="greater",
-            rng=np.random.default_rng(0),
-        )
-        margin = math.log(holds.low)
+        logs, margin = np.log(values), math.log(holds.low)
+        means = logs.mean(axis=1, keepdims=True)
+        networks, seeds = logs.shape
+        freedom = (networks - 1) * (seeds - 1)
+        residuals = logs - means - logs.mean(axis=0) + logs.mean()
+        error = math.sqrt((residuals**2).sum() / freedom / seeds)
+        beyond = float(np.ptp(means)) - margin
+        apart = float(stats.studentized_range.sf(beyond / error, networks, freedom)) if error else float(beyond <= 0)
         pairs = [a - b for a, b in itertools.combinations(logs, 2)]
         alike = max(max(t_test(x, -margin)[0], t_test(x, margin)[1]) for x in pairs)
-        return Tested(float(drawn.pvalue) if self.value(values) > holds.low else 1.0, alike)
+        return Tested(apart, alike)
 
 
 @dataclass(frozen=True)
@@ -167,6 +165,12 @@ class Sooner(Part):
 
     def value(self, values: Array) -> float:
         return float(np.median(values[0]) / np.median(values[1:]))
+
+    def bound(self, values: Array, epochs: float) -> str:
+        first, others = (bool(np.median(some) > epochs) for some in (values[0], values[1:]))
+        if first and others:
+            return "not known, counted as "
+        return "at least " if first else "at most " if others else ""
 
     def test(self, values: Array, holds: Range) -> Tested:
         first, second = values[0], values[1:].ravel()

@@ -4,7 +4,7 @@
   *Inconclusive*: tested, and neither. *Untested*: there is nothing to test, because a run that matters is missing or
   diverged, is made on stand-ins, or has too few seeds: with one seed a number is about these networks only.
 - A number is one per seed. Ratios are tested as logarithms, by Student's t; margins on both sides by two one-sided
-  tests; epochs by ranks, those that were never reached last; placement against its null. See `comparisons`.
+  tests; epochs by ranks, those that were never reached last; placement by Tukey's studentized range. See `comparisons`.
 - A claim may consist of several comparisons. If all must hold, each must be shown to, and one that is shown not to
   decides, its p-value times their number; if one suffices, the other way round.
 - Of all claims that were tested with the same runs, and of all tested with the same timing, chance decides any with a
@@ -71,7 +71,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of one comparison: number, interval, p-values (see `Tested`), and the seeds and runs behind them."""
+    """The outcome of one comparison: number, interval, p-values (see `Tested`), and the seeds and runs behind them.
+
+    `bound`: "at least " where the number is only known to be that (`Part.bound`).
+    """
 
     label: str
     value: float | None = None
@@ -81,6 +84,7 @@ class Outcome:
     seeds: tuple[int, ...] = ()
     runs: tuple[str, ...] = ()
     reason: str = ""
+    bound: str = ""
 
     @property
     def tested(self) -> bool:
@@ -170,12 +174,14 @@ def compare(part: Part, claim: Claim, evidence: Evidence, implementation: str = 
         return Outcome(part.label, reason=str(problem))
     with np.errstate(divide="ignore", invalid="ignore"):  # a number that is not finite gives a reason below
         value = part.value(stack.values)
+    bound = part.bound(stack.values, stack.epochs)
     reason = short or stack.short or ("" if 0 < value < math.inf else "all are equal, or zero")
     if reason:
         shown = value if math.isfinite(value) else None
-        return Outcome(part.label, shown, seeds=stack.seeds, runs=stack.runs, reason=reason)
+        return Outcome(part.label, shown, seeds=stack.seeds, runs=stack.runs, reason=reason, bound=bound)
     found = part.test(stack.values, claim.holds)
-    return Outcome(part.label, value, found.interval, found.holds, found.fails, stack.seeds, stack.runs)
+    tested = found.interval, found.holds, found.fails
+    return Outcome(part.label, value, *tested, stack.seeds, stack.runs, bound=bound)
 
 
 def combine(predicate: Predicate, outcomes: Sequence[Outcome]) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from agm.networks.generator import Generator
 from agm.schedule import Schedule
 from agm.training.evaluate import bicubic_baseline
 from study.aggregate import Numbers
-from study.paper import PAPER_TABLE_1
+from study.paper import COLOURS, PAPER_TABLE_1
 from study.profiles import ROLES, Profile
 
 
@@ -61,10 +61,14 @@ def first_iteration_share(schedule: str) -> float:
 
 
 def paper_numbers() -> Numbers:
-    """Table I's MSE as the paper prints it, and the PSNR in dB it equals, for values in [0, 1] (Section III-A2)."""
+    """Table I's MSE as the paper prints it, and the PSNR in dB it equals, for values in [0, 1] (Section III-A2).
+
+    `nnnr_divided_mse`, `nnnr_divided_psnr`: the same if the printed MSE is a sum over the colours, and ours a mean.
+    """
     numbers: Numbers = {}
-    for layers, (_, mse) in PAPER_TABLE_1.items():
-        numbers |= {f"{layers}_paper_mse": mse, f"{layers}_paper_psnr": -10 * math.log10(mse)}
+    for layers, (_, printed) in PAPER_TABLE_1.items():
+        for name, mse in (("paper", printed), ("divided", printed / COLOURS)):
+            numbers |= {f"{layers}_{name}_mse": mse, f"{layers}_{name}_psnr": -10 * math.log10(mse)}
     return numbers
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -58,7 +58,7 @@ def measured(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
     """
     rows = []
     for layers, group in sorted(by(runs, "layers").items()):
-        for reading, kind in zip(("precise", "shared"), aggregate.both(group), strict=True):
+        for reading, kind in zip(("precise", "shared"), aggregate.both(runs), strict=True):
             rows += [{"model": layers, "reading": reading, **row} for row in _of_model(group, kind, profile)]
     return pd.DataFrame(rows)
 
@@ -78,20 +78,31 @@ def _of_model(group: Sequence[Run], kind: Statistics, profile: Profile) -> list[
 
 
 def numbers(runs: Sequence[Run], profile: Profile) -> Numbers:
-    """`measured` by name, such as `nnnr_signs_precise_ratio` and `rrrr_precise_chance`.
-
-    `precise_beyond`, `shared_beyond`: the choices that do more than chance.
+    """`measured` in words. `signs_precise`: the ratio of each model with its 95 % interval; `precise_band`: what seeds
+    alone give; `precise_beyond`: the choices that do more than chance; `precise_reading`: the kind it is.
     """
-    found: Numbers = {}
+    found: Numbers = {"precise_reading": aggregate.STATISTICS_NAMES[aggregate.both(runs)[0]]}
     rows = measured(runs, profile)
-    for reading in ("precise", "shared"):
-        some = rows[rows["beyond"] & (rows["reading"] == reading)]
-        found[f"{reading}_beyond"] = ", ".join(some["choice"].map(CHOICES) + " (" + some["model"] + ")") or "none"
-    for row in rows.to_dict("records"):
-        name = f"{row['model']}_{row['choice']}_{row['reading']}"
-        found |= {f"{name}_ratio": row["ratio"], f"{name}_verdict": "yes" if row["beyond"] else "no"}
-        found[f"{row['model']}_{row['reading']}_chance"] = row["chance"]
+    for reading, some in rows.groupby("reading"):
+        beyond = some[some["beyond"]]
+        found[f"{reading}_beyond"] = ", ".join(beyond["choice"].map(CHOICES) + " (" + beyond["model"] + ")") or "none"
+        seeds = some.drop_duplicates("model")
+        found[f"{reading}_band"] = _listed(seeds["model"], [_range(1.0, factor) for factor in seeds["chance"]])
+        for name, same in some.groupby("choice"):
+            effects = [
+                f"{ratio:.2f} [{_range(ratio, factor, ', ')}]"
+                for ratio, factor in zip(same["ratio"], same["chance"], strict=True)
+            ]
+            found[f"{name}_{reading}"] = _listed(same["model"], effects)
     return found
+
+
+def _range(ratio: float, factor: float, between: str = " to ") -> str:
+    return f"{ratio / factor:.2f}{between}{ratio * factor:.2f}"
+
+
+def _listed(models: Iterable[str], texts: Iterable[str]) -> str:
+    return ", ".join(f"{text} ({model})" for model, text in zip(models, texts, strict=True))
 
 
 def table(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
@@ -99,7 +110,7 @@ def table(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
     rows = measured(runs, profile)
     rows["choice"] = rows["choice"].map(CHOICES)
     rows["more than chance"] = rows["beyond"].map({True: "yes", False: "no"})
-    rows["chance"] = [f"{1 / factor:.2f} to {factor:.2f}" for factor in rows["chance"]]
+    rows["chance"] = [_range(1.0, factor) for factor in rows["chance"]]
     columns = ["more than chance", "ratio", "chance"]
     wide = rows.pivot(index=["model", "choice"], columns="reading", values=columns).swaplevel(axis=1)
     order = pd.MultiIndex.from_product([["precise", "shared"], columns])

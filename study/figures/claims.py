@@ -15,7 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import NullFormatter
 
-from study import profiles
+from agm.config import Statistics
+from study import aggregate, profiles
 from study.aggregate import Numbers
 from study.claims.evidence import Evidence
 from study.claims.ledger import CLAIMS
@@ -59,7 +60,7 @@ LETTERS, LINE = 36, 0.165
 
 SHADE = "#DCEBF5"
 
-Columns = Mapping[tuple[str, str], Sequence[Finding]]
+Columns = Mapping[tuple[str, Statistics], Sequence[Finding]]
 """(profile or HERE, kind of statistics) -> findings."""
 
 
@@ -68,7 +69,7 @@ def columns(here: Evidence) -> Columns:
 
     This machine's runs are left out if they were made on stand-in data, unless there are no others.
     """
-    found: dict[tuple[str, str], Evidence] = {(name, kind): each for (name, kind), each in recorded().items()}
+    found: dict[tuple[str, Statistics], Evidence] = {(name, kind): each for (name, kind), each in recorded().items()}
     stand_ins = any(run.summary["data"].get("stand_in") for run in here.runs)
     if not found or (here.runs and not stand_ins):
         found[HERE, here.statistics] = here
@@ -82,11 +83,11 @@ def stamp(found: Columns, profile: str) -> str:
     return f"recorded runs: {recordings}{own} · {len(CLAIMS)} claims"
 
 
-def title(column: tuple[str, str]) -> str:
+def title(column: tuple[str, Statistics]) -> str:
     """A column's heading: the width of the recorded runs, and the reading."""
     name, reading = column
     place = "this machine" if name == HERE else f"width {profiles.load(name).base.generator.width}"
-    return f"{place}, {'per iteration' if reading == 'iteration' else reading}"
+    return f"{place}, {aggregate.STATISTICS_NAMES[reading]}"
 
 
 class Html(str):
@@ -156,8 +157,10 @@ def _line(finding: Finding) -> str:
 
 
 def number(outcome: Outcome) -> str:
-    """A number with its interval, such as "0.92 [0.90, 0.95]"; a count has none."""
+    """A number with its interval, such as "0.92 [0.90, 0.95]"; a count has none. Or "at least 1.80"."""
     value = outcome.value or 0.0
+    if outcome.bound:
+        return f"{outcome.bound}{value:.2f}"
     if outcome.label == "counted":
         return f"{value:,.0f}" if value == round(value) else f"{value:.2f}"
     return f"{value:.2f} [{outcome.interval[0]:.2f}, {outcome.interval[1]:.2f}]" if outcome.interval else f"{value:.2f}"
@@ -166,12 +169,15 @@ def number(outcome: Outcome) -> str:
 def numbers(found: Columns) -> Numbers:
     """Counts of verdicts by kind of evidence: `count_supported`, `times_supported`, `cpu_precise_supported`.
 
-    `precise` stands for the kind of statistics that counts. `cpu_precise_best_nnnr` is the verdict on a claim,
-    `times_a_half_value` the number that decides one about time.
+    `precise` stands for the kind of statistics that counts; `cpu_precise_reading` names it. `cpu_precise_best_nnnr` is
+    the verdict on a claim. Of one about time, `times_a_half_value` is the number that decides, `times_a_half_label`
+    says what is compared there, and `times_a_half_as_said` how many of its comparisons lie where the paper has them.
     """
     named: Numbers = {"entries": len(CLAIMS)}
     for (profile, reading), findings in found.items():
         place = f"{profile}_{'shared' if reading == 'shared' else 'precise'}"
+        if reading != "shared":
+            named[f"{place}_reading"] = aggregate.STATISTICS_NAMES[reading]
         for basis, prefix in (("count", "count"), ("times", "times"), ("runs", place)):
             listed = [finding.verdict for finding in findings if finding.claim.basis == basis]
             named |= {f"{prefix}_{verdict}": listed.count(verdict) for verdict in VERDICTS}
@@ -179,7 +185,9 @@ def numbers(found: Columns) -> Numbers:
             key = finding.claim.key.replace("-", "_")
             named[f"{place}_{key}"] = finding.verdict
             if finding.claim.basis == "times" and finding.outcome.value is not None:
-                named[f"times_{key}_value"] = finding.outcome.value
+                named |= {f"times_{key}_value": finding.outcome.value, f"times_{key}_label": finding.outcome.label}
+                inside = [finding.claim.holds.slack(part.value or 0.0) > 0 for part in finding.outcomes]
+                named[f"times_{key}_as_said"] = f"{sum(inside)} of {len(inside)}"
     return named
 
 

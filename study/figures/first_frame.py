@@ -35,18 +35,20 @@ def measured(runs: Sequence[Run]) -> pd.DataFrame:
     """A row per model: `spoilt`, then MEASURES per frame: `mse` with statistics of each iteration, `cost`: MSE with
     shared ones over it, `spikiness` with shared ones, `own spikiness` with those of each iteration.
 
-    `spoilt`: a plain layer lies above a recurrent one, whose memory is empty at iteration 1. The others come first. NaN
-    where a run is not there.
+    The kind of statistics of each iteration is the same for all runs of a frame. `spoilt`: a plain layer lies above a
+    recurrent one, whose memory is empty at iteration 1. The others come first. NaN where a run is not there.
     """
     rows = {}
+    tests = {feedback: aggregate.both(same) for feedback, same in by(runs, "feedback").items()}
+    validations = {feedback: aggregate.both(same, curves=True) for feedback, same in by(runs, "feedback").items()}
     for layers, group in by(runs, "layers").items():
         row: dict[str, Any] = {"spoilt": "n" in layers.partition("r")[2]}
         for feedback, same in by(group, "feedback").items():
             frame = FRAMES[feedback]
-            own, shared = aggregate.both(same)
+            own, shared = tests[feedback]
             mse = score(same, "mse", own)
             row |= {f"cost {frame}": score(same, "mse", shared) / mse, f"mse {frame}": mse}
-            own, shared = aggregate.both(same, curves=True)
+            own, shared = validations[feedback]
             row |= {f"spikiness {frame}": spikiness_of(same, shared), f"own spikiness {frame}": spikiness_of(same, own)}
         rows[layers] = row
     columns = ["spoilt", *(f"{name} {frame}" for name in MEASURES for frame in LOOKS)]
@@ -56,7 +58,9 @@ def measured(runs: Sequence[Run]) -> pd.DataFrame:
 def numbers(runs: Sequence[Run]) -> Numbers:
     """The numbers of the chapter: `as_expected` counts the models that meet the expectation, `models` counts all.
 
-    `p`: of a one-sided Mann-Whitney test that sharing costs more where a plain layer lies above a recurrent one.
+    `p`: of a one-sided Mann-Whitney test that sharing costs more where a plain layer lies above a recurrent one;
+    `spikier_p`: that curves with statistics of each iteration are spikier with a plain last layer. `black_reading`:
+    the kind that stands for each iteration. `black_nnnr_over_rrrr`: of test MSE with shared statistics.
     """
     rows = measured(runs).dropna(subset=["cost black", "cost bicubic"])
     cost_bicubic, spoilt = rows["cost bicubic"], rows["spoilt"].astype(bool)
@@ -66,6 +70,7 @@ def numbers(runs: Sequence[Run]) -> Numbers:
     found["above"] = ", ".join(rows.index[spoilt & above]) or "none"
     found["exceptions"] = ", ".join(rows.index[above != spoilt]) or "none"
     found["p"] = float(stats.mannwhitneyu(cost_bicubic[spoilt], cost_bicubic[~spoilt], alternative="greater").pvalue)
+    found["black_least_cost"] = float(rows["cost black"].min())
     for group, some in (("spoilt", rows[spoilt]), ("clean", rows[~spoilt])):
         found |= {f"{group}_{frame}_cost": median(some[f"cost {frame}"]) for frame in LOOKS}
         found[f"{group}_bicubic_most"] = float(some["cost bicubic"].max())
@@ -73,6 +78,14 @@ def numbers(runs: Sequence[Run]) -> Numbers:
         some = rows[rows.index.str.endswith(end)]
         found[f"last_{end}_bicubic_spikiness"] = median(some["spikiness bicubic"])
         found[f"last_{end}_bicubic_own_spikiness"] = median(some["own spikiness bicubic"])
+    plain = rows.index.str.endswith("n")
+    own = rows["own spikiness bicubic"]
+    found["spikier_p"] = float(stats.mannwhitneyu(own[plain], own[~plain], alternative="greater").pvalue)
+    for feedback, same in by(runs, "feedback").items():
+        frame, (kind, shared) = FRAMES[feedback], aggregate.both(same)
+        scores = aggregate.scores(same, shared) | {"bicubic": aggregate.bicubic(same)}
+        found[f"{frame}_reading"] = aggregate.STATISTICS_NAMES[kind]
+        found |= {f"{frame}_nnnr_over_{other}": scores["nnnr"] / scores[other] for other in ("rrrr", "bicubic")}
     return found
 
 

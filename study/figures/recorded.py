@@ -15,7 +15,7 @@ from agm.runs import Run
 from study import aggregate
 from study.aggregate import Numbers, bicubic, by, score, select
 from study.figures import style
-from study.figures.style import NOTHING, STATISTICS_NAMES
+from study.figures.style import NOTHING
 from study.paper import PAPER_TABLE_1
 from study.profiles import Profile
 
@@ -88,7 +88,7 @@ def _panel(ax: Axes, runs: Sequence[Run], printed: tuple[int, float] | None) -> 
         colour, marker = COLOURS.get(name, (style.PURPLE, "s"))
         for kind, dashes in zip(aggregate.both(runs), LINES, strict=True):
             mse = np.mean([run.test("mse", kind) for run in group], axis=0)
-            label = f"{name}, {STATISTICS_NAMES[kind]}"
+            label = f"{name}, {aggregate.STATISTICS_NAMES[kind]}"
             ax.plot(range(1, len(mse) + 1), mse, color=colour, marker=marker, linestyle=dashes, label=label)
     style.baseline(ax, bicubic(runs))
     if printed is not None:

@@ -12,7 +12,6 @@ from study import aggregate
 from study.aggregate import Numbers, bicubic, by, extremes, last, median, spikiness_of
 from study.experiments import LAST_PLAIN, LAST_RECURRENT
 from study.figures import curves, ranks
-from study.figures.style import STATISTICS_NAMES
 from study.profiles import Profile
 
 
@@ -57,7 +56,7 @@ def draw(runs: Sequence[Run], profile: Profile) -> Figure:
     """A row per kind of batch statistics; left the models whose last layer is r, right those whose last layer is n."""
     panels = [
         [
-            (f"{STATISTICS_NAMES[kind]}, last layer {end}", curves.of_models(runs, models), kind)
+            (f"{aggregate.STATISTICS_NAMES[kind]}, last layer {end}", curves.of_models(runs, models), kind)
             for end, models in (("r", LAST_RECURRENT), ("n", LAST_PLAIN))
             if curves.of_models(runs, models)
         ]
@@ -68,7 +67,7 @@ def draw(runs: Sequence[Run], profile: Profile) -> Figure:
 
 def ranking(runs: Sequence[Run], profile: Profile) -> Figure:
     """Test MSE and rank of each model with each kind of batch statistics."""
-    return ranks.draw({None: _mse(runs).rename(columns=STATISTICS_NAMES)}, runs, profile)
+    return ranks.draw({None: _mse(runs).rename(columns=aggregate.STATISTICS_NAMES)}, runs, profile)
 
 
 def ranking_table(runs: Sequence[Run]) -> pd.DataFrame:

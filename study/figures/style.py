@@ -61,12 +61,6 @@ LOOKS: dict[str, tuple[str, int, str]] = {
 }
 """Colour, kind of line, marker by the first three layers; where the fourth is n, the next kind and hollow markers."""
 
-STATISTICS_NAMES: dict[Statistics, str] = {
-    "shared": "shared",
-    "iteration": "per iteration",
-    "batch": "of the batch",
-    "precise": "precise",
-}
 MONOSPACE: dict[str, Any] = {"family": "DejaVu Sans Mono", "size": SMALL}
 
 NOTHING = float("nan")
@@ -158,7 +152,7 @@ def titled(text: str, runs: Sequence[Run], kind: Statistics) -> str:
     """A panel's heading with its reading, where there is more than one; on two lines if it is long."""
     if len(aggregate.shown(runs)) == 1:
         return text
-    name = STATISTICS_NAMES[kind]
+    name = aggregate.STATISTICS_NAMES[kind]
     return text + (", " if len(text + name) < TITLE_LETTERS else ",\n") + name
 
 

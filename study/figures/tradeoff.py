@@ -108,16 +108,20 @@ def _panel(ax: Axes, runs: Sequence[Run], times: Seconds, statistics: Statistics
 
 def numbers(runs: Sequence[Run], times: Seconds) -> aggregate.Numbers:
     """The results of Fig. 8 or 9: `LAYERS_first_ratio`, AEL+ORL's time to its first image over NOAEL's; `earlier`: how
-    many ratios are below 1; `precise_beat_bicubic`, `shared_beat_bicubic`: how many last images are better."""
+    many ratios are below 1; `precise_beat_bicubic`, `shared_beat_bicubic`: how many last images are better;
+    `shared_first_worse`: of how many models the first image is worse without AEL."""
     found: aggregate.Numbers = {}
     for layers, group in aggregate.by(runs, "layers").items():
         noael, ael = _first_ms(group, times)
         found[f"{layers}_first_ratio"] = ael / noael
     found["earlier"] = sum(ratio < 1 for ratio in found.values())
-    networks = [same for group in aggregate.by(runs, "layers").values() for same in _pair(group) if same]
+    pairs = [_pair(group) for group in aggregate.by(runs, "layers").values()]
+    networks = [same for pair in pairs for same in pair if same]
     for reading, kind in zip(("precise", "shared"), aggregate.both(runs), strict=True):
         better = [aggregate.of_last_image(same, kind) < aggregate.bicubic(runs) for same in networks]
         found[f"{reading}_beat_bicubic"] = sum(better)
+        firsts = [[aggregate.of_image(same, kind, 0) for same in pair] for pair in pairs]
+        found[f"{reading}_first_worse"] = sum(noael > ael for noael, ael in firsts)
     return found
 
 

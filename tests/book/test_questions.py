@@ -25,7 +25,13 @@ ASKED = {"number": 4, "placement": 5, "datasets": 7, "tradeoff": 8, "statistics"
 def drawn(browser: Any, address: str, name: str, figure: str) -> Any:
     """The drawing that takes the place of a figure's picture once it is near."""
     browser.get(f"{address}/{name}.html")
-    browser.execute_script("document.getElementById(arguments[0]).scrollIntoView({block: 'center'})", figure)
+    show = """
+        const figure = document.getElementById(arguments[0]);
+        const fold = figure.closest('details');
+        if (fold) fold.open = true;
+        figure.scrollIntoView({block: 'center'});
+    """
+    browser.execute_script(show, figure)
     plots = WebDriverWait(browser, 20).until(lambda _: browser.find_elements(By.CSS_SELECTOR, f"#{figure} .plot"))
     return plots[0]
 

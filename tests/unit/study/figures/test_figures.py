@@ -16,7 +16,7 @@ from support.made_up import BICUBIC, make
 from agm import Generator, GeneratorConfig, Schedule
 from agm.runs import Run
 from study import aggregate, profiles
-from study.experiments import plan
+from study.experiments import TABLE_1, plan
 from study.figures import (
     fig1,
     fig2,
@@ -62,7 +62,7 @@ def test_fig4_has_the_papers_panels(home: Path) -> None:
         {"nrrr", "rnrr", "rrnr", "rrrn", "rrrr", "bicubic"},
         {"rnnn", "nrnn", "nnrn", "nnnr", "nnnn", "bicubic"},
     ]
-    counts, shared = (style.STATISTICS_NAMES[kind] for kind in aggregate.both(runs_of("fig4", home)))
+    counts, shared = (aggregate.STATISTICS_NAMES[kind] for kind in aggregate.both(runs_of("fig4", home)))
     assert [title.split(", ")[1] for title in found] == [counts] * 2 + [shared] * 2
 
 
@@ -74,7 +74,7 @@ def test_networks_without_batch_norm_are_drawn_once_and_named(home: Path) -> Non
     assert [len(fig.axes) for fig in figures] == [2, 4, 2, 3, 2, 4]
     for fig in figures:
         assert "the light base" in words(fig).replace("\n", " ")
-        assert not any(name in title for title in panels(fig) for name in style.STATISTICS_NAMES.values())
+        assert not any(name in title for title in panels(fig) for name in aggregate.STATISTICS_NAMES.values())
 
 
 def test_both_readings_are_drawn_from_their_own_numbers(home: Path) -> None:
@@ -128,6 +128,13 @@ def test_numbers_of_the_trade_off(home: Path) -> None:
     numbers = tradeoff.numbers(runs, times)
     assert numbers["rrrr_first_ratio"] == pytest.approx(0.5)
     assert (numbers["earlier"], numbers["shared_beat_bicubic"]) == (4, 0)
+    level = {("rrrr", True): 1.5, **{(layers, True): 0.5 for layers in TABLE_1[:-1]}}  # by whether there is AEL
+    others = make(
+        home / "o",
+        plan("fig8", SMOKE),
+        lambda c: level.get((c.generator.layers, "-" in c.training.schedule), 1.0),
+    )
+    assert tradeoff.numbers(others, times)["shared_first_worse"] == 3
     row = tradeoff.table(runs, times).loc["nnnr", "shared"]
     assert row["first picture, ms, NOAEL":].tolist() == pytest.approx([200, 100])
     assert row["last MSE, AEL"] == pytest.approx(0.02)
