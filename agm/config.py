@@ -12,6 +12,7 @@ import hashlib
 import itertools
 import json
 import math
+import re
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -125,6 +126,7 @@ class TrainingConfig:
     `critic_output`: a linear score (WGAN) or a sigmoid, which is the paper's range [0, 1].
     `gradient_clip`: largest gradient norm, for both networks.
     `precision`: 32-bit floats, or bfloat16 autocast.
+    `start`: the id of a run of the same network from whose final weights training goes on; empty: from random ones.
     """
 
     schedule: str = "NOAEL"
@@ -145,6 +147,7 @@ class TrainingConfig:
     loss: Literal["mse", "l1"] = "mse"
     decay: Literal["none", "cosine"] = "none"
     average: float = 0.0
+    start: str = ""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -153,7 +156,7 @@ class TrainingConfig:
 
 ADDED = {
     *{("base", "paper"), ("forget_bias", 1.0), ("crops", 0)},
-    *{("sampling", "fixed"), ("loss", "mse"), ("decay", "none"), ("average", 0.0)},
+    *{("sampling", "fixed"), ("loss", "mse"), ("decay", "none"), ("average", 0.0), ("start", "")},
 }
 """Fields that were added later, with the value that stands for how it was before."""
 
@@ -251,6 +254,7 @@ RULES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("fraction", lambda x: 0 < x <= 1, "must lie in (0, 1]"),
     ("crops", lambda n: 0 <= n <= LARGEST, f"must lie between 0 and {LARGEST:,}"),
     ("average", lambda x: 0 <= x < 1, "must lie in [0, 1)"),
+    ("start", lambda x: not x or re.fullmatch("[0-9a-f]{12}", x) is not None, "expected the id of a run"),
     ("seed", lambda n: 0 <= n < 2**63, "must not be negative, and less than 2^63"),
 )
 """Fields, what holds for their values besides the type, and how that is said."""

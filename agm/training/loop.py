@@ -31,8 +31,8 @@ from agm.data.images import Pixels
 from agm.errors import AgmError, enough_memory
 from agm.networks.complexity import count
 from agm.networks.generator import Generator
-from agm.paths import CHECKED, CHECKPOINT, CONFIG, METRICS_FILE, SUMMARY, TEST_FILE, WEIGHTS
-from agm.runs import COLUMNS, Run, made_on_these_images
+from agm.paths import CHECKED, CHECKPOINT, CONFIG, METRICS_FILE, SUMMARY, TEST_FILE, WEIGHTS, run_roots
+from agm.runs import COLUMNS, Run, load_trained, made_on_these_images
 from agm.schedule import Schedule, candidates, paper_schedules, sandwich
 from agm.training import checkpoint
 from agm.training.calibrate import precise
@@ -79,6 +79,8 @@ def _train(config: RunConfig, folder: Path, execution: Execution) -> bool:
     files.write_json(folder / CONFIG, config.to_dict())
 
     networks = build(config, execution)
+    if settings.start:
+        _start(networks, config)
     device, update = networks.device, stepper(networks)
     losses = torch.zeros(2, device=device)  # sums over the epoch so far: visual loss, critic loss
     good = copy.deepcopy(networks.result.state_dict())  # the generator after the last whole epoch
@@ -161,6 +163,19 @@ def stopping(budget: float) -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _start(networks: Networks, config: RunConfig) -> None:
+    """Give the generator the final weights of another run. Raises AgmError if they are not here or do not fit."""
+    start = config.training.start
+    path = next((path for root in run_roots() if (path := root / start / WEIGHTS).exists()), None)
+    if path is None:
+        raise AgmError(f"start={start}: no run of this id has its weights here")
+    trained, other = load_trained(path)
+    if other.generator != config.generator:
+        raise AgmError(f"start={start}: that run's network is another; give this one the same settings")
+    for network in (networks.generator, networks.result):
+        network.load_state_dict(trained.state_dict())
 
 
 def _note_origin(standing: Standing, images: str, folder: Path) -> None:

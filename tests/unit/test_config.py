@@ -159,6 +159,7 @@ OTHER: dict[str, Any] = {
     "loss": "l1",
     "decay": "cosine",
     "average": 0.5,
+    "start": "0123456789ab",
     "seed": 1,
 }
 
@@ -229,6 +230,7 @@ def test_configurations_are_frozen_and_hashable() -> None:
         ("residual", 1),
         ("peephole", "yes"),
         ("forget_bias", math.inf),
+        ("start", "../natural/bc7d"),
         ("dataset", 7),
         ("image_size", 63),
         ("image_size", 0),

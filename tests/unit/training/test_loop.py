@@ -24,6 +24,7 @@ from agm import RunConfig, data, files, runs
 from agm.config import STATISTICS
 from agm.errors import AgmError
 from agm.networks.blocks import IterationNorm
+from agm.paths import runs_folder
 from agm.schedule import Schedule
 from agm.training import step as step_module
 from agm.training.calibrate import precise
@@ -214,6 +215,18 @@ def test_every_option_trains_and_makes_a_difference(tmp_path: Path, plain: runs.
     assert np.isfinite(run.metrics.select_dtypes("number").to_numpy()).all()
     own, other = weights(run), weights(plain)
     assert own.shape != other.shape or not torch.allclose(own, other, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("average", [0.0, 0.5])
+def test_a_run_goes_on_from_the_weights_of_another(home: Path, average: float) -> None:
+    first = tiny(base="light", adversarial_weight=0.0)
+    run = trained(first, runs_folder() / first.id)
+    again = first.replace(start=first.id, learning_rate=1e-30, average=average, seed=1)
+    np.testing.assert_array_equal(weights(trained(again, runs_folder() / again.id)), weights(run))
+    with pytest.raises(AgmError, match="no run of this id"):
+        train(first.replace(start="0" * 12), home / "x", QUIET)
+    with pytest.raises(AgmError, match="network is another"):
+        train(again.replace(width=3), home / "y", QUIET)
 
 
 @pytest.mark.parametrize("statistics", ["iteration", "precise"])
