@@ -23,7 +23,7 @@ from agm.runs import Run
 from agm.training.loop import train
 from agm.training.step import Execution
 from study import experiments, profiles
-from study.cli.train import UNFINISHED, parse_duration
+from study.profiles import UNFINISHED, parse_duration
 
 SMALL = 200_000
 """Bytes. Larger weights are packed only if they are asked for."""

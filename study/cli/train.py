@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import time
 from enum import StrEnum
 from pathlib import Path
@@ -16,9 +15,7 @@ from agm.cli.evaluate import AsJson
 from agm.config import RunConfig
 from agm.errors import AgmError
 from study import experiments, profiles
-
-UNFINISHED = 75
-"""Exit code of a run that was stopped and can be resumed by the same command (EX_TEMPFAIL)."""
+from study.profiles import UNFINISHED, parse_duration
 
 
 class Device(StrEnum):
@@ -150,11 +147,3 @@ def _assignments(texts: list[str]) -> dict[str, Any]:
             with contextlib.suppress(ValueError, RecursionError):
                 fields[name] = json.loads(value)
     return fields
-
-
-def parse_duration(text: str) -> float:
-    """90s, 9m or 2h -> seconds. Raises AgmError for anything else."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
-    if match is None:
-        raise AgmError(f"time budget {text!r}: expected a number with s, m or h, such as 90s or 9m")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]

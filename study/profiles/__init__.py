@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ FOLDER = Path(__file__).parent
 KEYS = ("datasets", *PARTS, "seeds", "runs_per_job", "layers", "experiments")
 ROLES = tuple(PAPER_NAMES)
 """The roles of data sets: one for each data set of the paper."""
+UNFINISHED = 75
+"""Exit code of a run that was stopped and can be resumed by the same command (EX_TEMPFAIL)."""
 
 
 @dataclass(frozen=True)
@@ -111,3 +114,11 @@ def _by_role(values: Any, key: str) -> dict[str, tuple[Any, ...]]:
         if role not in ROLES:
             raise AgmError(f"{key}: {unknown('role', str(role), ROLES)}")
     return {role: tuple(listed) for role, listed in values.items()}
+
+
+def parse_duration(text: str) -> float:
+    """90s, 9m or 2h -> seconds. Raises AgmError for anything else."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
+    if match is None:
+        raise AgmError(f"time budget {text!r}: expected a number with s, m or h, such as 90s or 9m")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]

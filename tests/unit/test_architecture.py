@@ -140,6 +140,13 @@ def test_listing_runs_does_not_import_torch() -> None:
     assert done.stdout == "True False\n"
 
 
+def test_runs_are_recorded_without_what_a_gpu_machine_may_lack() -> None:
+    lacking = "{'typer', 'matplotlib', 'seaborn', 'jupyter_core'}"
+    code = f"import sys, workflow.record; print(sorted({lacking} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "[]\n"
+
+
 @pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("study.claims")])
 def test_claims_are_judged_from_finished_runs_alone(module: str) -> None:
     for name in imports(MODULES[module]):

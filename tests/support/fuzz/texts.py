@@ -56,7 +56,7 @@ def use_plan(folder: Path, value: tuple[str, dict[str, Any]]) -> None:
 
 
 def use_duration(folder: Path, text: str) -> None:
-    train.parse_duration(text)
+    profiles.parse_duration(text)
     upscale.parse_deadline(text)
 
 

@@ -26,7 +26,7 @@ from agm import Schedule, runs
 from agm.errors import AgmError
 from study import profiles
 from study.cli import commands
-from study.cli.train import parse_duration
+from study.profiles import parse_duration
 
 Agm = Callable[..., Any]
 COMMANDS = [
