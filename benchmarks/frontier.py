@@ -282,6 +282,13 @@ def describe(name: str, times: dict[str, Any], arguments: argparse.Namespace) ->
     return about | {"ms": ms}
 
 
+def minutes(run: Run) -> float:
+    """Of training, those of the runs that it went on from included."""
+    start = run.config.training.start
+    before = minutes(Run.read(weights_files.weights(start).parent)) if start else 0.0
+    return before + float(run.summary["seconds"]) / 60
+
+
 STEPS: dict[str, Callable[[argparse.Namespace], None]] = {"train": train_all, "measure": measure_all, "join": join}
 
 if __name__ == "__main__":
