@@ -270,7 +270,7 @@ def describe(name: str, times: dict[str, Any], arguments: argparse.Namespace) ->
     about |= dict.fromkeys(("run", "minutes", "steps", "learning_rate", "validation"))
     if name == OURS:
         rate = run.config.training.learning_rate
-        about |= {"run": run.config.id, "minutes": run.summary["seconds"] / 60, "learning_rate": rate}
+        about |= {"run": run.config.id, "minutes": minutes(run), "learning_rate": rate}
     elif name in TRAINED:
         meta = files.read_tensors(chosen(name, arguments))[1]
         about |= {key: meta[key] for key in ("minutes", "steps", "learning_rate")}

@@ -29,6 +29,7 @@ from study.figures import frontier as found
 TINY = {"base": "light", "layers": "nnnn", "width": 2, "iterations": 3, "schedule": "---x - x--x - xxxx"}
 TINY |= {"image_size": 16, "crops": 8, "batch_size": 4, "epochs": 1, "adversarial_weight": 0.0, "sampling": "prefix"}
 TINY |= {"average": 0.9, "validation_images": 2, "test_images": 2}
+QUIET = Execution(device="cpu")
 SHORT = ["--minutes", "0.002", "--sweep-minutes", "0.001", "--rates", "1e-3", "1e-2", "--rounds", "5"]
 
 
@@ -94,11 +95,19 @@ def test_a_training_ends_with_its_time_and_gives_the_average(
         assert 0 < (own - old).abs().max() < (new - old).abs().max()
 
 
+def test_minutes_count_those_of_the_run_that_one_went_on_from(config: RunConfig, home: Path) -> None:
+    runs = [train(c, home / "build/runs" / c.id, QUIET) for c in (config, config.replace(start=config.id))]
+    assert all(runs)
+    whole = sum(float(run.summary["seconds"]) for run in runs if run)
+    assert runs[1] is not None
+    assert frontier.minutes(runs[1]) == pytest.approx(whole / 60)
+
+
 def test_steps_go_on_where_they_stopped_and_join(
     config: RunConfig, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = home / "build/runs" / config.id
-    assert became(train(config, run, Execution(device="cpu"))) == "finished"
+    assert became(train(config, run, QUIET)) == "finished"
     for folder in frontier.SETS:
         (home / "sets" / folder).mkdir(parents=True)
         Image.fromarray(made_up(1, 41)[0]).save(home / "sets" / folder / "one.png")
