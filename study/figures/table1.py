@@ -24,6 +24,7 @@ def numbers(runs: Sequence[Run]) -> Numbers:
     for layers in by(runs, "layers"):
         found[f"{layers}_parameters"], found[f"{layers}_fewer"] = parameters(GeneratorConfig(layers)), fewer(layers)
     found["chance_rrrr_worst"] = chance_of_worst(4, 6, 4)  # models with one, two and three r
+    found["batch_differ_p"] = of_reading(runs, "batch")["differ_p"]
     return found | aggregate.twice(runs, of_reading)
 
 
