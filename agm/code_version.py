@@ -23,7 +23,7 @@ ROOT = Path(agm.__file__).parents[1]
 PACKAGES = ("agm", "study", "benchmarks")
 TRAINING = "agm.training.loop"
 DECISIVE = ("networks", "training", "data", "config.py", "schedule.py", "metrics.py")
-"""What in `agm` decides a training run's numbers, as far as `TRAINING` imports it, directly or indirectly."""
+"""The folders and modules of `agm` that decide a training run's numbers. Only what `TRAINING` imports counts."""
 
 
 @cache
@@ -89,7 +89,7 @@ def changed_modules(recorded: dict[str, str]) -> list[str]:
 
 
 def _imports_torch(path: Path) -> bool:
-    """Whether it does when it is imported itself, and not only later or for type checkers."""
+    """True if the module imports torch at its top level, not only inside a function or for type checkers."""
     return "torch" in {name.split(".")[0] for name in _names(ast.parse(path.read_text(encoding="utf-8")).body)}
 
 

@@ -41,3 +41,8 @@ def results_folder() -> Path:
 def run_roots() -> list[Path]:
     """The folders that have a folder for each run: made on this machine, then recorded."""
     return [runs_folder(), *sorted(results_folder().glob("*/"))]
+
+
+def weights_of(run: str) -> Path | None:
+    """The weights file of a run by its id, made on this machine or recorded; None where there is none."""
+    return next((path for root in run_roots() if (path := root / run / WEIGHTS).is_file()), None)

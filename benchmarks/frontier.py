@@ -283,7 +283,7 @@ def describe(name: str, times: dict[str, Any], arguments: argparse.Namespace) ->
 
 
 def minutes(run: Run) -> float:
-    """Of training, those of the runs that it went on from included."""
+    """Minutes that a run was trained for, with those of the run that it started from."""
     start = run.config.training.start
     before = minutes(Run.read(weights_files.weights(start).parent)) if start else 0.0
     return before + float(run.summary["seconds"]) / 60

@@ -41,7 +41,7 @@ HELP = {
     "minutes": "of training, per network",
     "model": "weights, run folder or id; None: as agm upscale",
 }
-"""What options mean, where the name does not say it."""
+"""Help for the options whose name does not say enough."""
 
 
 def command_line(about: str | None, **defaults: Any) -> argparse.ArgumentParser:

@@ -38,7 +38,7 @@ SETTINGS = {
     "light": (f"layers=nnnn {LIGHT}", f"layers=nnnn sampling=prefix {LIGHT}"),
     "light-recurrent": (LIGHT,),
 }
-"""What is set in the trainings of each kind of network, besides `SMALL`."""
+"""The settings of each training, by kind of network. `SMALL` is set in all of them."""
 TRAIN = """
 import json, runpy, sys
 for arguments in json.loads(sys.argv[1]):

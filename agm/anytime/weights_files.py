@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agm.config import NATURAL
 from agm.errors import AgmError
-from agm.paths import SUMMARY, WEIGHTS, results_folder, run_roots, runs_folder
+from agm.paths import SUMMARY, WEIGHTS, results_folder, runs_folder, weights_of
 from agm.runs import Run
 
 
@@ -27,10 +27,8 @@ def weights(model: str | Path | None = None) -> Path:
             path = path / WEIGHTS
         if path.is_file():
             return path
-        if Path(model).name == str(model):
-            for folder in run_roots():
-                if (folder / model / WEIGHTS).is_file():
-                    return folder / model / WEIGHTS
+        if Path(model).name == str(model) and (found := weights_of(str(model))):
+            return found
     raise AgmError(f"{model}: no weights there; expected a {WEIGHTS}, or the folder or the id of a run with one")
 
 

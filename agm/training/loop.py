@@ -31,7 +31,7 @@ from agm.data.images import Pixels
 from agm.errors import AgmError, enough_memory
 from agm.networks.complexity import count
 from agm.networks.generator import Generator
-from agm.paths import CHECKED, CHECKPOINT, CONFIG, METRICS_FILE, SUMMARY, TEST_FILE, WEIGHTS, run_roots
+from agm.paths import CHECKED, CHECKPOINT, CONFIG, METRICS_FILE, SUMMARY, TEST_FILE, WEIGHTS, weights_of
 from agm.runs import COLUMNS, Run, load_trained, made_on_these_images
 from agm.schedule import Schedule, candidates, paper_schedules, sandwich
 from agm.training import checkpoint
@@ -168,8 +168,7 @@ def stopping(budget: float) -> Iterator[Callable[[], bool]]:
 def _start(networks: Networks, config: RunConfig) -> None:
     """Give the generator the final weights of another run. Raises AgmError if they are not here or do not fit."""
     start = config.training.start
-    path = next((path for root in run_roots() if (path := root / start / WEIGHTS).exists()), None)
-    if path is None:
+    if (path := weights_of(start)) is None:
         raise AgmError(f"start={start}: no run of this id has its weights here")
     trained, other = load_trained(path)
     if other.generator != config.generator:

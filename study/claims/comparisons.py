@@ -75,7 +75,10 @@ class Part:
         raise NotImplementedError
 
     def bound(self, values: Array, epochs: float) -> str:
-        """What a number is if training ended before it could be told: "at least". `epochs`: trained; values: (K, S)."""
+        """The words before a number that the end of training left open, such as "at least "; empty if it is known.
+
+        values: (K, S), in epochs; `epochs`: how many the runs were trained for.
+        """
         return ""
 
     def test(self, values: Array, holds: Range) -> Tested:

@@ -120,7 +120,7 @@ def receptive_field(config: GeneratorConfig, pictures: int) -> int:
 
 
 def _pictures(runs: Sequence[Run]) -> Numbers:
-    """What each picture gains on the one before, in dB, and the largest receptive field of the third."""
+    """Each picture's mean gain over the one before it, in dB, and the largest receptive field of the third picture."""
     gains = np.mean([np.diff(run.test("psnr")) for run in runs], axis=0)
     found: Numbers = {f"gain_{number}": float(gain) for number, gain in enumerate(gains, 2)}
     return found | {"field": receptive_field(GeneratorConfig("nnnn", 2, base="light"), 3), "side": EVALUATED // 2}

@@ -98,7 +98,7 @@ PREPARED: dict[type[nn.Module], Callable[..., Layer]] = {
 
 
 def missing(generator: Generator) -> str:
-    """What a network needs and the engine does not have; empty if the engine can run it."""
+    """Names of what the engine lacks for a network, such as "peepholes"; empty if the engine can run it."""
     config, layers = generator.config, zip(generator.config.layers, generator.layers, strict=True)
     found = [f"{KINDS[letter].label} layers" for letter, layer in layers if type(cell_of(layer)) not in PREPARED]
     found += ["peepholes"] * config.peephole

@@ -71,7 +71,7 @@ def test_it_is_counted_and_drawn(letter: str, base: str) -> None:
 
 
 def test_it_is_trained_and_upscales(letter: str, base: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What the engine leaves to torch is said once."""
+    """One warning says which layers the engine lacks, so that plain torch runs the network."""
     run = tiny(layers=f"{letter}nr{letter}", base=base, schedule="---x (1) - xxxx (1)")
     assert became(train(run, tmp_path, Execution(device="cpu"))) == "finished"
     upscaler = AnytimeUpscaler.load(tmp_path, timed=False)
