@@ -4,11 +4,12 @@
     python -m benchmarks.frontier measure --minutes 20   # on a machine that does nothing else
     python -m benchmarks.frontier join --minutes 20 --out results/benchmarks/frontier.json
 
-Each step goes on where it stopped. How all are trained is how the default network was: its photographs, crops, batches
-and average of the weights, L1, Adam, half a cosine. What differs: no gradient is clipped; a budget of processor time
-takes the place of epochs; and the learning rate is the best of three, by the validation PSNR of the last image after
-`--sweep-minutes` each, unless the whole training then ends worse than the short one did. `ours` is the recorded default
-network, which had longer; `ours-same-time` is the same network trained from scratch as the others are. One seed.
+Each step goes on where it stopped. All are trained as the default network was, or the run that it went on from: its
+photographs, crops, batches and average of the weights, L1, Adam, half a cosine. What differs: no gradient is clipped; a
+budget of processor time takes the place of epochs; and the learning rate is the best of three, by the validation PSNR
+of the last image after `--sweep-minutes` each, unless the whole training then ends worse than the short one did. `ours`
+is the recorded default network, which had longer; `ours-same-time` is the same network trained from scratch as the
+others are. One seed.
 
 Quality is `standard_sets`'s: PSNR of the luma, dB, of Set5 and Set14 in --sets. Times are of Set5's own pictures, so
 that quality and time are of the same ones: plain torch in 32 bits, batch 1, networks in turns, at most --rounds times.
@@ -99,12 +100,12 @@ def train_all(arguments: argparse.Namespace) -> None:
     Where that ends worse than the short training did, the rate was too high for so long: the next best takes its place.
     """
     torch.set_num_threads(1)
-    run = recorded(arguments)
+    config = chain(recorded(arguments))[0].config
     for name in arguments.networks:
         for rate in arguments.rates:
-            fit(name, rate, arguments.sweep_minutes, run.config)
+            fit(name, rate, arguments.sweep_minutes, config)
         while not chosen(name, arguments).exists():
-            fit(name, best_rate(name, arguments), arguments.minutes, run.config)
+            fit(name, best_rate(name, arguments), arguments.minutes, config)
 
 
 def fit(name: str, rate: float, minutes: float, config: RunConfig) -> None:
@@ -183,6 +184,12 @@ def best_rate(name: str, arguments: argparse.Namespace) -> float:
 def recorded(arguments: argparse.Namespace) -> Run:
     """The run of our default network."""
     return Run.read(weights_files.weights(arguments.model).parent)
+
+
+def chain(run: Run) -> list[Run]:
+    """A run and those whose weights it went on from, the first one first."""
+    start = run.config.training.start
+    return [*(chain(Run.read(weights_files.weights(start).parent)) if start else ()), run]
 
 
 # Measuring
@@ -269,8 +276,8 @@ def describe(name: str, times: dict[str, Any], arguments: argparse.Namespace) ->
     about: dict[str, Any] = {"name": name, "ours": name in (OURS, SAME_TIME)}
     about |= dict.fromkeys(("run", "minutes", "steps", "learning_rate", "validation"))
     if name == OURS:
-        rate = run.config.training.learning_rate
-        about |= {"run": run.config.id, "minutes": minutes(run), "learning_rate": rate}
+        minutes = sum(one.summary["seconds"] for one in chain(run)) / 60
+        about |= {"run": run.config.id, "minutes": minutes, "learning_rate": run.config.training.learning_rate}
     elif name in TRAINED:
         meta = files.read_tensors(chosen(name, arguments))[1]
         about |= {key: meta[key] for key in ("minutes", "steps", "learning_rate")}
@@ -280,13 +287,6 @@ def describe(name: str, times: dict[str, Any], arguments: argparse.Namespace) ->
     about["psnr"] = {folder: files.read_json(_measured(arguments, f"{name}-{folder}")) for folder in SETS}
     ms = {picture: [1000 * moment for moment in found["seconds"][name]] for picture, found in times.items()}
     return about | {"ms": ms}
-
-
-def minutes(run: Run) -> float:
-    """Minutes that a run was trained for, with those of the run that it started from."""
-    start = run.config.training.start
-    before = minutes(Run.read(weights_files.weights(start).parent)) if start else 0.0
-    return before + float(run.summary["seconds"]) / 60
 
 
 STEPS: dict[str, Callable[[argparse.Namespace], None]] = {"train": train_all, "measure": measure_all, "join": join}
