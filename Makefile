@@ -76,9 +76,8 @@ bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.turns --out build/benchmarks/turns.json
 	$(BIN)/python -m benchmarks.deadlines --calls 500 --out build/benchmarks/deadlines.json
 	$(BIN)/python -m benchmarks.runtimes --out build/benchmarks/runtimes.json
-	$(BIN)/python -m benchmarks.scaling --out build/benchmarks/scaling.json
 	$(BIN)/python -m benchmarks.upscale --megapixels 1 12 --out build/benchmarks/upscale.json
-	@echo "notebooks/anytime.ipynb and notebooks/scaling.ipynb show all of this with own = True"
+	@echo "notebooks/anytime.ipynb shows all of this with own = True"
 
 # `AUDIT=--osv-url=...` asks another service of that kind. Its answer comes on stdout, the rest of what it says is told in
 # one line: without a network that is a traceback.

@@ -1,10 +1,8 @@
-"""Measure any network or command: quality, time, operations, memory. A script's command line and its results."""
+"""Measure any network: quality, time, operations. A script's command line and its results."""
 
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,16 +21,6 @@ from agm.training.evaluate import Iterate
 
 LIMIT = 120.0
 """Seconds for the timing of one size: no further round begins after them."""
-
-# A process counts the memory of the one that started it as its own, so a small one does that.
-WRAPPER = """
-import resource, subprocess, sys, time
-begun = time.perf_counter()
-subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
-used = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(time.perf_counter() - begun, used.ru_utime + used.ru_stime, used.ru_maxrss)
-"""
-
 
 HELP = {
     "layers": "ORL configurations",
@@ -86,17 +74,6 @@ def macs_per_pixel(iterate: Iterate, size: int) -> list[float]:
         for _ in iterate(torch.rand(1, 3, size, size)):
             found.append(counter.get_total_flops() / 2 / size**2)
     return found
-
-
-def command(words: list[str], **how: Any) -> tuple[float, float, float]:
-    """Seconds by the clock, of processor time, and the most gigabytes that a command held. It has to succeed.
-
-    `how`: as `subprocess.run` takes it.
-    """
-    wrapped = [sys.executable, "-c", WRAPPER, *words]
-    done = subprocess.run(wrapped, stdout=subprocess.PIPE, check=True, **how)
-    elapsed, busy, largest = map(float, done.stdout.split())
-    return elapsed, busy, largest * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
 def write(arguments: argparse.Namespace, module: str, found: dict[str, Any], device: str = "cpu") -> None:

@@ -111,7 +111,6 @@ SHOWING = (
     "anytime",
     "schedules",
     "frontier",
-    "scaling",
 )
 
 
