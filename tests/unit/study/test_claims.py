@@ -92,7 +92,7 @@ def test_a_sentence_that_states_a_verdict_draws_it_from_the_ledger(page: str) ->
     named |= {f"times_{key.replace('-', '_')}_{what}" for key in TIMED for what in ("label", "as_said")}
     for name in GLUED.findall(text):
         assert name in named, name
-    if page != "claims":  # where the words are explained
+    if page not in ("claims", "glossary"):  # where the words are explained
         assert re.findall(rf"\b({'|'.join(VERDICTS)})\b", GLUED.sub("", text)) == []
     for key in re.findall(r"`([a-z]+(?:-[a-z0-9]+)+)`", text):
         if key in BY_KEY and page != "claims":
