@@ -190,7 +190,7 @@ def wrapped(text: str) -> str:
 FORMATS = {
     "^parameters|^multiply-adds|minutes$|^pictures$": "{:,.0f}",
     "rank|^fraction$": "{:g}",
-    "(?i)PSNR|, ms|ratio$": "{:.2f}",
+    r"(?i)PSNR|, ms\b|ratio$": "{:.2f}",
     "share$": "{:.0%}",
     "spikiness": "{:.3f}",
     "^seconds$": "{:.0f}",
