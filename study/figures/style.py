@@ -191,6 +191,7 @@ FORMATS = {
     "^parameters|^multiply-adds|minutes$|^pictures$": "{:,.0f}",
     "rank|^fraction$": "{:g}",
     r"(?i)PSNR|, ms\b|ratio$": "{:.2f}",
+    "^ahead| ahead ": "{:+.2f}",
     "share$": "{:.0%}",
     "spikiness": "{:.3f}",
     "^seconds$": "{:.0f}",
