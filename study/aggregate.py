@@ -204,7 +204,10 @@ def describe(runs: Sequence[Run], profile: Profile) -> Numbers:
         found[name] = listed(by(runs, name))
     for part in ("train", "test"):
         found[f"{part}_images"] = listed(run.summary["data"]["images"][part] for run in runs)
-    found |= {"seeds": listed(by(runs, "seed")), "runs": len(runs)}
+    seeds = sorted(by(runs, "seed"))
+    first, final = seeds[0], seeds[-1]
+    between = len(seeds) > 2 and final - first == len(seeds) - 1  # as in "0 to 5"
+    found |= {"seeds": f"{first} to {final}" if between else listed(seeds), "runs": len(runs)}
     device = listed(run.summary["machine"]["device"] for run in runs)
     base = " and ".join(BASES[name] for name in by(runs, "base"))
     recorded = "recorded, " if all(run.recorded for run in runs) else ""
@@ -212,7 +215,7 @@ def describe(runs: Sequence[Run], profile: Profile) -> Numbers:
     if any(crops := by(runs, "crops")):
         epochs += f" of {listed(f'{count:,}' for count in crops)} crops"
     settings = f"{base} · width {found['width']} · {found['image_size']} px · {epochs}"
-    made = f"seed {found['seeds']} · {recorded}{device}"
+    made = f"seed{'s' * (len(seeds) > 1)} {found['seeds']} · {recorded}{device}"
     own = set(by(runs, "dataset")) == {NATURAL}  # no profile has these photographs: the experiment brings its settings
     chosen = "settings of our own" if own else f"profile {profile.name}"
     return found | {"stamp": f"{chosen} · {found['data']} · {settings} · {made}"}
