@@ -195,12 +195,12 @@ def wrapped(text: str) -> str:
 FORMATS = {
     "^parameters|^multiply-adds|minutes$|^pictures$": "{:,.0f}",
     "rank|^fraction$": "{:g}",
-    r"(?i)PSNR|, ms\b|ratio$": "{:.2f}",
+    r"(?i)PSNR|, ms\b|^milliseconds$|ratio$": "{:.2f}",
     "^ahead| ahead ": "{:+.2f}",
     "share$": "{:.0%}",
     "spikiness": "{:.3f}",
     "^seconds$": "{:.0f}",
-    "^operations$|^milliseconds$": "{:.3g}",
+    "^operations$": "{:.1f}",
 }
 """Pattern in a column's name -> how its numbers are shown."""
 
