@@ -32,7 +32,7 @@ class Provenance:
     stale: str = ""
 
     def _repr_html_(self) -> str:
-        facts = self.facts | ({"since then": self.stale} if self.stale else {})
+        facts = dict(self.facts) | ({"since then": self.stale} if self.stale else {})
         rows = {name: html.escape(text) for name, text in facts.items()}
         rows |= {name: f"<code>{html.escape(text)}</code>" for name, text in self.commands.items()}
         content = "".join(f"<dt>{html.escape(name)}</dt><dd>{value}</dd>" for name, value in rows.items())
