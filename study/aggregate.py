@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from agm import runs as store
-from agm.config import STATISTICS, RunConfig, Statistics, field_owners
+from agm.config import NATURAL, STATISTICS, RunConfig, Statistics, field_owners
 from agm.errors import AgmError, unknown
 from agm.paths import results_folder
 from agm.runs import Run
@@ -18,7 +18,7 @@ from study.experiments import role_of
 from study.paper import PAPER_NAMES
 from study.profiles import Profile
 
-BASES = {"paper": "the paper's base", "light": "the light base"}
+BASES = {"paper": "the paper's base", "light": "the lighter base"}
 """The names of the bases in stamps."""
 
 STATISTICS_NAMES: dict[Statistics, str] = {
@@ -204,13 +204,21 @@ def describe(runs: Sequence[Run], profile: Profile) -> Numbers:
         found[name] = listed(by(runs, name))
     for part in ("train", "test"):
         found[f"{part}_images"] = listed(run.summary["data"]["images"][part] for run in runs)
-    found |= {"seeds": listed(by(runs, "seed")), "runs": len(runs)}
+    seeds = sorted(by(runs, "seed"))
+    first, final = seeds[0], seeds[-1]
+    between = len(seeds) > 2 and final - first == len(seeds) - 1  # as in "0 to 5"
+    found |= {"seeds": f"{first} to {final}" if between else listed(seeds), "runs": len(runs)}
     device = listed(run.summary["machine"]["device"] for run in runs)
     base = " and ".join(BASES[name] for name in by(runs, "base"))
     recorded = "recorded, " if all(run.recorded for run in runs) else ""
-    settings = f"{base} · width {found['width']} · {found['image_size']} px · {found['epochs']} epochs"
-    made = f"seed {found['seeds']} · {recorded}{device}"
-    return found | {"stamp": f"profile {profile.name} · {found['data']} · {settings} · {made}"}
+    epochs = f"{found['epochs']} epochs"
+    if any(crops := by(runs, "crops")):
+        epochs += f" of {listed(f'{count:,}' for count in crops)} crops"
+    settings = f"{base} · width {found['width']} · {found['image_size']} px · {epochs}"
+    made = f"seed{'s' * (len(seeds) > 1)} {found['seeds']} · {recorded}{device}"
+    own = set(by(runs, "dataset")) == {NATURAL}  # no profile has these photographs: the experiment brings its settings
+    chosen = "settings of our own" if own else f"profile {profile.name}"
+    return found | {"stamp": f"{chosen} · {found['data']} · {settings} · {made}"}
 
 
 def data_text(runs: Sequence[Run], profile: Profile) -> str:
@@ -227,7 +235,7 @@ def data_text(runs: Sequence[Run], profile: Profile) -> str:
 def _data_name(run: Run, role: str) -> str:
     paper = PAPER_NAMES.get(role)
     if paper is None:
-        return run.config.data.dataset
+        return "photographs of all kinds" if run.config.data.dataset == NATURAL else run.config.data.dataset
     dataset, stand_in = run.config.data.dataset, run.summary["data"]["stand_in"]
     if stand_in and dataset not in PAPER_NAMES:
         return f"{dataset}{STANDING}{paper}"

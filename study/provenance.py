@@ -22,9 +22,9 @@ UNKNOWN = "not recorded"
 
 @dataclass(frozen=True)
 class Provenance:
-    """`facts`: name -> value. `commands`: what is made -> shell command. `stale`: what changed since, or nothing.
+    """`facts`: name -> value. `commands`: what is made -> shell command. `stale`: that code changed since, or nothing.
 
-    A notebook shows both folded.
+    A notebook shows it folded.
     """
 
     facts: Mapping[str, str]
@@ -32,17 +32,11 @@ class Provenance:
     stale: str = ""
 
     def _repr_html_(self) -> str:
-        rows = {name: html.escape(text) for name, text in self.facts.items()}
+        facts = dict(self.facts) | ({"since then": self.stale} if self.stale else {})
+        rows = {name: html.escape(text) for name, text in facts.items()}
         rows |= {name: f"<code>{html.escape(text)}</code>" for name, text in self.commands.items()}
         content = "".join(f"<dt>{html.escape(name)}</dt><dd>{value}</dd>" for name, value in rows.items())
-        shown = _folded("provenance", "Provenance", f"<dl>{content}</dl>")
-        if self.stale:
-            shown = _folded("stale", "The code has changed since", f"<p>{html.escape(self.stale)}</p>") + shown
-        return shown
-
-
-def _folded(kind: str, title: str, content: str) -> str:
-    return f"<details class='{kind}'><summary>{title}</summary>{content}</details>"
+        return f"<details class='provenance'><summary>Provenance</summary><dl>{content}</dl></details>"
 
 
 def of_runs(
@@ -83,9 +77,8 @@ def of_measurements(
     facts["run time"] = f"{total / 60:.1f} minutes of measuring" if all(seconds) else UNKNOWN
     scripts = [found.get("command") or measuring(name, found["settings"]) for name, found in measurements.items()]
     commands = {"the figures": _papermill(notebook, given), "the measurements as well": " && ".join(scripts)}
-    reasons = {name: stale_measurement(found) for name, found in measurements.items()}
-    stale = " ".join(f"{name}: {reason}." for name, reason in reasons.items() if reason)
-    return Provenance(facts | _here(), commands, stale)
+    changed_since = any(map(stale_measurement, measurements.values()))
+    return Provenance(facts | _here(), commands, "The code has changed; agm status says where." * changed_since)
 
 
 def of_code(notebook: str, given: Mapping[str, Any]) -> Provenance:
@@ -95,11 +88,10 @@ def of_code(notebook: str, given: Mapping[str, Any]) -> Provenance:
 
 
 def stale(runs: Sequence[Run]) -> str:
-    """What changed in the training code since some of the runs were made; empty if nothing did."""
-    found = (changed(run.summary["machine"]["code"], kind_of_network(run.config.generator)) for run in runs)
-    reasons = list(filter(None, found))
-    made = "Made" if len(reasons) == len(runs) else f"{len(reasons)} of {len(runs)} runs were made"
-    return f"{made} with other training code: {listed(reasons, '; ')}." if reasons else ""
+    """For how many of the runs the training code has changed so that it gives other numbers; empty if for none."""
+    found = [changed(run.summary["machine"]["code"], kind_of_network(run.config.generator)) for run in runs]
+    count = len(list(filter(None, found)))
+    return f"The code of {count} of {len(runs)} runs has changed; agm status says how." if count else ""
 
 
 def made_on(machines: Iterable[Mapping[str, Any]]) -> dict[str, str]:

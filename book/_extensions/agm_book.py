@@ -21,7 +21,7 @@ SHOWN_AGAIN = re.compile(r"(?<=/notebooks/)[a-z]+/(?=\w+\.ipynb$)")
 """The folder of a notebook that is executed once more, for recorded runs: notebooks/cpu/fig4.ipynb."""
 FIELD = re.compile(r"`\w+`(, `\w+`)*( and `\w+`)?: ")
 """How a docstring begins what it says about a parameter."""
-MOST_ROWS = 10
+MOST_ROWS = 15
 
 
 def launch_nothing_from_nowhere(app: Sphinx, config: Config) -> None:
@@ -81,7 +81,7 @@ def formulas_alone(app: Sphinx, page: str, template: str, context: dict[str, Any
 
 
 def long_tables_folded(app: Sphinx, doctree: nodes.document, page: str) -> None:
-    """More than ten rows of a notebook's output are a click away; on paper they stay."""
+    """More than so many rows of a notebook's output are a click away; on paper they stay."""
     if app.builder.name == "html":
         for output in doctree.findall(nodes.raw):
             text = output.astext()

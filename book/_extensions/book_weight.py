@@ -1,19 +1,24 @@
-"""Lighter pages: no icons and styles that no page uses, and scripts run after the page is parsed."""
+"""Lighter pages: no icons and styles that no page uses, JPEG for photographs, scripts run after the page is parsed."""
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import tinycss2
+from PIL import Image
 from sphinx.application import Sphinx
 
 ICON = re.compile(r'"?([a-z0-9-]+)"?:(\[\d+,\d+,\[[^\]]*\],"[0-9a-f]*",(?:"[^"]*"|\[[^\]]*\])\]),?')
 """An icon's name and shape in the theme's script of icons."""
 LARGE = 30_000
 """Bytes of a style sheet that is worth searching for what nobody uses."""
+PICTURE = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)")
+"""A picture in an SVG."""
 NAME = re.compile(r"[.#]([A-Za-z_-][\w-]*)")
 """A class or an id in a selector."""
 CHOICE = re.compile(r":(?:not|is|where)\([^)]*\)")
@@ -30,12 +35,26 @@ def lighten(app: Sphinx, error: Exception | None) -> None:
     pages = {page: page.read_text() for page in folder.rglob("*.html")}
     for page, text in pages.items():
         page.write_text(SCRIPT.sub("<script defer ", text))
+    for drawing in (folder / "_images").glob("*.svg"):
+        drawing.write_text(PICTURE.sub(_photograph, drawing.read_text()))
     _icons(folder / "_static" / "scripts" / "fontawesome.js", pages.values())
     scripts = [path.read_text() for kind in ("*.js", "*.mjs") for path in folder.rglob(kind)]
     words = set(re.findall(r"[A-Za-z_-][\w-]*", " ".join([*pages.values(), *scripts])))
     for sheet in (folder / "_static").rglob("*.css"):
         if sheet.stat().st_size > LARGE:
             _styles(sheet, words)
+
+
+def _photograph(found: re.Match[str]) -> str:
+    """As JPEG, on white, with its colours at full size; drawings, which have few colours, stay as they are."""
+    with Image.open(io.BytesIO(base64.b64decode(found[1]))) as png:
+        picture = png.convert("RGBA")
+    if picture.getcolors(256):
+        return found[0]
+    white = Image.new("RGBA", picture.size, "white")
+    buffer = io.BytesIO()
+    Image.alpha_composite(white, picture).convert("RGB").save(buffer, "JPEG", quality=92, subsampling=0, optimize=True)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _icons(script: Path, pages: Iterable[str]) -> None:

@@ -1,5 +1,5 @@
 const cut = (box) => box.scrollWidth > box.clientWidth + 1;
-const BOXES = ".output.text_html, .pst-scrollable-table-container, div.math, .math mjx-container";
+const BOXES = ".output.text_html, .pst-scrollable-table-container, div.math, div.math mjx-container";
 
 // A box that scrolls sideways must be reachable with the keyboard, too; the theme sees to code and plain tables only.
 function reachable() {

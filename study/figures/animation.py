@@ -2,13 +2,15 @@
 
     python -m study.figures.animation
 
-writes book/_static/race.webp and, for readers who want nothing to move, its last frame, race.png. Both are committed.
+writes book/_static/race.webp and, for readers who want nothing to move, race.png: a part of bicubic upsampling, of the
+first image and of the last one. Both are committed.
 The network is the default one of `agm upscale`; its times are measured here, on one core.
 """
 
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,17 +30,19 @@ from study.figures.film import Film, Row, latest, photograph, versions
 OUT = Path(__file__).parents[2] / "book" / "_static"
 PHOTOGRAPH, SIDE, ROUNDS = "coffee", 192, 20
 FRAMES, SECONDS, REST = 49, 9.0, 3.0
-SIZE, DOTS = (8.0, 6.6), 100
-"""Inches, and dots per inch: large enough letters where a telephone shows it at half its size."""
+SIZE, STILL, DOTS = (8.0, 6.6), (8.0, 5.8), 100
+"""Inches of a frame and of the still, dots per inch: letters are large enough on a telephone, at half the size."""
+PART = (130, 29, 174, 73)
+"""What the still shows of the photograph, in pixels: the handle of the spoon and rims, where one sees a difference."""
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    pictures = frames(race(AnytimeUpscaler.load(timed=False)), FRAMES)
-    files.write_bytes(OUT / "race.webp", encode(pictures, SECONDS, REST))
-    still = io.BytesIO()
-    pictures[-1].save(still, "PNG", optimize=True)
-    files.write_bytes(OUT / "race.png", still.getvalue())
+    row = race(AnytimeUpscaler.load(timed=False))
+    files.write_bytes(OUT / "race.webp", encode(frames(row, FRAMES), SECONDS, REST))
+    buffer = io.BytesIO()
+    still(row).save(buffer, "PNG", optimize=True)
+    files.write_bytes(OUT / "race.png", buffer.getvalue())
 
 
 def race(upscaler: AnytimeUpscaler) -> Row:
@@ -76,8 +80,30 @@ def frame(row: Row, moment: float, end: float) -> Image.Image:
         _picture(places[0], film.bicubic, "bicubic upsampling", f"{film.psnr(0):.2f} dB", style.FAINT)
         _picture(places[1], film.shown(t), "the network", caption, style.BLUE, pale=not t)
         _curve(fig.add_axes((0.07, 0.1, 0.88, 0.13)), row, moment, end)
-        buffer = io.BytesIO()
-        fig.savefig(buffer, format="png", dpi=DOTS)
+        return _drawn(fig)
+
+
+def still(row: Row) -> Image.Image:
+    """A part of bicubic upsampling, of the first image and of the last one; below them the curve of PSNR."""
+    film, milliseconds = row
+    left, top, right, bottom = PART
+    last = len(milliseconds)
+    shown = {"bicubic upsampling": 0, f"first picture, {milliseconds[0]:.0f} ms": 1}
+    shown[f"last picture, {milliseconds[-1]:.0f} ms"] = last
+    with style.context():
+        fig = Figure(figsize=STILL, dpi=DOTS)
+        for place, (name, t) in enumerate(shown.items()):
+            ax = fig.add_axes((0.02 + 0.325 * place, 0.49, 0.31, 0.31 * STILL[0] / STILL[1]))
+            colour = style.BLUE if t else style.FAINT
+            _picture(ax, film.shown(t)[:, top:bottom, left:right], name, f"{film.psnr(t):.1f} dB", colour, size=15)
+        fig.text(0.02, 0.385, "PSNR, dB", fontsize=15)
+        _curve(fig.add_axes((0.07, 0.1, 0.9, 0.27)), row, math.inf, 1.05 * milliseconds[-1])
+        return _drawn(fig)
+
+
+def _drawn(fig: Figure) -> Image.Image:
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png", dpi=DOTS)
     return Image.open(buffer).convert("RGB")
 
 
@@ -90,12 +116,12 @@ def encode(pictures: Sequence[Image.Image], seconds: float, rest: float) -> byte
     return buffer.getvalue()
 
 
-def _picture(ax: Axes, image: Tensor, name: str, caption: str, colour: str, pale: bool = False) -> None:
+def _picture(ax: Axes, image: Tensor, name: str, caption: str, colour: str, pale: bool = False, size: int = 17) -> None:
     ax.set_axis_off()
     pixels = image.permute(1, 2, 0).numpy()  # (3, H, W) -> (H, W, 3)
     ax.imshow(pixels, interpolation="nearest", alpha=0.3 if pale else 1.0)
-    ax.set_title(name, loc="left", fontsize=17, color=colour)
-    ax.text(0, -0.03, caption, transform=ax.transAxes, va="top", fontsize=17)
+    ax.set_title(name, loc="left", fontsize=size, color=colour)
+    ax.text(0, -0.03, caption, transform=ax.transAxes, va="top", fontsize=size)
 
 
 def _curve(ax: Axes, row: Row, moment: float, end: float) -> None:
@@ -103,12 +129,13 @@ def _curve(ax: Axes, row: Row, moment: float, end: float) -> None:
     film, milliseconds = row
     values = [film.psnr(t) for t in range(len(milliseconds) + 1)]
     margin = 0.12 * (max(values) - min(values))
-    ax.set(xlim=(0, end), ylim=(min(values) - margin, max(values) + 2 * margin))
+    ax.set(xlim=(0, end), ylim=(min(values) - margin, max(values) + margin))
     style.baseline(ax, values[0])
     ax.text(0.85 * end, values[0], "bicubic", ha="right", va="bottom", fontsize=15, color=style.FAINT)
     t = latest(milliseconds, moment)
     ax.plot(milliseconds[:t], values[1 : t + 1], color=style.BLUE, marker="o", markersize=8, linewidth=2.2)
-    ax.axvline(moment, color=style.FAINT, linewidth=1.0)
+    if moment < end:
+        ax.axvline(moment, color=style.FAINT, linewidth=1.0)
     ax.set_xlabel("ms", fontsize=15, loc="right", labelpad=-2)
     ax.tick_params(labelsize=15)
     ax.locator_params(axis="y", nbins=4)

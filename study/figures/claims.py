@@ -105,20 +105,21 @@ def rows_of(columns: Columns, places: Iterable[str] = PLACES) -> list[tuple[Find
 
 def ledger(columns: Columns, places: Iterable[str] = PLACES, links: str = "") -> Html:
     """A table of the claims of some notebooks. `links`: path from the page that shows it to the notebooks' pages."""
-    names = ["claim", *map(title, columns), "paper"]
-    head = "".join(f"<th scope='col'>{html.escape(name)}</th>" for name in names)
-    body = "".join(_row(row, links) for row in rows_of(columns, places))
+    names = [html.escape(name) for name in (*map(title, columns), "paper")]
+    head = "".join(f"<th scope='col'>{name}</th>" for name in ("claim", *names))
+    body = "".join(_row(row, names, links) for row in rows_of(columns, places))
     return Html(f"<table class='claims'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
 
-def _row(row: Sequence[Finding], links: str) -> str:
+def _row(row: Sequence[Finding], names: Sequence[str], links: str) -> str:
+    """On a telephone the cells stand below the claim, so each bears its column's name."""
     claim = row[0].claim
     link = f"<a href='{links}{claim.where}.html'>{PLACES[claim.where]}</a>"
-    about = f"{html.escape(claim.text)}<br><small>{claim.section} · {link} · <code>{claim.key}</code></small>"
-    cells = "".join(f"<td>{_cell(finding)}</td>" for finding in row)
+    about = f"{html.escape(claim.text)}<br><small>{claim.section} · {link}</small>"
+    cells = "".join(f"<td data-column='{name}'>{_cell(each)}</td>" for name, each in zip(names, row, strict=False))
     if claim.basis != "runs":  # whatever the runs and the reading
         cells = f"<td colspan='{len(row)}'>{_cell(row[0])}</td>"
-    paper = f"<td>{html.escape(claim.published)}</td>"
+    paper = f"<td data-column='{names[-1]}'>{html.escape(claim.published)}</td>"
     return f"<tr id='claim-{claim.key}'><th scope='row'>{about}</th>{cells}{paper}</tr>"
 
 

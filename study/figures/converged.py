@@ -1,4 +1,4 @@
-"""All 16 ORL configurations on the light base, trained to the end, without AEL and with it."""
+"""All 16 ORL configurations on the lighter base, trained to the end, without AEL and with it."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from agm.runs import Run
+from agm.schedule import NAMED
 from study import aggregate
 from study.aggregate import Numbers, by, median, score, spikiness_of
 from study.figures import style
@@ -99,12 +100,13 @@ PAIRS = {
 
 
 def shared_in_part(measured: Measured) -> pd.DataFrame:
-    """A row per network and first frame: the validation MSE with PAIRS over that with a pair for each iteration."""
+    """A row per schedule, first frame and network: validation MSE with PAIRS, over that with a pair per iteration."""
     rows = {}
     for row in measured["rows"]:
-        name = row["layers"], FRAMES[row["feedback"]], aggregate.schedule_name(row["schedule"])
+        name = aggregate.schedule_name(row["schedule"]), FRAMES[row["feedback"]], row["layers"]
         rows[name] = {title: row["mse"][pairs] / row["mse"]["own"] for pairs, title in PAIRS.items()}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["model", "first frame", "schedule"])
+    found = pd.DataFrame.from_dict(rows, orient="index").rename_axis(["schedule", "first frame", "network"])
+    return found.sort_index().reindex(list(NAMED), level="schedule")
 
 
 def sharing_numbers(measured: Measured) -> Numbers:

@@ -59,7 +59,10 @@ LOOKS: dict[str, tuple[str, int, str]] = {
     "nnr": (GREEN, 2, "D"),
     "nnn": (BLUE, 3, "*"),
 }
-"""Colour, kind of line, marker by the first three layers; where the fourth is n, the next kind and hollow markers."""
+"""Colour, kind of line, marker by the first three layers; where the fourth is n, the next kind and hollow markers.
+
+nnnn is black.
+"""
 
 MONOSPACE: dict[str, Any] = {"family": "DejaVu Sans Mono", "size": SMALL}
 
@@ -107,6 +110,8 @@ def line(layers: str) -> dict[str, Any]:
     *first, recurrent = (KINDS[letter].recurrent for letter in layers)
     colour, kind, marker = LOOKS["".join("r" if each else "n" for each in first)]
     dashes = DASHES[(kind + (not recurrent)) % len(DASHES)]
+    if not recurrent and not any(first):
+        colour = BLACK  # nnnn, which is compared with nnnr
     face = colour if recurrent else "white"
     return {"color": colour, "linestyle": dashes, "marker": marker, "markerfacecolor": face, "markeredgecolor": colour}
 
@@ -190,10 +195,12 @@ def wrapped(text: str) -> str:
 FORMATS = {
     "^parameters|^multiply-adds|minutes$|^pictures$": "{:,.0f}",
     "rank|^fraction$": "{:g}",
-    "(?i)PSNR|, ms|ratio$": "{:.2f}",
+    r"(?i)PSNR|, ms\b|^milliseconds$|ratio$": "{:.2f}",
+    "^ahead| ahead ": "{:+.2f}",
     "share$": "{:.0%}",
     "spikiness": "{:.3f}",
     "^seconds$": "{:.0f}",
+    "^operations$": "{:.1f}",
 }
 """Pattern in a column's name -> how its numbers are shown."""
 

@@ -60,6 +60,11 @@ def test_the_stamp_says_what_the_numbers_were_made_with(home: Path) -> None:
     stamp = aggregate.describe(runs, SMOKE)["stamp"]
     data = "photographs standing in for CARDATA, closeups for FACEDATA, instruments for GEODATA"
     assert stamp == f"profile smoke · {data} · the paper's base · width 2 · 16 px · 2 epochs · seed 0 · a machine"
+    sweep = make(home, plan("converged", SMOKE)[:1])
+    own = "settings of our own · photographs of all kinds · the lighter base · width 8 · 24 px · 10 epochs"
+    assert aggregate.describe(sweep, SMOKE)["stamp"] == f"{own} of 3,200 crops · seed 0 · a machine"
+    assert " · seeds 0, 2 · " in aggregate.describe(make(home, plan("table1", SMOKE, seeds=[0, 2])), SMOKE)["stamp"]
+    assert aggregate.describe(make(home, plan("table1", SMOKE, seeds=[0, 1, 2])), SMOKE)["seeds"] == "0 to 2"
     with pytest.raises(AgmError, match="no runs"):
         aggregate.describe([], SMOKE)
 

@@ -68,12 +68,22 @@ def test_table() -> None:
 
 
 def test_the_verdict_says_where_ours_loses() -> None:
-    same_time, ours = frontier.numbers(FOUND)["verdict"].split(" its last. ")
-    assert "For 0 of its 2 pictures" in ours
-    assert "IMDN's after 90 ms, is 1.00 dB worse than" in ours
+    verdict = frontier.numbers(FOUND)["verdict"]
+    assert verdict.startswith("No: averaged over deadlines, our network is ")
+    assert "dB worse than the best single rival, IMDN, and " in verdict
+    assert "with the same 1 minutes of training. Its last picture is 1.50 dB worse than the best of any" in verdict
+    assert verdict.endswith("IMDN's after 90 ms.")
+    better = FOUND | {"networks": [network("bicubic", [32.0], [0.5]), network("espcn", [34.0], [10.0])]}
+    better["networks"] += [network(name, [35.0, 37.0], [5.0, 20.0]) for name in ("ours-same-time", "ours")]
+    assert frontier.numbers(better)["verdict"].startswith("Yes: ")
+    assert "is there after 5 ms, the first of any rival, ESPCN's, after 10 ms" in frontier.numbers(better)["message"]
+
+
+def test_which_images_rivals_beat() -> None:
     # espcn has 34 dB after 10 ms, imdn 36 after 90
-    assert "For 2 of its 2 pictures" in same_time
-    assert "is 1.50 dB better than" in same_time
+    versus = frontier.versus(FOUND)
+    assert versus["pictures beaten"].to_dict() == {"ours, same time": "2 of 2", "ours": "0 of 2"}
+    assert versus.loc["ours", frontier.AHEAD_LAST] == pytest.approx(1)
 
 
 def test_figure() -> None:

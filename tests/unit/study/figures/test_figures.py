@@ -73,7 +73,7 @@ def test_networks_without_batch_norm_are_drawn_once_and_named(home: Path) -> Non
     figures.append(tradeoff.draw(runs["fig8"], SMOKE, tradeoff.noted(runs["fig8"])))
     assert [len(fig.axes) for fig in figures] == [2, 4, 2, 3, 2, 4]
     for fig in figures:
-        assert "the light base" in words(fig).replace("\n", " ")
+        assert "the lighter base" in words(fig).replace("\n", " ")
         assert not any(name in title for title in panels(fig) for name in aggregate.STATISTICS_NAMES.values())
 
 

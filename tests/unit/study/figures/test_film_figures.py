@@ -153,9 +153,25 @@ def test_an_animation_rests_on_its_last_picture_and_begins_again() -> None:
     assert lengths == [1000, 1000, 2000]
 
 
-@pytest.mark.parametrize("name", ["race.webp", "race.png"])
-def test_the_committed_animation_is_small_and_its_size_is_that_of_the_frames(name: str) -> None:
+def test_the_still_shows_the_first_picture_between_bicubic_and_the_last() -> None:
+    random = torch.Generator().manual_seed(0)
+    original, bicubic = (torch.rand(3, 192, 192, generator=random) for _ in range(2))
+    made = Film(original, original[:, ::2, ::2], bicubic, torch.rand(3, 3, 192, 192, generator=random))
+    changed = [made.images.clone() for _ in range(3)]
+    for t, images in enumerate(changed):
+        images[t] = 0
+    drawn = [animation.still((Film(original, made.low, bicubic, images), [10, 20, 60])) for images in changed]
+    left, middle, right = (
+        {image.crop((start, 50, start + 240, 290)).tobytes() for image in drawn} for start in (20, 280, 540)
+    )
+    assert (len(left), len(middle), len(right)) == (1, 2, 2)  # the second image is not shown
+
+
+@pytest.mark.parametrize(("name", "size"), [("race.webp", animation.SIZE), ("race.png", animation.STILL)])
+def test_the_committed_animation_is_small_and_its_size_is_that_of_the_frames(
+    name: str, size: tuple[float, float]
+) -> None:
     assert (STATIC / name).stat().st_size < 600_000
     with Image.open(STATIC / name) as image:
-        assert image.size == tuple(round(side * animation.DOTS) for side in animation.SIZE)
+        assert image.size == tuple(round(side * animation.DOTS) for side in size)
         assert getattr(image, "n_frames", 1) == (49 if name.endswith("webp") else 1)
