@@ -50,7 +50,7 @@ class GeneratorConfig:
     pair per iteration, those of the batch at hand, or averages per iteration over training images, made after training
     (precise, see `agm.training.calibrate`). Training is the same for all four.
     `feedback`: what an iteration sees of the one before it: its image, which is black (zeros) or bicubic upsampling
-    before iteration 1, or, with the light base, the features that its image was made from. There zeros means features,
+    before iteration 1, or, with the lighter base, the features that its image was made from. There zeros means features,
     since these begin as zeros.
     `upsampling`: the static layer C.2.
     `residual`: let D predict a correction to bicubic upsampling instead of the image.
@@ -200,7 +200,7 @@ class RunConfig:
     def replace(self, **fields: Any) -> RunConfig:
         """A copy with some fields changed, whichever part they belong to: `config.replace(layers="nnnr", seed=1)`.
 
-        With another base come its own defaults of `feedback` and `residual`, which the light base sets.
+        With another base come its own defaults of `feedback` and `residual`, which the lighter base sets.
         """
         owners = field_owners()
         for name in fields:

@@ -11,7 +11,7 @@ from agm.networks.layers import KINDS
 COSTS = {"paper": ((0.25, 0.25, 1.0, 0.375), 0.5), "light": ((0.25, 0.25, 0.25, 0.1), 0.05)}
 """By base: relative cost of plain layers 1 to 4, and of all other parts with the critic.
 
-Layers 1 and 2, on the light base all layers, have a quarter of the pixels; layer 4 has fewer channels.
+Layers 1 and 2, on the lighter base all layers, have a quarter of the pixels; layer 4 has fewer channels.
 """
 
 PROGRAM_MB = 3000

@@ -102,7 +102,7 @@ LONG: dict[str, list[Variation]] = {
         )
     ],
     # For a GPU, with profile reduced: a plain last layer at the paper's width, the bicubic first frame there, the same
-    # with another seed, one long run, and the light base at full width.
+    # with another seed, one long run, and the lighter base at full width.
     "gpu": [
         *(
             {"role": "cars", "layers": layers, "schedule": "NOAEL", "feedback": feedback, "seed": seed}

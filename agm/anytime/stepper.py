@@ -72,7 +72,7 @@ class Plain:
 class Mirrored:
     """A stepper that sees its image continued as in a mirror, so that nothing of the network's zeros outside shows.
 
-    The light base does without: its training crops had zeros outside, too, and it only corrects bicubic upsampling.
+    The lighter base does without: its training crops had zeros outside, too, and it only corrects bicubic upsampling.
     """
 
     MARGIN = 8

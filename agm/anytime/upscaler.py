@@ -31,7 +31,7 @@ from agm.schedule import Mask, Schedule
 logger = logging.getLogger(__name__)
 
 TILE = 128
-"""Default side of a tile in input pixels, its overlap included; with the light base half of GROUP_BYTES decides."""
+"""Default side of a tile in input pixels, its overlap included; with the lighter base half of GROUP_BYTES decides."""
 GROUP_BYTES = 256 * 2**20
 """Memory that the tiles of a group may hold between iterations, in bytes."""
 WARM_UP = {"paper": (8, 24), "light": (8, 96)}

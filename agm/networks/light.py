@@ -1,4 +1,4 @@
-"""The light base: parts of a generator that works on the small image and corrects bicubic upsampling.
+"""The lighter base: parts of a generator that works on the small image and corrects bicubic upsampling.
 
 It keeps A, B, four inner layers with an ORL letter each, D and one image per iteration. It differs from the paper's
 base in four things: all inner layers work at L x L and D ends in a sub-pixel convolution (Shi et al., 2016); there is

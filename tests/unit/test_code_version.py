@@ -126,9 +126,9 @@ def test_codes_with_equal_bytes_are_entered_as_one() -> None:
         golden.enter(files.finite(noted), other, "")
     with pytest.raises(AgmError, match="paper: b gives other bytes than another code of its group"):
         golden.enter(files.finite(noted), [("a", "1", {"paper": "x"}), ("b", "2", {"paper": "y"})], "")
-    golden.enter(noted, other, "the light base is wider")
+    golden.enter(noted, other, "the lighter base is wider")
     assert [list(group["codes"]) for group in noted["paper"]] == [["a", "b", "c"]]
-    assert noted["light"][1] == {"changed": "the light base is wider", "codes": {"c": "3"}}
+    assert noted["light"][1] == {"changed": "the lighter base is wider", "codes": {"c": "3"}}
 
 
 def test_status_says_what_is_up_to_date_and_why_not(home: Path) -> None:

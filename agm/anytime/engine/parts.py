@@ -75,7 +75,7 @@ class FeedForward:
 
 
 class ResidualForward:
-    """An n layer of the light base."""
+    """An n layer of the lighter base."""
 
     def __init__(self, layer: ResidualLayer, make: Make, statistics: Statistics) -> None:
         self.filtering = make(layer.conv1.weight, layer.conv1.bias)

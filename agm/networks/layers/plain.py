@@ -36,7 +36,7 @@ class PlainLayer(nn.Module):
 
 
 class ResidualLayer(nn.Module):
-    """An n layer of the light base: output = x + C2 * LReLU(C1 * x).
+    """An n layer of the lighter base: output = x + C2 * LReLU(C1 * x).
 
     Where the number of channels changes, x goes through a 1x1 convolution.
 

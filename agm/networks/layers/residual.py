@@ -1,4 +1,4 @@
-"""The skip connection around each recurrent layer of the light base."""
+"""The skip connection around each recurrent layer of the lighter base."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The light base: counts by hand, an equation written down in numpy-like loops, flat colours, every configuration."""
+"""The lighter base: counts by hand, an equation written down in numpy-like loops, flat colours, every configuration."""
 
 from __future__ import annotations
 
