@@ -50,8 +50,8 @@ class GeneratorConfig:
     pair per iteration, those of the batch at hand, or averages per iteration over training images, made after training
     (precise, see `agm.training.calibrate`). Training is the same for all four.
     `feedback`: what an iteration sees of the one before it: its image, which is black (zeros) or bicubic upsampling
-    before iteration 1, or, with the lighter base, the features that its image was made from. There zeros means features,
-    since these begin as zeros.
+    before iteration 1, or, with the lighter base, the features that its image was made from. There zeros means
+    features, since these begin as zeros.
     `upsampling`: the static layer C.2.
     `residual`: let D predict a correction to bicubic upsampling instead of the image.
     `peephole`: ConvLSTM with the peephole terms of Section II-C, one weight per channel.
