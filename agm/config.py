@@ -93,6 +93,7 @@ class DataConfig:
     `train_images`, `validation_images`, `test_images`: upper limits; None takes all the split offers.
     `crops`: for a folder of photographs, how many random crops of that size, flipped and turned, make an epoch.
     0 takes the centre of every image once.
+    `sizes`: at how many sizes these photographs are cropped: as they are, then reduced to 4/5, 3/5 and 2/5.
     """
 
     dataset: str = "cars"
@@ -102,9 +103,12 @@ class DataConfig:
     validation_images: int | None = None
     test_images: int | None = None
     crops: int = 0
+    sizes: int = 1
 
     def __post_init__(self) -> None:
         _check(self)
+        if self.sizes > 1 and not self.crops:
+            raise AgmError(f"sizes={self.sizes}: only crops are taken at several sizes; set crops, too")
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,7 @@ class TrainingConfig:
 
 
 ADDED = {
-    *{("base", "paper"), ("forget_bias", 1.0), ("crops", 0)},
+    *{("base", "paper"), ("forget_bias", 1.0), ("crops", 0), ("sizes", 1)},
     *{("sampling", "fixed"), ("loss", "mse"), ("decay", "none"), ("average", 0.0), ("start", "")},
 }
 """Fields that were added later, with the value that stands for how it was before."""
@@ -253,6 +257,7 @@ RULES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("image_size", lambda n: 12 <= n <= LARGEST, f"must lie between 12, which SSIM needs, and {LARGEST:,}"),
     ("fraction", lambda x: 0 < x <= 1, "must lie in (0, 1]"),
     ("crops", lambda n: 0 <= n <= LARGEST, f"must lie between 0 and {LARGEST:,}"),
+    ("sizes", lambda n: 1 <= n <= 4, "must lie between 1 and 4"),
     ("average", lambda x: 0 <= x < 1, "must lie in [0, 1)"),
     ("start", lambda x: not x or re.fullmatch("[0-9a-f]{12}", x) is not None, "expected the id of a run"),
     ("seed", lambda n: 0 <= n < 2**63, "must not be negative, and less than 2^63"),

@@ -5,6 +5,7 @@ Each image is cropped to even sides and halved by Pillow's bicubic kernel on 8 b
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,9 +37,11 @@ def psnr_luma(image: Pixels, target: Pixels) -> float:
 def measure(upscaler: AnytimeUpscaler, folder: Path) -> pd.DataFrame:
     """A row per image and iteration (0 is bicubic): psnr_luma and psnr (of RGB) in dB, ssim.
 
-    Raises AgmError for a folder without images, and for an image that is broken or too small.
+    From now on the upscaler holds all of an image in memory, so that large ones have every iteration, too. Raises AgmError for a folder without images, and for an image that is broken or too small.
     """
-    rows = [row for path in image_files(folder) for row in _rows(upscaler, path)]
+    upscaler.group_pixels = sys.maxsize
+    paths = {path.relative_to(folder).as_posix(): path for path in image_files(folder)}
+    rows = [{"image": name} | row for name, path in paths.items() for row in _rows(upscaler, path)]
     if not rows:
         raise AgmError(f"{folder}: no image in this folder or below it")
     return pd.DataFrame(rows)
@@ -55,7 +58,7 @@ def read_pair(path: Path) -> tuple[Pixels, Pixels]:
     return target, halved(target)
 
 
-def _rows(upscaler: AnytimeUpscaler, path: Path) -> Iterator[dict[str, str | int | float]]:
+def _rows(upscaler: AnytimeUpscaler, path: Path) -> Iterator[dict[str, float]]:
     target, low = read_pair(path)
     for streamed in upscaler.stream(Image.fromarray(low)):
         image = np.asarray(streamed.image)
@@ -65,4 +68,4 @@ def _rows(upscaler: AnytimeUpscaler, path: Path) -> Iterator[dict[str, str | int
             "psnr": float(metrics.psnr(x, y)),
             "ssim": float(metrics.ssim(x, y)),
         }
-        yield {"image": path.name, "iteration": streamed.iteration, **found}
+        yield {"iteration": streamed.iteration, **found}

@@ -82,14 +82,16 @@ class AnytimeUpscaler:
     ) -> None:
         """With a planner, every call gets a schedule of its own; `schedule` is then what `stream` shows.
 
-        `faithful`: what `upscale` returns has the colours of what it was given, whatever the network makes of them.
+        `faithful`: what `upscale` returns has the colours of what it was given, whatever a network of the paper's base
+        makes of them. The lighter base keeps them by itself.
         """
         self.stepper, self.config, self.schedule, self.times = stepper, config, schedule, times
-        self.planner, self.faithful, self.device, self._clock = planner, faithful, torch.device(device), clock
+        self.planner, self.device, self._clock = planner, torch.device(device), clock
+        self.faithful = faithful and config.base == "paper"
         self.schedules = tuple(planner.scores) if planner else (schedule,)  # all that may be run
         self._mending = 0.0  # seconds that `faithful` adds for each input pixel
-        self._group_pixels = GROUP_BYTES // held_bytes(config, self.schedules)
-        default = max(LEAST, math.isqrt(self._group_pixels // 2)) if config.base == "light" else TILE
+        self.group_pixels = GROUP_BYTES // held_bytes(config, self.schedules)  # of tiles, held between iterations
+        default = max(LEAST, math.isqrt(self.group_pixels // 2)) if config.base == "light" else TILE
         self.tile = default if tile is None else tile
         if self.tile < LEAST:
             raise AgmError(f"tile={self.tile}: must be at least {LEAST} pixels, {OVERLAP} on each side are overlap")
@@ -249,7 +251,7 @@ class AnytimeUpscaler:
 
     def _groups(self, pixels: Pixels) -> list[list[Tile]]:
         """Tiles that go through the iterations together."""
-        return list(tiles.groups(tiles.cut(pixels.height, pixels.width, self.tile), self._group_pixels))
+        return list(tiles.groups(tiles.cut(pixels.height, pixels.width, self.tile), self.group_pixels))
 
 
 def _planner(

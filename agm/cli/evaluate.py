@@ -48,7 +48,8 @@ def evaluate(
     generator, config = load_trained(weights(model))
     chosen = config.data
     if dataset not in (None, chosen.dataset):
-        chosen = dataclasses.replace(chosen, dataset=dataset, crops=0)  # which may be no photographs to cut crops from
+        # which may be no photographs to cut crops from
+        chosen = dataclasses.replace(chosen, dataset=dataset, crops=0, sizes=1)
     part = data.splits(chosen).test
     plan = Schedule.parse(schedule or config.training.schedule)
     if (statistics or config.generator.statistics) == "precise":

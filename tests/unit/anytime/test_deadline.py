@@ -135,7 +135,7 @@ def test_predictions_grow_with_the_image(a: int, b: int) -> None:
 def tiled(seconds: float, groups: int, monkeypatch: pytest.MonkeyPatch) -> tuple[AnytimeUpscaler, Slow, np.ndarray]:
     """An image of four tiles, in so many groups; the times are right."""
     upscaler, stepper = slow(lambda *_: seconds, Times(table(NINE, seconds, 48 * 48)), tile=48)
-    monkeypatch.setattr(upscaler, "_group_pixels", 4680 // groups)  # they see 31 and 47 rows
+    monkeypatch.setattr(upscaler, "group_pixels", 4680 // groups)  # they see 31 and 47 rows
     monkeypatch.setattr(upscaler.times, "predict", lambda name, _: 0.0 if name == FINISH else seconds)
     return upscaler, stepper, np.full((60, 30), 77, np.uint8)
 

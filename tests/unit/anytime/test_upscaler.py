@@ -303,7 +303,7 @@ def test_groups_and_tiles_give_what_one_group_gives(path: Path, monkeypatch: pyt
     upscaler = AnytimeUpscaler.load(path, tile=48, timed=False)
     pixels = photograph(60, 70)
     one = list(upscaler.stream(pixels))
-    monkeypatch.setattr(upscaler, "_group_pixels", 3000)
+    monkeypatch.setattr(upscaler, "group_pixels", 3000)
     several = list(upscaler.stream(pixels))
     assert [s.iteration for s in one] == [0, 1, 2, 3]
     assert [s.iteration for s in several] == [0, 3]

@@ -15,7 +15,7 @@ from agm import DataConfig, GeneratorConfig, RunConfig, data
 from agm.anytime import standard_sets
 from agm.anytime.upscaler import AnytimeUpscaler
 from agm.config import TrainingConfig
-from agm.data.folder import Crops
+from agm.data.folder import B100, Crops
 from agm.data.images import halved
 from agm.errors import AgmError
 from agm.training.loop import learning_rate, train, trained
@@ -29,11 +29,10 @@ def photographs(tmp_path: Path) -> Path:
     random = np.random.default_rng(0)
     folder = tmp_path / "photographs"
     (folder / "train").mkdir(parents=True)
-    (folder / "val").mkdir()
     for i in range(6):
         pixels = random.integers(0, 256, (41 + 2 * i, 60, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(folder / "train" / f"{i}.png")
-    Image.fromarray(random.integers(0, 256, (50, 50, 3), dtype=np.uint8)).save(folder / "val" / "benchmark.png")
+    Image.fromarray(random.integers(0, 256, (50, 50, 3), dtype=np.uint8)).save(folder / "train" / "101085.png")
     return folder
 
 
@@ -68,16 +67,15 @@ def test_a_crop_and_its_input_are_the_same_place_of_one_photograph(photographs: 
     np.testing.assert_array_equal(high, crops.epoch(0, 0)[0])
 
 
-def test_a_benchmark_beside_training_images_is_never_read(
+def test_a_benchmark_is_never_read(
     photographs: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     names = [f"train/{i}.png" for i in range(6)]
     for folder, below in ((photographs, ""), (photographs.parent, "photographs/")):
         assert sorted(data.load(str(folder), 16).sources) == [below + name for name in names]
-        assert "left out 1 images, which lie in val beside train" in caplog.text
+        assert "left out 1 images by their names: those of B100" in caplog.text
         caplog.clear()
-    assert data.load(str(photographs / "val"), 16).sources == ("benchmark.png",)
-    assert not caplog.text
+    assert len(set(B100.split())) == 100
     home = photographs.parent
     monkeypatch.setenv("AGM_HOME", str(home))
     with pytest.raises(AgmError, match=r"'natural' is not prepared.*data/natural\.md"):
