@@ -37,7 +37,8 @@ def psnr_luma(image: Pixels, target: Pixels) -> float:
 def measure(upscaler: AnytimeUpscaler, folder: Path) -> pd.DataFrame:
     """A row per image and iteration (0 is bicubic): psnr_luma and psnr (of RGB) in dB, ssim.
 
-    From now on the upscaler holds all of an image in memory, so that large ones have every iteration, too. Raises AgmError for a folder without images, and for an image that is broken or too small.
+    From now on the upscaler holds all of an image in memory, so that large ones have every iteration, too. Raises
+    AgmError for a folder without images, and for an image that is broken or too small.
     """
     upscaler.group_pixels = sys.maxsize
     paths = {path.relative_to(folder).as_posix(): path for path in image_files(folder)}
