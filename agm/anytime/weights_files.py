@@ -15,8 +15,8 @@ def weights(model: str | Path | None = None) -> Path:
     """The weights file of a model: a weights file, a run's folder or a run's id.
 
     By default, of the recorded runs that have their weights, one trained on natural photographs; among several, the one
-    whose last image gains most PSNR over bicubic on its own test images, with statistics per iteration. Where none is
-    recorded, the same among the runs made here.
+    whose images gain most PSNR over bicubic on its own validation images, in the mean over the iterations and with
+    statistics per iteration. Where none is recorded, the same among the runs made here.
     Raises AgmError if there is none.
     """
     if model is None:
@@ -37,14 +37,15 @@ def _best() -> Path:
         folders = (path.parent for path in sorted(root.glob(f"{pattern}/{WEIGHTS}")))
         runs = [Run.read(folder) for folder in folders if (folder / SUMMARY).is_file()]
         if runs:
-            return max(runs, key=lambda run: (run.config.data.dataset == NATURAL, _gain(run))).folder / WEIGHTS
+            natural = [run for run in runs if run.config.data.dataset == NATURAL]
+            return max(natural or runs, key=_gain).folder / WEIGHTS
     raise AgmError(f"no trained weights in {results_folder()} or {runs_folder()}; name some with --model, or agm train")
 
 
 def _gain(run: Run) -> float:
-    """dB over bicubic; a diverged network, which has none, comes last."""
+    """dB over bicubic; a run without it comes last."""
     try:
-        gain = float(run.test("psnr", "iteration")[-1]) - run.bicubic("psnr")
-    except (KeyError, IndexError, TypeError):
+        gain = float(run.curve("psnr", "iteration").iloc[-1]) - run.bicubic("psnr", "validation")
+    except (AgmError, IndexError):
         return float("-inf")
     return gain if gain == gain else float("-inf")

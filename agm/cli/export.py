@@ -23,7 +23,7 @@ def export(
 ) -> None:
     """Write a network as ONNX: one file per part, and chain.json, which says in which order to run them.
 
-    Needs the package onnx: pip install 'agm[export]'.
+    Needs the package onnx: pip install 'agm\\[export]'.
     """
     from agm.anytime.onnx.export import CHAIN, export
     from agm.anytime.weights_files import weights

@@ -20,8 +20,8 @@ SCALE = 2
 class Contrast(nn.Module):
     """A: a 5x5 convolution whose kernels sum to zero for each colour, and LeakyReLU.
 
-    What does not change over 5 pixels gives nothing, so a flat colour gets no tint, whichever it is. Outside the image
-    its border pixels go on.
+    What does not change over 5 pixels gives the same whatever its colour, so a flat colour gets no tint. Outside the
+    image its border pixels go on.
     """
 
     def __init__(self, width: int) -> None:

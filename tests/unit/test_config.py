@@ -167,8 +167,9 @@ OTHER: dict[str, Any] = {
 def test_every_field_is_part_of_the_identity() -> None:
     variations = [RunConfig().replace(**{name: value}) for name, value in OTHER.items()]
     variations.append(RunConfig().replace(iterations=2, schedule="xxxx (2)"))
-    assert set(OTHER) | {"iterations"} == set(field_owners())
-    assert len({RunConfig().id, *(config.id for config in variations)}) == len(OTHER) + 2
+    variations.append(RunConfig().replace(crops=OTHER["crops"], sizes=2))
+    assert set(OTHER) | {"iterations", "sizes"} == set(field_owners())
+    assert len({RunConfig().id, *(config.id for config in variations)}) == len(OTHER) + 3
 
 
 def test_replace_finds_the_part() -> None:

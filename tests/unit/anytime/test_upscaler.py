@@ -27,6 +27,7 @@ from agm.data import to_tensor
 from agm.data.images import halved
 from agm.errors import AgmError
 from agm.networks.generator import Generator
+from agm.runs import COLUMNS
 from agm.schedule import Schedule
 
 ROOT = Path(__file__).parents[3]
@@ -383,9 +384,10 @@ def test_a_model_by_file_folder_and_id(home: Path) -> None:
 
 def made(folder: Path, psnr: list[float], seed: int, **fields: Any) -> Path:
     config = tiny(seed=seed, **fields)
-    values = files.finite(psnr)
-    summary = {"id": config.id, "test": {"iteration": {"psnr": values}}, "bicubic": {"test": {"psnr": 24.0}}}
+    summary = {"id": config.id, "bicubic": {"validation": {"psnr": 24.0}}}
+    rows = "\n".join(f"1,iteration,{t},0.1,{value},0.5,0.1,0.1" for t, value in enumerate(psnr, 1))
     files.write_json(folder / "config.json", config.to_dict())
+    files.write_text(folder / "metrics.csv", f"{','.join(COLUMNS)}\n{rows}\n")
     files.write_json(folder / "summary.json", summary)
     return weights(folder / weights_files.WEIGHTS)
 
@@ -395,7 +397,7 @@ def test_the_default_model_gains_most(home: Path) -> None:
         weights_files.weights()
     mine = made(home / "build" / "runs" / "a", [20, 30], 0)
     assert weights_files.weights() == mine
-    made(home / "results" / "cpu" / "b", [28, 25], 1)
+    made(home / "results" / "cpu" / "b", [20, 25], 1)
     best = made(home / "results" / "reduced" / "c", [20, 26], 2)
     made(home / "results" / "reduced" / "d", [20, float("nan")], 3)
     assert weights_files.weights() == best

@@ -86,6 +86,25 @@ def test_a_benchmark_is_never_read(
     assert sorted(data.load("natural", 16).sources) == names
 
 
+def test_photographs_are_cropped_at_several_sizes(photographs: Path) -> None:
+    whole, several = (data.splits(config(photographs, sizes=n, image_size=28).data).train for n in (1, 3))
+    assert isinstance(whole, Crops)
+    assert isinstance(several, Crops)
+    expected = []
+    for pixels, _ in whole.photographs:
+        height, width = pixels.shape[:2]
+        for share in (1.0, 0.8, 0.6):
+            sides = int(height * share) // 2 * 2, int(width * share) // 2 * 2
+            if min(sides) >= 28:
+                expected.append(np.asarray(Image.fromarray(pixels).resize(sides[::-1], Image.Resampling.BICUBIC)))
+    assert len(whole.photographs) < len(expected) < 3 * len(whole.photographs)
+    for wanted, (high, low) in zip(expected, several.photographs, strict=True):
+        np.testing.assert_array_equal(high, wanted)
+        np.testing.assert_array_equal(low, halved(wanted))
+    with pytest.raises(AgmError, match="only crops are taken at several sizes"):
+        DataConfig(sizes=2)
+
+
 def test_crops_of_what_is_no_photograph_are_refused(photographs: Path) -> None:
     with pytest.raises(AgmError, match="no folder of photographs"):
         data.splits(DataConfig("photographs", crops=4))
@@ -148,6 +167,22 @@ def test_bicubic_has_the_known_psnr_on_standard_sets(name: str, bicubic: float, 
     )  # torch's, in float: an untrained network adds nothing
     with pytest.raises(AgmError, match="no image"):
         standard_sets.measure(upscaler, tmp_path)
+
+
+def test_a_large_picture_of_a_set_has_every_iteration(photographs: Path, tmp_path: Path) -> None:
+    from agm.networks.generator import Generator
+    from agm.training.loop import save_weights
+
+    run = RunConfig(GeneratorConfig("nnnn", 1, 2, base="light"), training=TrainingConfig("---x - xxxx"))
+    save_weights(tmp_path / "generator.safetensors", Generator(run.generator), run)
+    (photographs / "test").mkdir()
+    large = np.random.default_rng(1).integers(0, 256, (160, 140, 3), dtype=np.uint8)
+    Image.fromarray(large).save(photographs / "test" / "0.png")  # another one has this name
+    upscaler = AnytimeUpscaler.load(tmp_path / "generator.safetensors", timed=False, tile=48)
+    upscaler.group_pixels = 3000
+    rows = standard_sets.measure(upscaler, photographs)
+    assert rows.groupby("image").iteration.apply(list).tolist() == [[0, 1, 2]] * 8
+    assert "test/0.png" in set(rows.image)
 
 
 def test_weights_that_are_saved_are_the_average(photographs: Path, tmp_path: Path) -> None:
