@@ -21,7 +21,7 @@ SHOWN_AGAIN = re.compile(r"(?<=/notebooks/)[a-z]+/(?=\w+\.ipynb$)")
 """The folder of a notebook that is executed once more, for recorded runs: notebooks/cpu/fig4.ipynb."""
 FIELD = re.compile(r"`\w+`(, `\w+`)*( and `\w+`)?: ")
 """How a docstring begins what it says about a parameter."""
-MOST_ROWS = 15
+MOST_ROWS = 10
 
 
 def launch_nothing_from_nowhere(app: Sphinx, config: Config) -> None:
