@@ -72,7 +72,7 @@ def test_pages_name_their_source_and_when_it_changed(page: str, source: str, mon
     env = SimpleNamespace(found_docs={page}, doc2path=lambda page, base: page + ending)
     context: dict[str, str] = {}
     importlib.import_module("agm_book").date_pages(SimpleNamespace(env=env), page, "", context, None)
-    changed = git(ROOT, "log", "-1", f"--format=%cs ({source}, commit %h)", "--", source)
+    changed = git(ROOT, "log", "-1", "--no-merges", f"--format=%cs ({source}, commit %h)", "--", source)
     assert context["last_updated"] == changed
 
 
