@@ -203,7 +203,7 @@ def describe(runs: Sequence[Run], profile: Profile) -> Numbers:
     for name in ("width", "image_size", "epochs", "learning_rate", "batch_size"):
         found[name] = listed(by(runs, name))
     for part in ("train", "test"):
-        found[f"{part}_images"] = listed(run.summary["data"]["images"][part] for run in runs)
+        found[f"{part}_images"] = listed(f"{run.summary['data']['images'][part]:,}" for run in runs)
     seeds = sorted(by(runs, "seed"))
     first, final = seeds[0], seeds[-1]
     between = len(seeds) > 2 and final - first == len(seeds) - 1  # as in "0 to 5"
