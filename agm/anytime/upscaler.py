@@ -82,12 +82,10 @@ class AnytimeUpscaler:
     ) -> None:
         """With a planner, every call gets a schedule of its own; `schedule` is then what `stream` shows.
 
-        `faithful`: what `upscale` returns has the colours of what it was given, whatever a network of the paper's base
-        makes of them. The lighter base keeps them by itself.
+        `faithful`: what `upscale` returns has the colours of what it was given, whatever the network makes of them.
         """
         self.stepper, self.config, self.schedule, self.times = stepper, config, schedule, times
-        self.planner, self.device, self._clock = planner, torch.device(device), clock
-        self.faithful = faithful and config.base == "paper"
+        self.planner, self.faithful, self.device, self._clock = planner, faithful, torch.device(device), clock
         self.schedules = tuple(planner.scores) if planner else (schedule,)  # all that may be run
         self._mending = 0.0  # seconds that `faithful` adds for each input pixel
         self.group_pixels = GROUP_BYTES // held_bytes(config, self.schedules)  # of tiles, held between iterations
@@ -126,7 +124,8 @@ class AnytimeUpscaler:
             logger.warning("%s: on plain torch, which is slower: the engine has no %s", weights, lacking)
             engine = False
         stepper: Stepper = Engine(generator, statistics) if engine else Plain(generator, statistics)
-        stepper = Mirrored(stepper) if faithful and generator.config.base == "paper" else stepper
+        faithful = faithful and generator.config.base == "paper"  # the lighter base keeps colours by itself
+        stepper = Mirrored(stepper) if faithful else stepper
         upscaler = cls(stepper, generator.config, plan, Times({}), tile, device, planner=planner, faithful=faithful)
         if timed:
             upscaler._know_times()

@@ -81,7 +81,7 @@ def formulas_alone(app: Sphinx, page: str, template: str, context: dict[str, Any
 
 
 def long_tables_folded(app: Sphinx, doctree: nodes.document, page: str) -> None:
-    """More than so many rows of a notebook's output are a click away; on paper they stay."""
+    """More than ten rows of a notebook's output are a click away; on paper they stay."""
     if app.builder.name == "html":
         for output in doctree.findall(nodes.raw):
             text = output.astext()

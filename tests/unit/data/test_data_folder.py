@@ -18,7 +18,9 @@ from agm.config import TrainingConfig
 from agm.data.folder import B100, Crops
 from agm.data.images import halved
 from agm.errors import AgmError
-from agm.training.loop import learning_rate, train, trained
+from agm.networks.generator import Generator
+from agm.schedule import Schedule
+from agm.training.loop import learning_rate, save_weights, train, trained
 from agm.training.step import Execution, build, follow
 
 SETS = Path(__file__).parents[4] / "shared" / "data" / "benchmarks"
@@ -150,16 +152,19 @@ def test_luma_psnr_is_what_the_formula_says() -> None:
     assert standard_sets.psnr_luma(target, target) == math.inf
 
 
+def untrained(folder: Path, schedule: str, tile: int | None = None) -> AnytimeUpscaler:
+    run = RunConfig(
+        GeneratorConfig("nnnn", 1, len(Schedule.parse(schedule)), base="light"), training=TrainingConfig(schedule)
+    )
+    save_weights(folder / "generator.safetensors", Generator(run.generator), run)
+    return AnytimeUpscaler.load(folder / "generator.safetensors", timed=False, tile=tile)
+
+
 @pytest.mark.parametrize(("name", "bicubic"), [("Set5", 33.67), ("Set14", 30.32)])
 def test_bicubic_has_the_known_psnr_on_standard_sets(name: str, bicubic: float, tmp_path: Path) -> None:
     if not (SETS / name).is_dir():
         pytest.skip("the standard sets are not here")
-    from agm.networks.generator import Generator
-    from agm.training.loop import save_weights
-
-    run = RunConfig(GeneratorConfig("nnnn", 1, 1, base="light"), training=TrainingConfig("---x"))
-    save_weights(tmp_path / "generator.safetensors", Generator(run.generator), run)
-    upscaler = AnytimeUpscaler.load(tmp_path / "generator.safetensors", timed=False)
+    upscaler = untrained(tmp_path, "---x")
     found = standard_sets.summary(standard_sets.measure(upscaler, SETS / name))
     assert found.psnr_luma[0] == pytest.approx(bicubic, abs=0.005)
     assert found.psnr_luma[1] == pytest.approx(
@@ -170,15 +175,10 @@ def test_bicubic_has_the_known_psnr_on_standard_sets(name: str, bicubic: float, 
 
 
 def test_a_large_picture_of_a_set_has_every_iteration(photographs: Path, tmp_path: Path) -> None:
-    from agm.networks.generator import Generator
-    from agm.training.loop import save_weights
-
-    run = RunConfig(GeneratorConfig("nnnn", 1, 2, base="light"), training=TrainingConfig("---x - xxxx"))
-    save_weights(tmp_path / "generator.safetensors", Generator(run.generator), run)
     (photographs / "test").mkdir()
     large = np.random.default_rng(1).integers(0, 256, (160, 140, 3), dtype=np.uint8)
     Image.fromarray(large).save(photographs / "test" / "0.png")  # another one has this name
-    upscaler = AnytimeUpscaler.load(tmp_path / "generator.safetensors", timed=False, tile=48)
+    upscaler = untrained(tmp_path, "---x - xxxx", tile=48)
     upscaler.group_pixels = 3000
     rows = standard_sets.measure(upscaler, photographs)
     assert rows.groupby("image").iteration.apply(list).tolist() == [[0, 1, 2]] * 8
