@@ -33,7 +33,7 @@ FRAMES, SECONDS, REST = 49, 9.0, 3.0
 SIZE, STILL, DOTS = (8.0, 6.6), (8.0, 5.8), 100
 """Inches of a frame and of the still, dots per inch: letters are large enough on a telephone, at half the size."""
 PART = (130, 29, 174, 73)
-"""The part of the photograph that the still enlarges: left, top, right, bottom, in pixels. The pictures differ there."""
+"""The part of the photograph that the still enlarges: left, top, right, bottom, in pixels. Images differ there."""
 
 
 def main() -> None:
