@@ -11,6 +11,7 @@ from typing import Any
 import book_links
 import book_plots
 import book_previews
+import book_search
 import book_weight
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -103,6 +104,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("doctree-resolved", book_plots.offer)
     app.connect("html-page-context", book_plots.load)
     app.connect("build-finished", book_plots.write)
+    app.connect("build-finished", book_search.write)
     app.connect("build-finished", book_previews.embed)
     app.connect("build-finished", book_weight.lighten)  # last: it looks at all that is there
     app.add_post_transform(book_links.LinkNumbers)

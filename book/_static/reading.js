@@ -28,5 +28,14 @@ addEventListener("load", () => {
   window.MathJax?.startup?.promise?.then(reachable); // formulas come after loading
 });
 
-// The search shows a piece of each page it finds, which a browser does not let it read from a disk.
-if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+// The search shows a piece of each page it finds. From a disk a browser reads no page, but a script with all their words.
+if (location.protocol === "file:" && document.getElementById("search-results")) {
+  let ready;
+  window.fetch = async (page) => {
+    ready ??= new Promise((onload) => {
+      document.head.append(Object.assign(document.createElement("script"), { src: "_static/words.js", onload }));
+    });
+    await ready;
+    return new Response(words[page.replace("./", "")]);
+  };
+}

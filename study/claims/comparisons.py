@@ -189,9 +189,10 @@ class Sooner(Part):
 
 @dataclass(frozen=True)
 class Counted:
-    """A number that follows from the model alone, without runs or an interval."""
+    """A number that follows from the model alone, without runs or an interval. `unit`: the words behind it."""
 
     count: Callable[[], float]
+    unit: str
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def first_active(schedule: str) -> int:
 
 def counted(layers: str) -> Counted:
     """A model's parameters."""
-    return Counted(lambda: parameters(GeneratorConfig(layers)))
+    return Counted(lambda: parameters(GeneratorConfig(layers)), "parameters")
 
 
 def recurrent_over_plain(of: Callable[[nn.Module], int]) -> float:
@@ -94,11 +94,11 @@ CLAIMS: tuple[Claim, ...] = (
     *(Claim(f"parameters-{m}", "III-B1", "table1", f"{number:,}", f"{m} has {number:,} parameters", counted(m),
             exactly(number)) for m, (number, _) in PAPER_TABLE_1.items()),
     Claim("parameters-saved", "III-B1", "table1", "74.8 %", "nnnr has 74.8 % fewer parameters than rrrr",
-          Counted(lambda: fewer("nnnr")), exactly(74.8, 0.1)),
+          Counted(lambda: fewer("nnnr"), "%"), exactly(74.8, 0.1)),
     Claim("parameters-by-kind", "III-C", "table1", "significantly more", "A recurrent layer has significantly more "
-          "parameters than a plain one", Counted(lambda: recurrent_over_plain(count)), MUCH),
-    Claim("recurrent-costs-more", "II-C", "table1", "necessarily fewer", "A plain layer takes fewer operations than "
-          "a recurrent one", Counted(lambda: recurrent_over_plain(products)), HIGHER),
+          "parameters than a plain one", Counted(lambda: recurrent_over_plain(count), "times as many"), MUCH),
+    Claim("recurrent-costs-more", "II-C", "table1", "necessarily fewer", "A recurrent layer takes more operations "
+          "than a plain one", Counted(lambda: recurrent_over_plain(products), "times as many"), HIGHER),
     Claim("errors-printed", "III-B1", "table1", "0.0068, 0.0070, 0.0069, 0.0075", "The networks of Table I have the "
           "printed errors, if MSE averages over the colours", printed_errors(1), SIMILAR, full_size=True),
     Claim("errors-printed-summed", "III-B1", "table1", "0.0068, 0.0070, 0.0069, 0.0075", "The networks of Table I have "
@@ -176,13 +176,13 @@ CLAIMS: tuple[Claim, ...] = (
     Claim("a-plain-worse", "III-C", "fig8", "underperform", "With Config. A, nnrr and nnnr have a higher error "
           "than rrrr and rrnr", versus(SHALLOW, DEEP, schedule="A"), HIGHER),
     Claim("a-cancels-plain", "III-C", "fig8", "only plain layers", "Config. A leaves out no recurrent layer of nnnr",
-          Counted(lambda: cancelled_recurrent("nnnr", "A")), exactly(0)),
+          Counted(lambda: cancelled_recurrent("nnnr", "A"), "left out"), exactly(0)),
     Claim("a-cancels-plain-nnrr", "III-C", "fig8", "a similar argument", "Config. A leaves out no recurrent layer of "
-          "nnrr", Counted(lambda: cancelled_recurrent("nnrr", "A")), exactly(0)),
+          "nnrr", Counted(lambda: cancelled_recurrent("nnrr", "A"), "left out"), exactly(0)),
     Claim("a-plain-saves-less", "III-C", "fig8", "more marginal, marks shift right", "Config. A saves nnrr and nnnr "
           "a smaller share of the time to the first picture than rrrr and rrnr", saving(SHALLOW, DEEP, "A"), HIGHER),
     Claim("b-more-active", "III-C", "fig9", "more", "Config. B has more layers active in its first iteration than "
-          "Config. A", Counted(lambda: first_active("B") - first_active("A")), Range(low=0.5)),
+          "Config. A", Counted(lambda: first_active("B") - first_active("A"), "more"), Range(low=0.5)),
     Claim("b-earlier", "III-C", "fig9", "all of them", "With Config. B, all networks of Table I give their first "
           "picture earlier than without AEL", over_noael(TABLE_1, "B", "first image"), LOWER),
     Claim("b-several-earlier", "III-C", "fig9", "several earlier", "With Config. B, all networks of Table I give their "

@@ -18,6 +18,7 @@ from matplotlib.ticker import NullFormatter
 from agm.config import Statistics
 from study import aggregate, profiles
 from study.aggregate import Numbers
+from study.claims.comparisons import Counted
 from study.claims.evidence import Evidence
 from study.claims.ledger import CLAIMS
 from study.claims.verdicts import VERDICTS, Finding, Outcome, Verdict, evaluate, recorded
@@ -127,8 +128,7 @@ def _cell(finding: Finding) -> str:
     outcome = finding.outcome
     lines = [f"<strong>{MARKS[finding.verdict]} {finding.verdict}</strong>"]
     if outcome.value is not None:
-        label = f"{html.escape(outcome.label)}: " if finding.claim.basis != "count" else ""
-        lines.append(f"<small>{label}{number(outcome)}</small>")
+        lines.append(f"<small>{html.escape(measured(finding))}</small>")
     if finding.beside and finding.beside.value is not None:
         lines.append(f"<small>in this library's engine: {number(finding.beside)}</small>")
     lines += [f"<small>{html.escape(finding.reason)}</small>"] if finding.reason else []
@@ -151,10 +151,16 @@ def _line(finding: Finding) -> str:
     claim = finding.claim
     if finding.verdict == "untested":
         return f"<li>{MARKS['untested']} {html.escape(claim.text)} (untested)</li>"
-    rests = "counted" if claim.basis == "count" else finding.reason
-    label = "" if claim.basis == "count" else f"{finding.outcome.label}: "
-    text = f"{claim.text} ({label}{number(finding.outcome)}; {rests})"
+    text = f"{claim.text} ({measured(finding)}; {finding.reason or 'counted'})"
     return f"<li>{MARKS[finding.verdict]} {html.escape(text)}</li>"
+
+
+def measured(finding: Finding) -> str:
+    """The number behind a verdict, and what it is of."""
+    outcome, predicate = finding.outcome, finding.claim.predicate
+    if isinstance(predicate, Counted):
+        return f"{number(outcome)} {predicate.unit}"
+    return f"{outcome.label}: {number(outcome)}"
 
 
 def number(outcome: Outcome) -> str:

@@ -119,6 +119,10 @@ def test_a_search_has_hits(browser: Any, address: str, html: Path, source: str) 
         lambda _: browser.find_elements(By.CSS_SELECTOR, "#search-results li a[href]")
     )
     assert any("orl.html" in hit.get_attribute("href") for hit in hits)
+    pieces = WebDriverWait(browser, 20).until(
+        lambda _: browser.find_elements(By.CSS_SELECTOR, "#search-results li p.context")
+    )
+    assert any("peephole" in piece.text.lower() for piece in pieces)
     assert {url for url in requested(browser) if not url.startswith((start, "data:", "blob:"))} == set()
     assert complaints(browser) == []
 
