@@ -78,8 +78,9 @@ def _of_model(group: Sequence[Run], kind: Statistics, profile: Profile) -> list[
 
 
 def numbers(runs: Sequence[Run], profile: Profile) -> Numbers:
-    """`measured` in words. `signs_precise`: the ratio of each model with its 95 % interval; `precise_band`: what seeds
-    alone give; `precise_beyond`: the choices that do more than chance; `precise_reading`: the kind it is.
+    """`measured` in words. `signs_precise`: the ratio of each model with its 95 % interval; `signs_precise_nnnr`: of
+    one; `precise_band`: what seeds alone give; `precise_beyond`: the choices that do more than chance;
+    `precise_reading`: the kind it is.
     """
     found: Numbers = {"precise_reading": aggregate.STATISTICS_NAMES[aggregate.both(runs)[0]]}
     rows = measured(runs, profile)
@@ -94,6 +95,7 @@ def numbers(runs: Sequence[Run], profile: Profile) -> Numbers:
                 for ratio, factor in zip(same["ratio"], same["chance"], strict=True)
             ]
             found[f"{name}_{reading}"] = _listed(same["model"], effects)
+            found |= {f"{name}_{reading}_{m}": effect for m, effect in zip(same["model"], effects, strict=True)}
     return found
 
 

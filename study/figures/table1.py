@@ -31,14 +31,14 @@ def numbers(runs: Sequence[Run]) -> Numbers:
 def of_reading(runs: Sequence[Run], statistics: Statistics) -> Numbers:
     """Test MSE of each model; their order, and how many beat bicubic upsampling.
 
-    `over_printed`: each over the paper's, in the order of Table I; `summed_over_printed`: if it is a sum over the
-    colours. `differ_p`: p-value of an analysis of variance over the seeds that the models do not differ.
+    `nnnr_over_printed`: a model's over the paper's; `nnnr_summed_over_printed`: if that is a sum over the colours.
+    `differ_p`: p-value of an analysis of variance over the seeds that the models do not differ.
     """
     scores = aggregate.scores(runs, statistics)
     found: Numbers = {f"{layers}_mse": mse for layers, mse in scores.items()}
     ratios = {m: scores[m] / mse for m, (_, mse) in PAPER_TABLE_1.items() if m in scores}
-    found["over_printed"] = ", ".join(f"{value:.2f}" for value in ratios.values())
-    found["summed_over_printed"] = ", ".join(f"{COLOURS * value:.2f}" for value in ratios.values())
+    found |= {f"{layers}_over_printed": ratio for layers, ratio in ratios.items()}
+    found |= {f"{layers}_summed_over_printed": COLOURS * ratio for layers, ratio in ratios.items()}
     found["order"] = ", ".join(sorted(scores, key=lambda layers: scores[layers]))
     found["beat_bicubic"] = sum(mse < bicubic(runs) for mse in scores.values())
     logs = [np.log(errors) for errors in _of_seeds(runs, statistics).values()]

@@ -109,8 +109,8 @@ def test_how_far_seeds_lie_apart(home: Path) -> None:
     numbers = table1.numbers(runs)
     assert table1.seeds(runs).loc["shared", "nnnr"] == "0.1500 to 1.6500"
     assert numbers["precise_nnnr_mse"] == pytest.approx(0.6 * 1.5)
-    assert numbers["precise_over_printed"].split(", ")[0] == f"{0.6 * 1.5 / 0.0068:.2f}"
-    assert numbers["precise_summed_over_printed"].split(", ")[0] == f"{3 * 0.6 * 1.5 / 0.0068:.2f}"
+    assert numbers["precise_nnnr_over_printed"] == pytest.approx(0.6 * 1.5 / 0.0068)
+    assert numbers["precise_nnnr_summed_over_printed"] == pytest.approx(3 * 0.6 * 1.5 / 0.0068)
     assert numbers["precise_reading"] == "precise"
 
 
