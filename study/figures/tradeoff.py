@@ -137,14 +137,19 @@ def _first_ms(runs: Sequence[Run], times: Seconds) -> list[float]:
 
 
 def table(runs: Sequence[Run], times: Seconds) -> pd.DataFrame:
-    """AEL's share of the time, how good each model becomes, and the times; a row per model and kind of statistics."""
+    """AEL's share of the time, how good each model becomes, and the times; a row per model and kind of statistics.
+
+    A model's times, which no statistics change, stand in its first row.
+    """
     rows: dict[tuple[str, str], list[float]] = {}
     for layers, group in aggregate.by(runs, "layers").items():
         noael, ael = first = _first_ms(group, times)
+        share = ael / noael
         for kind in aggregate.shown(runs):
             mse = [aggregate.score(same, "mse", kind) for same in _pair(group)]
             last = [aggregate.of_last_image(same, kind) for same in _pair(group)]
-            rows[layers, kind] = [ael / noael, *mse, *last, *first]
+            rows[layers, kind] = [share, *mse, *last, *first]
+            share, first = NOTHING, [NOTHING, NOTHING]
     rows["bicubic", ""] = [NOTHING, *4 * [aggregate.bicubic(runs)], NOTHING, NOTHING]
     names = ("mean MSE", "last MSE", "first picture, ms")
     columns = [f"{name}, {series}" for name in names for series in ("NOAEL", "AEL")]
