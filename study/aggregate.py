@@ -200,7 +200,7 @@ def describe(runs: Sequence[Run], profile: Profile) -> Numbers:
     if not runs:
         raise AgmError("no runs to describe: nothing is left of the experiment")
     found: Numbers = {"profile": profile.name, "data": data_text(runs, profile)}
-    for name in ("width", "image_size", "epochs", "learning_rate", "batch_size"):
+    for name in ("width", "image_size", "epochs", "learning_rate", "batch_size", "precision"):
         found[name] = listed(by(runs, name))
     for part in ("train", "test"):
         found[f"{part}_images"] = listed(f"{run.summary['data']['images'][part]:,}" for run in runs)

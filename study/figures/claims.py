@@ -174,7 +174,8 @@ def number(outcome: Outcome) -> str:
 
 
 def numbers(found: Columns) -> Numbers:
-    """Counts of verdicts by kind of evidence: `count_supported`, `times_supported`, `cpu_precise_supported`.
+    """Counts of verdicts by kind of evidence: `count_supported`, `times_supported`, `cpu_precise_supported`; of those
+    that decide, `cpu_precise_decided`; and of claims, `cpu_precise_entries`.
 
     `precise` stands for the kind of statistics that counts; `cpu_precise_reading` names it. `cpu_precise_best_nnnr` is
     the verdict on a claim. Of one about time, `times_a_half_value` is the number that decides, `times_a_half_label`
@@ -188,6 +189,7 @@ def numbers(found: Columns) -> Numbers:
         for basis, prefix in (("count", "count"), ("times", "times"), ("runs", place)):
             listed = [finding.verdict for finding in findings if finding.claim.basis == basis]
             named |= {f"{prefix}_{verdict}": listed.count(verdict) for verdict in VERDICTS}
+            named |= {f"{prefix}_decided": sum(map(DECIDED.__contains__, listed)), f"{prefix}_entries": len(listed)}
         for finding in findings:
             key = finding.claim.key.replace("-", "_")
             named[f"{place}_{key}"] = finding.verdict

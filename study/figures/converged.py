@@ -137,12 +137,20 @@ def _differences(values: dict[str, list[float]], own_rate: float) -> Numbers:
     found |= {f"{layers}_psnr": mean for layers, mean in means.items()}
     found |= {"best_psnr": means[order[0]], "worst_psnr": means[order[-1]]}
     found["spread"], _ = pooled(values)
-    found |= {"p": float(stats.f_oneway(*values.values()).pvalue), "as_good": ", ".join(best)}
-    found["rrrr_rank"] = order.index("rrrr") + 1
+    found |= {"p": float(stats.f_oneway(*values.values()).pvalue), "as_good": _in_words(best, order)}
+    found |= {"rrrr_rank": order.index("rrrr") + 1, "differ": "Yes" if found["p"] <= LEVEL else "That is not shown"}
     fair = values if means["rrrr"] > own_rate else values | {"rrrr": [own_rate]}
     found["orl"] = "supported" if "rrrr" not in as_good_as_best(fair) else "inconclusive"
     found["nnnr_best"] = "contradicted" if "nnnr" not in best else "supported" if best == ["nnnr"] else "inconclusive"
     return found
+
+
+def _in_words(best: Sequence[str], order: Sequence[str]) -> str:
+    """The best models, or if they are more than half of all, the others."""
+    others = [layers for layers in order if layers not in best]
+    if len(best) <= len(order) / 2:
+        return ", ".join(best)
+    return f"all but {', '.join(others)}" if others else "all"
 
 
 def _recurrent(values: dict[str, list[float]]) -> Numbers:

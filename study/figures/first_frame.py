@@ -62,6 +62,7 @@ def numbers(runs: Sequence[Run]) -> Numbers:
     `p`: of a one-sided Mann-Whitney test that sharing costs more where a plain layer lies above a recurrent one;
     `spikier_p`: that curves with statistics of each iteration are spikier with a plain last layer. `black_reading`:
     the kind that stands for each iteration. `black_nnnr_over_rrrr`: of test MSE with shared statistics.
+    `bicubic_nnnr_cost`: what sharing costs nnnr; `bicubic_most_cost`: the most that it costs a model.
     """
     rows = measured(runs).dropna(subset=["cost black", "cost bicubic"])
     cost_bicubic, spoilt = rows["cost bicubic"], rows["spoilt"].astype(bool)
@@ -71,7 +72,8 @@ def numbers(runs: Sequence[Run]) -> Numbers:
     found["above"] = ", ".join(rows.index[spoilt & above]) or "none"
     found["exceptions"] = ", ".join(rows.index[above != spoilt]) or "none"
     found["p"] = float(stats.mannwhitneyu(cost_bicubic[spoilt], cost_bicubic[~spoilt], alternative="greater").pvalue)
-    found["black_least_cost"] = float(rows["cost black"].min())
+    found |= {"black_least_cost": float(rows["cost black"].min()), "bicubic_most_cost": float(cost_bicubic.max())}
+    found["bicubic_nnnr_cost"] = float(cost_bicubic.get("nnnr", np.nan))
     for group, some in (("spoilt", rows[spoilt]), ("clean", rows[~spoilt])):
         found |= {f"{group}_{frame}_cost": median(some[f"cost {frame}"]) for frame in LOOKS}
         found[f"{group}_bicubic_most"] = float(some["cost bicubic"].max())

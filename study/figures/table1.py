@@ -29,8 +29,9 @@ def numbers(runs: Sequence[Run]) -> Numbers:
 
 
 def of_reading(runs: Sequence[Run], statistics: Statistics) -> Numbers:
-    """Test MSE of each model; their order, and how many beat bicubic upsampling.
+    """Test MSE of each model, mean over the iterations; their order, and how many beat bicubic upsampling.
 
+    `nnnr_first_mse`, `nnnr_last_mse`: of its first and its last image; `last_beat_bicubic`: how many last images do.
     `nnnr_over_printed`: a model's over the paper's; `nnnr_summed_over_printed`: if that is a sum over the colours.
     `differ_p`: p-value of an analysis of variance over the seeds that the models do not differ.
     """
@@ -40,7 +41,11 @@ def of_reading(runs: Sequence[Run], statistics: Statistics) -> Numbers:
     found |= {f"{layers}_over_printed": ratio for layers, ratio in ratios.items()}
     found |= {f"{layers}_summed_over_printed": COLOURS * ratio for layers, ratio in ratios.items()}
     found["order"] = ", ".join(sorted(scores, key=lambda layers: scores[layers]))
+    last = {layers: aggregate.of_last_image(same, statistics) for layers, same in by(runs, "layers").items()}
+    found |= {f"{layers}_last_mse": mse for layers, mse in last.items()}
+    found |= {f"{m}_first_mse": aggregate.of_image(same, statistics, 0) for m, same in by(runs, "layers").items()}
     found["beat_bicubic"] = sum(mse < bicubic(runs) for mse in scores.values())
+    found["last_beat_bicubic"] = sum(mse < bicubic(runs) for mse in last.values())
     logs = [np.log(errors) for errors in _of_seeds(runs, statistics).values()]
     several = min(map(len, logs)) > 1 and np.isfinite(np.concatenate(logs)).all()
     found["differ_p"] = float(f_oneway(*logs).pvalue) if several and len(logs) > 1 else math.nan

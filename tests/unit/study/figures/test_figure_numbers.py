@@ -15,7 +15,7 @@ from support.made_up import BICUBIC, make
 from agm.config import ORL_CONFIGURATIONS
 from agm.runs import Run
 from study import aggregate, profiles
-from study.experiments import plan
+from study.experiments import TABLE_1, plan
 from study.figures import (
     assumptions,
     choices,
@@ -109,6 +109,10 @@ def test_how_far_seeds_lie_apart(home: Path) -> None:
     numbers = table1.numbers(runs)
     assert table1.seeds(runs).loc["shared", "nnnr"] == "0.1500 to 1.6500"
     assert numbers["precise_nnnr_mse"] == pytest.approx(0.6 * 1.5)
+    images = np.mean([run.test("mse", "precise") for run in runs if run.config.generator.layers == "nnnr"], axis=0)
+    assert [numbers[f"precise_nnnr_{image}_mse"] for image in ("first", "last")] == pytest.approx(images[[0, -1]])
+    level = runs[0].bicubic()
+    assert numbers["precise_last_beat_bicubic"] == sum(numbers[f"precise_{m}_last_mse"] < level for m in TABLE_1)
     assert numbers["precise_nnnr_over_printed"] == pytest.approx(0.6 * 1.5 / 0.0068)
     assert numbers["precise_nnnr_summed_over_printed"] == pytest.approx(3 * 0.6 * 1.5 / 0.0068)
     assert numbers["precise_reading"] == "precise"
@@ -200,6 +204,7 @@ def test_trained_to_the_end(home: Path) -> None:
             found.append(Run.read(run.folder))
     numbers = converged.numbers(runs, rates, make(home, plan("table1", SMOKE)))
     assert (numbers["best"], numbers["worst"], numbers["as_good"]) == ("nnnn", "rrrr", "nnnn")
+    assert numbers["differ"] == "Yes"
     assert (numbers["best_psnr"], numbers["spread"]) == pytest.approx((30, 0.01 * math.sqrt(2)))
     assert [numbers[f"{count}r_psnr"] for count in range(5)] == pytest.approx([30, 29.8, 29.6, 29.4, 29.2])
     assert (numbers["price"], numbers["first_share"], numbers["recurrent_rho"]) == pytest.approx((0.1, 0.25, -1))
@@ -229,6 +234,12 @@ def test_what_cannot_be_told_from_the_best_agrees_with_scipy() -> None:
     p = dict(zip(values, stats.tukey_hsd(*values.values()).pvalue[2], strict=True))
     assert converged.as_good_as_best(values) == [name for name in ("a", "b", "d", "c") if p[name] > 0.05]
     assert converged.as_good_as_best({"a": [1.0], "b": [2.0]}) == ["b", "a"]
+
+
+def test_the_fewer_are_named_in_words() -> None:
+    assert converged._in_words(["a"], ["a", "b", "c"]) == "a"
+    assert converged._in_words(["a", "b"], ["a", "b", "c"]) == "all but c"
+    assert converged._in_words(["a", "b"], ["a", "b"]) == "all"
 
 
 def test_a_choice_beside_what_seeds_alone_give(home: Path) -> None:
