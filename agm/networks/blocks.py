@@ -59,9 +59,10 @@ class IterationNorm(nn.Module):
         return F.batch_norm(x, mean, var, self.weight, self.bias, False, 0.0, self.epsilon)
 
     def average(self, share: float) -> None:
-        """Let evaluation with a batch's own statistics average them in `precise`, the next batch's with this share.
+        """While batches are evaluated with their own statistics, keep a moving average of these in `precise`.
 
-        With share 1 the average begins anew, from the running statistics; with 0 it ends.
+        The next batch counts with this share. With share 1 the average begins anew, from the running statistics; with 0
+        it ends.
         """
         if share == 1:
             self.precise = torch.stack([self.running_mean[:-1], self.running_var[:-1]])

@@ -104,9 +104,9 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("doctree-resolved", book_plots.offer)
     app.connect("html-page-context", book_plots.load)
     app.connect("build-finished", book_plots.write)
-    app.connect("build-finished", book_search.write)
     app.connect("build-finished", book_previews.embed)
-    app.connect("build-finished", book_weight.lighten)  # last: it looks at all that is there
+    app.connect("build-finished", book_weight.lighten)  # it looks at all that is there
+    app.connect("build-finished", book_search.write)  # then the words, which that would take for names of styles
     app.add_post_transform(book_links.LinkNumbers)
     app.connect("autodoc-process-docstring", plain_prose)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
