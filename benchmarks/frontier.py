@@ -215,7 +215,7 @@ def upscaler(name: str, arguments: argparse.Namespace) -> AnytimeUpscaler:
     """Ours as `agm upscale` has it; a rival likewise, with as many iterations as it gives images."""
     if name in (OURS, SAME_TIME):
         path = recorded(arguments).folder if name == OURS else chosen(name, arguments)
-        return AnytimeUpscaler.load(path, tile=WHOLE, timed=False)
+        return AnytimeUpscaler.load(path, tile=WHOLE, timed=False, second_look=False)  # it would help rivals, too
     network = RIVALS[name]()
     if name in TRAINED:
         network.load_state_dict(files.read_tensors(chosen(name, arguments))[0])

@@ -135,7 +135,7 @@ def _json(source: Path, out: Path, size: tuple[int, int], result: Result) -> str
 
 
 def _sentence(out: Path, result: Result, upscaler: AnytimeUpscaler) -> str:
-    most = f"{len(upscaler.schedule)}"
+    most = f"{upscaler.most}"
     if upscaler.planner and result.schedule:
         most = f"{len(result.schedule)} planned, {result.schedule}"
     reached = f"iteration {result.iteration} of {most}" if result.iteration else "bicubic"

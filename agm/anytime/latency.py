@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from agm import files
-from agm.anytime.stepper import Stepper, iterate
+from agm.anytime.stepper import AGAIN, Stepper, iterate, masks_of
 from agm.config import GeneratorConfig
 from agm.errors import AgmError
 from agm.machine import describe
@@ -49,6 +49,8 @@ Table = Mapping[str, Mapping[int, Span]]
 
 def activity(mask: Mask, t: int) -> str:
     """Name of an iteration's work: its active layers. The first one includes part A, and its states are still zero."""
+    if mask == AGAIN:
+        return "again"
     letters = "".join("x" if active else "-" for active in mask)
     return letters if t else f"first {letters}"
 
@@ -112,7 +114,7 @@ def measure(
     """
     table: dict[str, dict[int, Span]] = defaultdict(dict)
     for schedule in schedules:
-        names = [*(activity(mask, t) for t, mask in enumerate(schedule)), FINISH]
+        names = [*(activity(mask, t) for t, mask in enumerate(masks_of(stepper, schedule))), FINISH]
         if set(names) <= table.keys():
             continue
         for size in sizes:

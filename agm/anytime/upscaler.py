@@ -20,7 +20,7 @@ from agm.anytime.engine.parts import missing
 from agm.anytime.latency import FINISH, MARGIN, Clock, Times, activity, measure, profile_path, read_profile
 from agm.anytime.pixels import AnyImage, Pixels
 from agm.anytime.planner import Planner
-from agm.anytime.stepper import Mirrored, Plain, Stepper, held_bytes
+from agm.anytime.stepper import Mirrored, Plain, Stepper, Twice, held_bytes, masks_of
 from agm.anytime.tiles import LEAST, OVERLAP, Tile
 from agm.config import GeneratorConfig, RunConfig, Statistics
 from agm.errors import AgmError
@@ -42,7 +42,8 @@ WARM_UP = {"paper": (8, 24), "light": (8, 96)}
 class Result:
     """An image twice as high and wide, and how it came about.
 
-    `iteration`: the last one that was finished, all over the image; 0 is bicubic upsampling. `elapsed`: seconds since
+    `iteration`: the last one that was finished, all over the image; 0 is bicubic upsampling, one more than the schedule
+    has is the second look. `elapsed`: seconds since
     the call. Of `upscale` alone: `durations`, the seconds of each iteration; `met`, whether it was there by the
     deadline; `schedule`, what was meant to be done, None if bicubic upsampling was.
     """
@@ -104,6 +105,7 @@ class AnytimeUpscaler:
         device: torch.device | str = "cpu",
         timed: bool = True,
         faithful: bool = False,
+        second_look: bool = True,
     ) -> AnytimeUpscaler:
         """A network by its weights file, run folder or run id; by default, what `weights_files.weights` says.
 
@@ -112,7 +114,8 @@ class AnytimeUpscaler:
         for every call by the run's validation scores, and is the default for networks trained with sampled schedules.
         `timed`: take this machine's times from `agm profile-machine`, or else measure for about a second, so that
         deadlines can be kept. `faithful`: a tool for pictures, with the input's colours and without a frame, and not
-        only what the network gives. Raises AgmError if weights, schedule or statistics do not fit.
+        only what the network gives. `second_look`: after the last iteration `stepper.Twice`, if the network was trained
+        on turned crops and no schedule is planned. Raises AgmError if weights, schedule or statistics do not fit.
         """
         weights = weights_files.weights(path)
         generator, config = load_trained(weights)
@@ -126,6 +129,8 @@ class AnytimeUpscaler:
         stepper: Stepper = Engine(generator, statistics) if engine else Plain(generator, statistics)
         faithful = faithful and generator.config.base == "paper"  # the lighter base keeps colours by itself
         stepper = Mirrored(stepper) if faithful else stepper
+        if second_look and config.data.crops and planner is None:
+            stepper = Twice(stepper, plan)
         upscaler = cls(stepper, generator.config, plan, Times({}), tile, device, planner=planner, faithful=faithful)
         if timed:
             upscaler._know_times()
@@ -171,7 +176,7 @@ class AnytimeUpscaler:
         end -= self._mending * area
         groups = self._groups(pixels)
         schedule = self._plan(groups, end, iterations)
-        masks = schedule.masks if schedule else ()
+        masks = masks_of(self.stepper, schedule)[:iterations] if schedule else ()
         reached, durations = len(masks), [0.0] * len(masks)
         sizes = [sum(tile.pixels for tile in group) for group in groups]
         for number, (group, size) in enumerate(zip(groups, sizes, strict=True)):
@@ -197,7 +202,7 @@ class AnytimeUpscaler:
         An image whose tiles cannot all be held in memory comes only as bicubic and after its last iteration.
         """
         started = self._clock()
-        masks = self.schedule.masks
+        masks = masks_of(self.stepper, self.schedule)
         pixels = Pixels.of(image)
         out = pixels.bicubic()
 
@@ -218,15 +223,20 @@ class AnytimeUpscaler:
         """Raises AgmError if `upscale` would refuse them."""
         if deadline is not None and not 0 < deadline < math.inf:
             raise AgmError(f"deadline={deadline:g}: must be positive and finite, in seconds")
-        if iterations is not None and not 0 <= iterations <= len(self.schedule):
-            raise AgmError(f"iterations={iterations}: must be from 0 to {len(self.schedule)}, the schedule's length")
+        if iterations is not None and not 0 <= iterations <= self.most:
+            raise AgmError(f"iterations={iterations}: must be from 0 to {self.most}, as many as there are")
+
+    @property
+    def most(self) -> int:
+        """The largest number of iterations, a second look included."""
+        return len(masks_of(self.stepper, self.schedule))
 
     def _plan(self, groups: list[list[Tile]], end: float, iterations: int | None) -> Schedule | None:
         """The schedule to run until `end`; None for no iteration."""
         if iterations == 0:
             return None
         if self.planner is None:
-            return self.schedule.take(len(self.schedule) if iterations is None else iterations)
+            return self.schedule.take(min(len(self.schedule), iterations or self.most))
         pixels = [tile.pixels for group in groups for tile in group]
         return self.planner.plan(self.times, pixels, end - self._clock(), iterations)
 

@@ -29,7 +29,8 @@ def evaluate(
     """MSE, PSNR and SSIM of every iteration on the test images, beside bicubic upsampling.
 
     With --images on a standard set instead, as papers report it: halved by Pillow's bicubic kernel, upscaled as by
-    `agm upscale`, PSNR of the luma without 2 pixels at each border, and PSNR and SSIM of RGB. Iteration 0 is bicubic.
+    `agm upscale`, PSNR of the luma without 2 pixels at each border, and PSNR and SSIM of RGB. Iteration 0 is bicubic,
+    one more than the schedule has is the second look.
     """
     if images is not None:
         if dataset is not None:

@@ -20,7 +20,7 @@ from agm import Schedule, files
 from agm.anytime import latency as times_module
 from agm.anytime import upscaler as upscaler_module
 from agm.anytime.latency import FINISH, MARGIN, Span, Times, activities, measure, read_profile, write_profile
-from agm.anytime.stepper import Plain
+from agm.anytime.stepper import Plain, Twice
 from agm.anytime.upscaler import AnytimeUpscaler
 from agm.config import GeneratorConfig
 from agm.errors import AgmError
@@ -70,6 +70,16 @@ def test_bicubic_if_nothing_fits() -> None:
     assert (result.iteration, result.met, result.durations, stepper.begun) == (0, True, (), [])
     assert shows(result.image) == 0
     assert upscaler.upscale(GREY, 0.12).iteration == 1
+
+
+@pytest.mark.parametrize(("deadline", "iteration"), [(1.9, 10), (1.8, 9)])
+def test_a_second_look_is_taken_only_if_it_will_be_over_in_time(deadline: float, iteration: int) -> None:
+    """Nine iterations of 0.1 s, and a second look of 0.9 s, for which 0.99 are allowed."""
+    again = {"again": {100: Span(0.9, 0.9, 0.9)}}
+    upscaler, stepper = slow(lambda *_: 0.1, Times(table(NINE, 0.1, 100) | again))
+    upscaler.stepper = Twice(stepper, NINE)
+    result = upscaler.upscale(GREY, deadline)
+    assert (result.iteration, len(stepper.begun), result.met) == (iteration, 9 if iteration == 9 else 18, True)
 
 
 def test_what_was_never_measured_is_not_begun_under_a_deadline() -> None:

@@ -20,7 +20,7 @@ from support.runs import tiny
 from agm import files, load
 from agm.anytime import tiles, weights_files
 from agm.anytime.engine.engine import Engine
-from agm.anytime.stepper import Plain, held_bytes
+from agm.anytime.stepper import Plain, Twice, held_bytes
 from agm.anytime.upscaler import TILE, AnytimeUpscaler
 from agm.config import GeneratorConfig, RunConfig
 from agm.data import to_tensor
@@ -53,6 +53,42 @@ def by_hand(path: Path, pixels: Any, statistics: Any = "iteration", schedule: st
     with torch.inference_mode():
         images = list(load(path).iterate(to_tensor(pixels[None]), schedule, statistics))
     return [(y[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy() for y in images]
+
+
+@pytest.fixture
+def turned(tmp_path: Path) -> Path:
+    """Of a network that is said to have been trained on turned crops."""
+    return weights(tmp_path / "generator.safetensors", crops=8)
+
+
+def test_a_second_look_is_the_mean_of_both(turned: Path) -> None:
+    pixels, schedule = photograph(), Schedule.parse("x--x (1) - xxxx (2)")
+    upscaler = AnytimeUpscaler.load(turned, timed=False)
+    upscaler.stepper = Twice(Plain(load(turned), "iteration"), schedule)
+    x = to_tensor(pixels[None])
+    with torch.inference_mode():
+        upright, upside_down = (load(turned)(view, schedule, "iteration")[-1] for view in (x, x.flip(2, 3)))
+    both = (upright + upside_down.flip(2, 3))[0] / 2
+    wanted = (both.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    streamed = list(upscaler.stream(pixels))
+    assert [s.iteration for s in streamed] == [0, 1, 2, 3, 4]
+    np.testing.assert_array_equal(streamed[-1].image, wanted)
+    assert streamed[-2].image.tobytes() != wanted.tobytes()  # type: ignore[union-attr]
+    result = upscaler.upscale(pixels)
+    np.testing.assert_array_equal(result.image, wanted)
+    assert (result.iteration, len(result.durations), result.schedule) == (4, 4, schedule)
+    np.testing.assert_array_equal(upscaler.upscale(pixels, iterations=3).image, streamed[3].image)
+    with pytest.raises(AgmError, match="from 0 to 4"):
+        upscaler.upscale(pixels, iterations=5)
+
+
+def test_who_takes_a_second_look(path: Path, turned: Path) -> None:
+    assert isinstance(AnytimeUpscaler.load(turned, timed=False).stepper, Twice)
+    timed = AnytimeUpscaler.load(turned)
+    assert timed.times.predict("again", 64) < 60
+    for other in (path, turned):
+        assert not isinstance(AnytimeUpscaler.load(other, timed=False, second_look=False).stepper, Twice)
+    assert not isinstance(AnytimeUpscaler.load(path, timed=False).stepper, Twice)
 
 
 @pytest.mark.parametrize("statistics", ["iteration", "shared"])
@@ -272,7 +308,8 @@ def test_the_default_network_leaves_no_seams_and_no_tint(monkeypatch: pytest.Mon
     monkeypatch.setenv("AGM_HOME", str(ROOT))
     pixels = np.ascontiguousarray(skimage.data.astronaut()[150:180, 180:250])
     upscaler = AnytimeUpscaler.load(timed=False)
-    assert isinstance(upscaler.stepper, Engine)
+    assert isinstance(upscaler.stepper, Twice)
+    assert isinstance(upscaler.stepper.stepper, Engine)
     assert upscaler.tile >= 256
     whole = np.asarray(upscaler.upscale(pixels / 255).image)
     flat = upscaler.upscale(np.full((20, 30, 3), (0, 255, 0), np.uint8)).image
