@@ -100,7 +100,7 @@ AGAIN: Mask = ()
 
 @dataclass
 class Looks:
-    """`x`: the input, (N, 3, H, W); `progress`: the network's at the first look; `image`: its last one."""
+    """`x`: the input, (N, 3, H, W); `progress`: the network's at the first look; `image`: its last one, at first x."""
 
     x: Tensor
     progress: Any

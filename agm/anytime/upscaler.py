@@ -43,9 +43,9 @@ class Result:
     """An image twice as high and wide, and how it came about.
 
     `iteration`: the last one that was finished, all over the image; 0 is bicubic upsampling, one more than the schedule
-    has is the second look. `elapsed`: seconds since
-    the call. Of `upscale` alone: `durations`, the seconds of each iteration; `met`, whether it was there by the
-    deadline; `schedule`, what was meant to be done, None if bicubic upsampling was.
+    has is the second look. `elapsed`: seconds since the call. Of `upscale` alone: `durations`, the seconds of each
+    iteration; `met`, whether it was there by the deadline; `schedule`, what was meant to be done, None if bicubic
+    upsampling was.
     """
 
     image: AnyImage

@@ -57,7 +57,7 @@ def by_hand(path: Path, pixels: Any, statistics: Any = "iteration", schedule: st
 
 @pytest.fixture
 def turned(tmp_path: Path) -> Path:
-    """Of a network that is said to have been trained on turned crops."""
+    """A weights file whose configuration says that the network was trained on turned crops."""
     return weights(tmp_path / "generator.safetensors", crops=8)
 
 
