@@ -22,13 +22,13 @@ from study.profiles import Profile
 SHOWN: dict[str, dict[str, dict[str, str]]] = {
     "cpu": {
         "table1": {"seeds": "0,1,2,3,4,5"},
-        "fig4": {},
+        "fig4": {"seeds": "0,1,2"},
         "fig5": {},
-        "fig6": {},
+        "fig6": {"seeds": "0,1,2"},
         "fig7": {},
-        "fig8": {"measure": "False"},
-        "fig9": {"measure": "False"},
-        "order": {},
+        "fig8": {"seeds": "0,1,2", "measure": "False"},
+        "fig9": {"seeds": "0,1,2", "measure": "False"},
+        "order": {"seeds": "0,1,2"},
         "statistics": {},
     },
     "reduced": {"table1": {}, "fig8": {"measure": "False"}, "fig9": {"measure": "False"}, "order": {}},
