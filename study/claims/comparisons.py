@@ -1,7 +1,8 @@
 """The comparisons that claims are judged by, and their statistical tests.
 
 A test takes one number per seed, since all models of a seed share its images and their order. Ratios are tested as
-differences of logarithms.
+differences of logarithms. How much a seed adds by chance is pooled over all networks of a profile, since three seeds
+alone say little about it; times have rounds enough of their own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 from scipy import stats
 
 from agm.config import ORL_CONFIGURATIONS
-from study.claims.evidence import Array, Group, Quantity
+from study.claims.evidence import Array, Group, Pooled, Quantity, pooled
 from study.experiments import LAST_PLAIN, LAST_RECURRENT, with_recurrent
 from study.paper import PAPER_TABLE_1
 
@@ -46,21 +47,42 @@ class Tested:
     interval: Interval | None = None
 
 
-def t_test(x: Array, margin: float = 0.0) -> tuple[float, float]:
-    """Student's t test of (S,) numbers: the p-values of "the mean is not above the margin" and "is not below it".
+@dataclass(frozen=True)
+class Mean:
+    """A mean over seeds, its standard error, and the degrees of freedom of that."""
 
-    Not `scipy.stats.ttest_1samp`, which warns of numbers that are all the same.
+    mean: float
+    error: float
+    freedom: int
+
+    def test(self, margin: float = 0.0) -> tuple[float, float]:
+        """Student's t: the p-values of "it is not above the margin" and "it is not below it".
+
+        Not `scipy.stats.ttest_1samp`, which warns of numbers that are all the same.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = np.float64(self.mean - margin) / self.error
+        above, below = stats.t.sf(t, self.freedom), stats.t.cdf(t, self.freedom)
+        return float(np.nan_to_num(above, nan=1.0)), float(np.nan_to_num(below, nan=1.0))
+
+    def interval(self) -> Interval:
+        """Student's t interval (95 %)."""
+        half = float(stats.t.ppf(0.975, self.freedom)) * self.error
+        return self.mean - half, self.mean + half
+
+
+def mean_of(logs: Array, weights: Sequence[float], noise: Pooled | None = None) -> Mean:
+    """The mean over seeds of a weighted sum. logs: (K, S); without pooled noise, its own scatter gives the error.
+
+    Where the weights add up to zero, what a seed adds to all quantities alike falls out.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = (x.mean() - margin) / (x.std(ddof=1) / math.sqrt(len(x)))
-    above, below = stats.t.sf(t, len(x) - 1), stats.t.cdf(t, len(x) - 1)
-    return float(np.nan_to_num(above, nan=1.0)), float(np.nan_to_num(below, nan=1.0))
-
-
-def t_interval(x: Array) -> Interval:
-    """Student's t interval (95 %) of the mean of (S,) numbers."""
-    half = stats.t.ppf(0.975, len(x) - 1) * x.std(ddof=1) / math.sqrt(len(x))
-    return float(x.mean() - half), float(x.mean() + half)
+    x = np.asarray(weights) @ logs
+    if noise is None:
+        own = float(x.std(ddof=1))
+        return Mean(float(x.mean()), own / math.sqrt(len(x)), len(x) - 1)
+    used = noise[0] if abs(sum(weights)) < 1e-9 else noise[1]
+    error = used.spread * float(np.linalg.norm(weights)) / math.sqrt(len(x))
+    return Mean(float(x.mean()), error, used.freedom)
 
 
 @dataclass(frozen=True)
@@ -81,7 +103,7 @@ class Part:
         """
         return ""
 
-    def test(self, values: Array, holds: Range) -> Tested:
+    def test(self, values: Array, holds: Range, noise: Pooled | None = None) -> Tested:
         """Test at least two seeds; values: (K, S)."""
         raise NotImplementedError
 
@@ -96,20 +118,16 @@ class Contrast(Part):
     weights: tuple[float, ...]
     over: float = 1.0
 
-    def logs(self, values: Array) -> Array:
-        """By seed: (S,)."""
-        return np.asarray(np.array(self.weights) @ np.log(values) - math.log(self.over))
-
     def value(self, values: Array) -> float:
-        return float(np.exp(self.logs(values).mean()))
+        return float(np.exp((np.array(self.weights) @ np.log(values)).mean())) / self.over
 
-    def test(self, values: Array, holds: Range) -> Tested:
-        x = self.logs(values)
-        ends = [t_test(x, math.log(holds.low))] if holds.low > 0 else []
-        ends += [t_test(x, math.log(holds.high))[::-1]] if holds.high < math.inf else []
-        low, high = t_interval(x)
+    def test(self, values: Array, holds: Range, noise: Pooled | None = None) -> Tested:
+        x, shift = mean_of(np.log(values), self.weights, noise), math.log(self.over)
+        ends = [x.test(math.log(holds.low) + shift)] if holds.low > 0 else []
+        ends += [x.test(math.log(holds.high) + shift)[::-1]] if holds.high < math.inf else []
+        low, high = (math.exp(end - shift) for end in x.interval())
         inside, outside = max(end[0] for end in ends), min(1.0, len(ends) * min(end[1] for end in ends))
-        return Tested(inside, outside, (math.exp(low), math.exp(high)))
+        return Tested(inside, outside, (low, high))
 
 
 @dataclass(frozen=True)
@@ -119,15 +137,13 @@ class Agreement(Part):
     first: tuple[float, ...]
     second: tuple[float, ...]
 
-    def logs(self, values: Array) -> tuple[Array, Array]:
-        return np.array(self.first) @ np.log(values), np.array(self.second) @ np.log(values)
-
     def value(self, values: Array) -> float:
-        a, b = (x.mean() for x in self.logs(values))
+        a, b = ((np.array(weights) @ np.log(values)).mean() for weights in (self.first, self.second))
         return math.exp(np.sign(a * b) * min(abs(a), abs(b)))
 
-    def test(self, values: Array, holds: Range) -> Tested:
-        (a_above, a_below), (b_above, b_below) = map(t_test, self.logs(values))
+    def test(self, values: Array, holds: Range, noise: Pooled | None = None) -> Tested:
+        means = (mean_of(np.log(values), weights, noise) for weights in (self.first, self.second))
+        (a_above, a_below), (b_above, b_below) = (mean.test() for mean in means)
         same = min(1.0, 2 * min(max(a_above, b_above), max(a_below, b_below)))
         apart = min(1.0, 2 * min(max(a_above, b_below), max(a_below, b_above)))
         return Tested(same, apart)
@@ -137,25 +153,23 @@ class Agreement(Part):
 class Spread(Part):
     """The worst of several quantities over the best, compared with what chance alone would give beyond the margin.
 
-    The largest always exceeds the smallest. So the distance beyond the margin is tested by Tukey's studentized range,
-    with the seeds as blocks. A t test for each pair shows whether all lie within the margin of each other.
+    The largest always exceeds the smallest. So the distance beyond the margin is tested by Tukey's studentized range.
+    A t test for each pair shows whether all lie within the margin of each other.
     """
 
     def value(self, values: Array) -> float:
         return float(np.exp(np.ptp(np.log(values).mean(axis=1))))
 
-    def test(self, values: Array, holds: Range) -> Tested:
+    def test(self, values: Array, holds: Range, noise: Pooled | None = None) -> Tested:
         logs, margin = np.log(values), math.log(holds.low)
-        means = logs.mean(axis=1, keepdims=True)
-        networks, seeds = logs.shape
-        freedom = (networks - 1) * (seeds - 1)
-        residuals = logs - means - logs.mean(axis=0) + logs.mean()
-        error = math.sqrt((residuals**2).sum() / freedom / seeds)
-        beyond = float(np.ptp(means)) - margin
-        apart = float(stats.studentized_range.sf(beyond / error, networks, freedom)) if error else float(beyond <= 0)
-        pairs = [a - b for a, b in itertools.combinations(logs, 2)]
-        alike = max(max(t_test(x, -margin)[0], t_test(x, margin)[1]) for x in pairs)
-        return Tested(apart, alike)
+        noise = noise or pooled({network: dict(enumerate(row)) for network, row in enumerate(logs)})
+        assert noise, "two seeds and two networks at least"
+        used, error = noise[0], noise[0].spread / math.sqrt(logs.shape[1])
+        beyond = float(np.ptp(logs.mean(axis=1))) - margin
+        apart = stats.studentized_range.sf(beyond / error, len(logs), used.freedom) if error else float(beyond <= 0)
+        pairs = [mean_of(np.array(pair), (1, -1), noise) for pair in itertools.combinations(logs, 2)]
+        alike = max(max(pair.test(-margin)[0], pair.test(margin)[1]) for pair in pairs)
+        return Tested(float(apart), alike)
 
 
 @dataclass(frozen=True)
@@ -175,7 +189,7 @@ class Sooner(Part):
             return "not known, counted as "
         return "at least " if first else "at most " if others else ""
 
-    def test(self, values: Array, holds: Range) -> Tested:
+    def test(self, values: Array, holds: Range, noise: Pooled | None = None) -> Tested:
         first, second = values[0], values[1:].ravel()
         method = stats.PermutationMethod(rng=np.random.default_rng(0))
         if np.ptp(values) == 0:
@@ -262,10 +276,10 @@ def levels_sooner(models: Iterable[str]) -> Measured:
     return Measured(tuple(Sooner(f"{a.group} / all", (a, b)) for a, b in pairs))
 
 
-def within(models: Iterable[str], schedules: Iterable[str], first: str, second: str) -> Measured:
-    """The ratio of two measures of the same runs."""
+def within(models: Iterable[str], schedules: Iterable[str], measure: str) -> Measured:
+    """A measure that is a ratio within a run."""
     groups = [Group(layers, schedule=name) for name in schedules for layers in models]
-    return Measured(tuple(ratio(str(g), Quantity(g, first), Quantity(g, second)) for g in groups))
+    return Measured(tuple(Contrast(str(group), (Quantity(group, measure),), (1,)) for group in groups))
 
 
 def last_layers(role: str) -> Measured:

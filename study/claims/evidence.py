@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ NEAR = 1.1
 """Ratio of two errors that count as close: Table I's largest error is 1.1 times its smallest."""
 
 SEVERAL = 3
-"""The fewest seeds that a verdict needs: two leave Student's t a single degree of freedom."""
+"""The fewest seeds that a verdict needs."""
 
 
 class UndecidableError(Exception):
@@ -60,16 +61,52 @@ class Quantity:
 
 
 @dataclass(frozen=True)
+class Noise:
+    """What a seed adds to the logarithm of a measure: its standard deviation, and the degrees of freedom of that."""
+
+    spread: float
+    freedom: int
+
+
+Pooled = tuple[Noise, Noise]
+"""The noise of a number beside others of the same seed, and of a number by itself."""
+
+
+def pooled(logs: Mapping[Any, Mapping[int, float]]) -> Pooled | None:
+    """Pool the noise over all groups with several seeds; None if there is none.
+
+    By least squares. Beside others of its seed, a number is an effect of its group plus one of its seed; by itself, an
+    effect of its group. `logs`: the logarithm of a measure by group and seed.
+    """
+    several = {group: found for group, found in logs.items() if len(found) > 1}
+    y = np.array([value for found in several.values() for value in found.values()])
+    groups = np.array([[one == group for one in several] for group, found in several.items() for _ in found])
+    seeds = np.array([seed for found in several.values() for seed in found])
+    both = np.column_stack([groups, seeds[:, None] == np.unique(seeds)]) if len(y) else groups
+    found = [_residual(design.astype(float), y) for design in (both, groups)]
+    return (found[0], found[1]) if all(noise.freedom > 0 for noise in found) else None
+
+
+def _residual(design: Array, y: Array) -> Noise:
+    if not len(y):
+        return Noise(math.nan, 0)
+    fitted, _, rank, _ = np.linalg.lstsq(design, y, rcond=None)
+    freedom = len(y) - int(rank)
+    return Noise(math.sqrt(float(((y - design @ fitted) ** 2).sum()) / freedom) if freedom else math.nan, freedom)
+
+
+@dataclass(frozen=True)
 class Stack:
     """Measured numbers. `values`: (K quantities, S seeds); for times the columns are rounds, and `runs` is empty.
 
-    `epochs`: how many the runs were trained for; what takes more was never reached.
+    `epochs`: how many the runs were trained for; what takes more was never reached. `noise`: see `Evidence.noise`.
     """
 
     values: Array
     seeds: tuple[int, ...]
     runs: tuple[str, ...] = ()
     epochs: float = math.inf
+    noise: Pooled | None = None
 
     @property
     def short(self) -> str:
@@ -106,6 +143,7 @@ class Evidence:
         validated = self.statistics in aggregate.validated(self.runs)
         self.curves = self.statistics if validated else aggregate.both(self.runs, curves=True)[0]
         self.timing = turns() if timing is None else timing
+        self.noise = cache(self._noise)
         self.groups: dict[Group, dict[int, Run]] = {}
         for run in self.runs:
             schedule = schedule_name(run.config.training.schedule)
@@ -160,16 +198,28 @@ class Evidence:
             raise UndecidableError(f"made on {stand_in}, which only stand in: not counted")
         values = np.array(
             [
-                [MEASURES[quantity.measure](own[seed], reference[seed], self._reading(quantity)) for seed in seeds]
+                [self._measure(quantity.measure, own[seed], reference[seed]) for seed in seeds]
                 for quantity, own, reference in zip(listed, found, references, strict=True)
             ]
         )
         if not np.isfinite(values).all():
             raise UndecidableError("too few epochs, or not finite")
-        return Stack(values, seeds, tuple(used), min(run.summary["epochs"] for run in used.values()))
+        epochs = min(run.summary["epochs"] for run in used.values())
+        return Stack(values, seeds, tuple(used), epochs, self.noise(listed[0].measure, listed[0].group.role))
 
-    def _reading(self, quantity: Quantity) -> Statistics:
-        return self.statistics if "mse" in quantity.measure else self.curves
+    def _noise(self, measure: str, role: str) -> Pooled | None:
+        """The noise of a measure, pooled over all groups of a data set; None for epochs: ranks compare these."""
+        if "epochs" in measure:
+            return None
+        logs: dict[Group, dict[int, float]] = {}
+        for group, found in self.groups.items():
+            if group.role == role:
+                values = {seed: self._measure(measure, run, run) for seed, run in found.items() if not diverged(run)}
+                logs[group] = {seed: math.log(value) for seed, value in values.items() if 0 < value < math.inf}
+        return pooled(logs)
+
+    def _measure(self, measure: str, run: Run, reference: Run) -> float:
+        return MEASURES[measure](run, reference, self.curves if measure in OF_CURVES else self.statistics)
 
     def _timed(self, quantities: list[Quantity], implementation: str) -> Stack:
         rows = []
@@ -194,10 +244,15 @@ Measure = Callable[[Run, Run, Statistics], float]
 """A run, a reference of the same seed, the kind of batch statistics -> a number."""
 
 
-def error(run: Run, _: Run, statistics: Statistics, iteration: int | None = None) -> float:
+def error(run: Run, statistics: Statistics, iteration: int | None = None) -> float:
     """Test MSE of one iteration, or averaged over all."""
     found = run.test("mse", statistics)
     return float(found.mean() if iteration is None else found[iteration])
+
+
+def over(first: float, second: float) -> float:
+    """A ratio; NaN if the second is 0."""
+    return first / second if second else math.nan
 
 
 def spikes(run: Run, _: Run, statistics: Statistics) -> float:
@@ -221,21 +276,23 @@ def epochs(run: Run, reference: Run, statistics: Statistics, within: float = 1) 
 
 
 MEASURES: dict[str, Measure] = {
-    "mse": error,
-    "first mse": partial(error, iteration=0),
-    "fifth mse": partial(error, iteration=4),
-    "last mse": partial(error, iteration=-1),
-    "bicubic": lambda run, _, __: run.bicubic(),
+    "mse": lambda run, _, statistics: error(run, statistics),
+    "mse over bicubic": lambda run, _, statistics: over(error(run, statistics), run.bicubic()),
+    "last mse over first": lambda run, _, statistics: over(error(run, statistics, -1), error(run, statistics, 0)),
+    "last mse over fifth": lambda run, _, statistics: over(error(run, statistics, -1), error(run, statistics, 4)),
     "spikiness": spikes,
     "epochs to rrrr": epochs,
     "epochs to own": partial(epochs, within=NEAR),
 }
-"""Measures of a run: test MSE (averaged over the iterations unless one is named), bicubic's MSE, learning curves."""
+"""Measures of a run: test MSE (averaged over the iterations unless one is named) and learning curves."""
+
+OF_CURVES = ("spikiness", "epochs to rrrr", "epochs to own")
+"""The measures of a learning curve."""
 
 TIMES: dict[str, Callable[[Array], Array]] = {
     "first image": lambda seconds: seconds[:, 0],
     "third image": lambda seconds: seconds[:, :3].sum(axis=1),
     "all images": lambda seconds: seconds.sum(axis=1),
-    "last iteration": lambda seconds: seconds[:, -1],
+    "first iteration over last": lambda seconds: seconds[:, 0] / seconds[:, -1],
 }
 """Seconds for one image in each round of a timing, (rounds, T) -> (rounds,)."""

@@ -4,7 +4,8 @@
   *Inconclusive*: tested, and neither. *Untested*: there is nothing to test, because a run that matters is missing or
   diverged, is made on stand-ins, or has too few seeds: with one seed a number is about these networks only.
 - A number is one per seed. Ratios are tested as logarithms, by Student's t; margins on both sides by two one-sided
-  tests; epochs by ranks, those that were never reached last; placement by Tukey's studentized range. See `comparisons`.
+  tests; epochs by ranks, those that were never reached last; placement by Tukey's studentized range. How much seeds
+  scatter is pooled over all networks of a profile with several seeds. See `comparisons`.
 - A claim may consist of several comparisons. If all must hold, each must be shown to, and one that is shown not to
   decides, its p-value times their number; if one suffices, the other way round.
 - Of all claims that were tested with the same runs, and of all tested with the same timing, chance decides any with a
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from scipy import stats
 
 from agm.config import DataConfig, GeneratorConfig, RunConfig, Statistics, TrainingConfig
 from agm.files import finite
@@ -33,7 +35,7 @@ from agm.paths import results_folder
 from agm.runs import Run, all_runs
 from study import aggregate, profiles
 from study.claims.comparisons import Counted, Interval, Measured, Part, Predicate, Range
-from study.claims.evidence import TIMES, Array, Evidence, UndecidableError
+from study.claims.evidence import TIMES, Array, Evidence, Noise, UndecidableError
 from study.experiments import plan
 from study.profiles import Profile
 
@@ -158,6 +160,15 @@ def holm(p: Array) -> Array:
     return adjusted
 
 
+def smallest_ratio(noise: Noise, seeds: int, tests: int) -> float:
+    """The smallest ratio of two networks that is shown four times out of five, if it decides the first of the claims.
+
+    noise: see `Evidence.noise`; seeds: of each network; tests: how many claims Holm's correction counts.
+    """
+    quantiles = stats.t.ppf([1 - LEVEL / tests / 2, 0.8], noise.freedom)
+    return math.exp(float(quantiles.sum()) * noise.spread * math.sqrt(2 / seeds))
+
+
 def examine(claim: Claim, evidence: Evidence) -> tuple[Outcome, ...]:
     """The outcomes of a claim's comparisons; empty for a counted number."""
     if isinstance(claim.predicate, Counted):
@@ -179,7 +190,7 @@ def compare(part: Part, claim: Claim, evidence: Evidence, implementation: str = 
     if reason:
         shown = value if math.isfinite(value) else None
         return Outcome(part.label, shown, seeds=stack.seeds, runs=stack.runs, reason=reason, bound=bound)
-    found = part.test(stack.values, claim.holds)
+    found = part.test(stack.values, claim.holds, stack.noise)
     tested = found.interval, found.holds, found.fails
     return Outcome(part.label, value, *tested, stack.seeds, stack.runs, bound=bound)
 

@@ -1,4 +1,4 @@
-"""The paper's claims and their verdicts, as a table and as two figures."""
+"""The paper's claims and their verdicts, as tables and as a figure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import NullFormatter
 
 from agm.config import Statistics
 from study import aggregate, profiles
@@ -21,7 +19,7 @@ from study.aggregate import Numbers
 from study.claims.comparisons import Counted
 from study.claims.evidence import Evidence
 from study.claims.ledger import CLAIMS
-from study.claims.verdicts import VERDICTS, Finding, Outcome, Verdict, evaluate, recorded
+from study.claims.verdicts import VERDICTS, Finding, Outcome, Verdict, evaluate, recorded, smallest_ratio
 from study.figures import style
 
 HERE = "here"
@@ -47,19 +45,8 @@ LOOKS: dict[Verdict, dict[str, Any]] = {
 }
 """Look of each verdict: they differ in shape and in colour."""
 
-SERIES: tuple[dict[str, Any], ...] = (
-    {"marker": "o", "color": style.BLUE},
-    {"marker": "s", "color": style.VERMILLION},
-    {"marker": "D", "color": style.BLACK},
-    {"marker": "^", "color": style.GREEN},
-    {"marker": "v", "color": style.PURPLE},
-)
-"""Look of each column of the ledger."""
-
 LETTERS, LINE = 36, 0.165
 """A claim's letters on one line beside the figure, and the inches of such a line."""
-
-SHADE = "#DCEBF5"
 
 Columns = Mapping[tuple[str, Statistics], Sequence[Finding]]
 """(profile or HERE, kind of statistics) -> findings."""
@@ -173,6 +160,13 @@ def number(outcome: Outcome) -> str:
     return f"{value:.2f} [{outcome.interval[0]:.2f}, {outcome.interval[1]:.2f}]" if outcome.interval else f"{value:.2f}"
 
 
+def power(claims: Sequence[Finding], evidence: Evidence) -> Numbers:
+    """`smallest_3`, `smallest_6`: the smallest ratio of two errors that so many seeds can show (`smallest_ratio`)."""
+    noise = evidence.noise("mse", "cars")
+    tests = sum(finding.claim.basis == "runs" and math.isfinite(finding.p) for finding in claims)
+    return {f"smallest_{n}": smallest_ratio(noise[0], n, tests) for n in (3, 6)} if noise and tests else {}
+
+
 def numbers(found: Columns) -> Numbers:
     """Counts of verdicts by kind of evidence: `count_supported`, `times_supported`, `cpu_precise_supported`; of those
     that decide, `cpu_precise_decided`; and of claims, `cpu_precise_entries`.
@@ -204,7 +198,7 @@ def verdicts(columns: Columns, stamp: str) -> Figure:
     """A row per claim, a column per set of runs."""
     rows = rows_of(columns)
     with style.context():
-        fig, ax, places = _claims(rows, 1.8)
+        fig, ax, places = _claims(rows)
         for y, row in zip(places, rows, strict=True):
             for x, finding in enumerate(row):
                 ax.plot(x, y, linestyle="none", label=finding.verdict, **LOOKS[finding.verdict])
@@ -217,69 +211,17 @@ def verdicts(columns: Columns, stamp: str) -> Figure:
     return fig
 
 
-def intervals(columns: Columns, stamp: str) -> Figure:
-    """The deciding ratio of each claim with its interval; the range in which the claim holds is shaded."""
-    rows = [row for row in rows_of(columns) if row[0].claim.basis != "count" and any(map(_measured, row))]
-    with style.context():
-        fig, ax, places = _claims(rows, 1.5)
-        ax.set_xscale("log")
-        for y, row in zip(places, rows, strict=True):
-            several = row if row[0].claim.basis == "runs" else row[:1]  # times are the same whatever the runs
-            for finding, offset, name, look in zip(several, _offsets(len(several)), columns, SERIES, strict=False):
-                _interval(ax, finding, y + offset, look | {"label": title(name)})
-        low, high = ax.get_xlim()
-        ax.set_xlim(min(low, 0.5), max(high, 2))
-        for y, row in zip(places, rows, strict=True):
-            _holds(ax, row[0], y)
-        ax.axvline(1, color=style.FAINT, linewidth=0.9)
-        ax.xaxis.set_major_formatter("{x:g}")
-        ax.xaxis.set_minor_formatter(NullFormatter())
-        ax.set_xlabel("ratio, and its 95 % interval;\nopen: no verdict rests on it")
-        handles: list[Any] = [Line2D([], [], label=title(n), **look) for n, look in zip(columns, SERIES, strict=False)]
-        fig.legend(handles=[*handles, Patch(color=SHADE, label="the claim holds")], loc="outside lower center", ncols=2)
-        style.write_stamp(fig, stamp)
-    return fig
-
-
-def _measured(finding: Finding) -> bool:
-    value = finding.outcome.value
-    return value is not None and math.isfinite(value) and value > 0
-
-
-def _offsets(count: int) -> np.ndarray:
-    """Where within its row each column stands."""
-    return LINE * np.linspace(-0.5, 0.5, count) if count > 1 else np.zeros(1)
-
-
-def _interval(ax: Axes, finding: Finding, y: float, look: dict[str, Any]) -> None:
-    if not _measured(finding):
-        return
-    outcome = finding.outcome
-    face = look["color"] if finding.verdict in DECIDED else "white"
-    if outcome.interval is not None:
-        ax.plot(outcome.interval, [y, y], color=look["color"], linewidth=1.6, label=f"_{look['label']}")
-    ax.plot([outcome.value or math.nan], [y], markersize=4.5, markerfacecolor=face, **look)
-
-
-def _holds(ax: Axes, finding: Finding, y: float) -> None:
-    """Shade the range in which a claim holds; it may be open to either side."""
-    low, high = ax.get_xlim()
-    holds = finding.claim.holds
-    left, right = max(holds.low, low), min(holds.high, high)
-    ax.fill_betweenx([y - 0.75 * LINE, y + 0.75 * LINE], left, right, color=SHADE, linewidth=0, zorder=0.5)
-
-
-def _claims(rows: Sequence[Sequence[Finding]], room: float) -> tuple[Figure, Axes, list[float]]:
+def _claims(rows: Sequence[Sequence[Finding]]) -> tuple[Figure, Axes, list[float]]:
     """A figure with the claims down the side, a line where the next figure's begin, and the middle of each claim's row.
 
-    `room`: inches for what is above and below the rows. A place is in inches from the top.
+    A place is in inches from the top.
     """
     sentences = [
         textwrap.fill(row[0].claim.text.replace("Table I", "Table\N{NO-BREAK SPACE}I"), LETTERS) for row in rows
     ]
     heights = np.array([LINE * (sentence.count("\n") + 1.8) for sentence in sentences])
     ends = np.cumsum(heights)
-    fig = style.figure(room + heights.sum())
+    fig = style.figure(1.8 + heights.sum())
     ax = fig.subplots()
     ax.set_yticks(ends - heights / 2, sentences)
     ax.set_ylim(heights.sum() or 1, 0)
