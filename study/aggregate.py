@@ -35,9 +35,9 @@ Numbers = dict[str, Any]
 """Named results: plain floats, integers and text."""
 
 
-def recorded_runs(experiment: str, profile: Profile) -> list[Run]:
-    """The recorded runs of an experiment under a profile. Raises AgmError if there are none."""
-    planned, folder = experiments.plan(experiment, profile), results_folder() / profile.name
+def recorded_runs(experiment: str, profile: Profile, **fields: Any) -> list[Run]:
+    """The recorded runs of an experiment under a profile, with other fields or seeds; AgmError if there are none."""
+    planned, folder = experiments.plan(experiment, profile, **fields), results_folder() / profile.name
     found = [run for config in planned if (run := store.find(config, folder)) is not None]
     if not found:
         raise AgmError(f"no runs of {experiment!r} are recorded under profile {profile.name!r} in {results_folder()}")

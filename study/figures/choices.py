@@ -41,20 +41,20 @@ def choice_of(run: Run, profile: Profile) -> str:
     return next((name for name in reversed(CHOICES) if field(run.config, name) != field(ours, name)), "")
 
 
-def chance(errors: Sequence[float]) -> float:
-    """The factor by which one more seed may differ from the geometric mean of these, 95 times in 100.
+def chance(errors: Sequence[float], seeds: int = 1) -> float:
+    """The factor by which so many more seeds may differ from the geometric mean of these, 95 times in 100.
 
-    A prediction interval of Student's t on logarithms: exp(t s sqrt(1 + 1/n)).
+    A prediction interval of Student's t on logarithms, for the mean of `seeds`: exp(t s sqrt(1/seeds + 1/n)).
     """
     logs = np.log(np.asarray(errors, dtype=float))
-    spread = float(logs.std(ddof=1)) * math.sqrt(1 + 1 / len(logs))
+    spread = float(logs.std(ddof=1)) * math.sqrt(1 / seeds + 1 / len(logs))
     return math.exp(float(stats.t.ppf((1 + COVERAGE) / 2, len(logs) - 1)) * spread)
 
 
 def measured(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
     """A row per model, choice and reading: `ratio` of its test MSE to our geometric mean, `chance`, `seeds`, `beyond`.
 
-    `beyond`: whether the ratio lies outside what one more seed of ours gives.
+    `beyond`: whether the ratio lies outside what as many more seeds of ours give.
     """
     rows = []
     for layers, group in sorted(by(runs, "layers").items()):
@@ -68,11 +68,12 @@ def _of_model(group: Sequence[Run], kind: Statistics, profile: Profile) -> list[
     for run in group:
         errors.setdefault(choice_of(run, profile), []).append(float(run.test("mse", kind).mean()))
     own = errors.pop("")
-    mean, factor = float(stats.gmean(own)), chance(own)
+    mean, one_more = float(stats.gmean(own)), chance(own)
     found = []
     for name in filter(errors.__contains__, CHOICES):
         ratio = float(stats.gmean(errors[name])) / mean
-        row = {"choice": name, "ratio": ratio, "chance": factor, "seeds": len(errors[name]), "ours": mean}
+        seeds, factor = len(errors[name]), chance(own, len(errors[name]))
+        row = {"choice": name, "ratio": ratio, "chance": factor, "seeds": seeds, "ours": mean, "one more": one_more}
         found.append(row | {"beyond": abs(math.log(ratio)) > math.log(factor)})
     return found
 
@@ -82,13 +83,13 @@ def numbers(runs: Sequence[Run], profile: Profile) -> Numbers:
     one; `precise_band`: what seeds alone give; `precise_beyond`: the choices that do more than chance;
     `precise_reading`: the kind it is.
     """
-    found: Numbers = {"precise_reading": aggregate.STATISTICS_NAMES[aggregate.both(runs)[0]]}
     rows = measured(runs, profile)
+    found: Numbers = {"precise_reading": aggregate.STATISTICS_NAMES[aggregate.both(runs)[0]], "comparisons": len(rows)}
     for reading, some in rows.groupby("reading"):
         beyond = some[some["beyond"]]
         found[f"{reading}_beyond"] = ", ".join(beyond["choice"].map(CHOICES) + " (" + beyond["model"] + ")") or "none"
         seeds = some.drop_duplicates("model")
-        found[f"{reading}_band"] = _listed(seeds["model"], [_range(1.0, factor) for factor in seeds["chance"]])
+        found[f"{reading}_band"] = _listed(seeds["model"], [_range(1.0, factor) for factor in seeds["one more"]])
         for name, same in some.groupby("choice"):
             effects = [
                 f"{ratio:.2f} [{_range(ratio, factor, ', ')}]"
@@ -120,7 +121,7 @@ def table(runs: Sequence[Run], profile: Profile) -> pd.DataFrame:
 
 
 def draw(runs: Sequence[Run], profile: Profile) -> Figure:
-    """A panel per model: the ratio of each choice under both readings, and the bands that seeds alone give."""
+    """A panel per model: the ratio of each choice under both readings, and its interval (`chance`)."""
     rows = measured(runs, profile)
     models = list(dict.fromkeys(rows["model"]))
     names = [name for name in CHOICES if name in set(rows["choice"])][::-1]
@@ -141,8 +142,7 @@ def _panel(ax: Axes, rows: pd.DataFrame, names: Sequence[str]) -> None:
     for reading, (colour, marker, shift) in looks.items():
         some = rows[rows["reading"] == reading]
         places = [names.index(name) + shift for name in some["choice"]]
-        factor = float(some["chance"].iloc[0])
-        ax.axvspan(1 / factor, factor, color=colour, alpha=0.14, linewidth=0, label=f"_{reading}")
+        ax.hlines(places, some["ratio"] / some["chance"], some["ratio"] * some["chance"], color=colour, linewidth=1.2)
         ax.plot(some["ratio"], places, color=colour, marker=marker, linestyle="none", label=reading)
     ax.axvline(1.0, color=style.FAINT, linewidth=1.0)
     ax.set_xscale("log")

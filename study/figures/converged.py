@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,14 +17,13 @@ from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
 from agm.config import GeneratorConfig
-from agm.data.folder import EVALUATED
 from agm.networks.complexity import macs_per_iteration, parameters
 from agm.networks.generator import Generator
 from agm.runs import Run
 from agm.schedule import Schedule
 from study import aggregate
 from study.aggregate import Numbers, by
-from study.claims.evidence import NEAR, SEVERAL
+from study.claims.evidence import SEVERAL
 from study.figures import style
 from study.profiles import Profile
 
@@ -105,7 +105,7 @@ def numbers(runs: Sequence[Run], rates: Sequence[Run], short: Sequence[Run]) -> 
     found |= _rates(by_rate(runs, rates))
     found["short_late_gain"] = float(np.mean(late_gains(short)))
     found |= _differences(values, found["rrrr_any_rate"]) | _recurrent(values) | _pictures(groups[WITHOUT])
-    return found | _with_ael(groups, first_shares(runs))
+    return found | _with_ael(groups, first_shares(runs), found["gain"])
 
 
 def receptive_field(config: GeneratorConfig, pictures: int) -> int:
@@ -120,15 +120,22 @@ def receptive_field(config: GeneratorConfig, pictures: int) -> int:
 
 
 def _pictures(runs: Sequence[Run]) -> Numbers:
-    """Each picture's mean gain over the one before it, in dB, and the largest receptive field of the third picture."""
+    """Each picture's mean gain over the one before it, in dB; the receptive field of the first, and inputs in training.
+
+    `field`: the smallest of any model, in pixels; `side`: of the inputs it is trained on.
+    """
     gains = np.mean([np.diff(run.test("psnr")) for run in runs], axis=0)
     found: Numbers = {f"gain_{number}": float(gain) for number, gain in enumerate(gains, 2)}
-    return found | {"field": receptive_field(GeneratorConfig("nnnn", 2, base="light"), 3), "side": EVALUATED // 2}
+    found["gain"] = float(gains.sum())
+    fields = [receptive_field(GeneratorConfig(layers, 2, base="light"), 1) for layers in by(runs, "layers")]
+    return found | {"field": min(fields), "side": runs[0].config.data.image_size // 2}
 
 
 def _differences(values: dict[str, list[float]], own_rate: float) -> Numbers:
-    """The best and the worst model, the models that cannot be told from the best, and an F test over all of them.
+    """The best and the worst model, the models that cannot be told from the best, and two tests over all of them.
 
+    `told_apart`: the smallest difference in dB at which Tukey's test tells two models apart. `differ`: "Yes" if both
+    tests say so, of values (F) and of ranks (Kruskal and Wallis).
     `own_rate`: PSNR of rrrr with its own best learning rate, which whatever is called better has to beat.
     """
     means = {layers: float(np.mean(each)) for layers, each in values.items()}
@@ -136,9 +143,13 @@ def _differences(values: dict[str, list[float]], own_rate: float) -> Numbers:
     found: Numbers = {"best": order[0], "worst": order[-1], "models": len(order)}
     found |= {f"{layers}_psnr": mean for layers, mean in means.items()}
     found |= {"best_psnr": means[order[0]], "worst_psnr": means[order[-1]]}
-    found["spread"], _ = pooled(values)
+    (found["spread"], freedom), seeds = pooled(values), min(map(len, values.values()))
+    apart = stats.studentized_range.isf(LEVEL, len(values), freedom) if seeds > 1 else math.nan
+    found["told_apart"] = float(apart * found["spread"] / math.sqrt(seeds))
     found |= {"p": float(stats.f_oneway(*values.values()).pvalue), "as_good": _in_words(best, order)}
-    found |= {"rrrr_rank": order.index("rrrr") + 1, "differ": "Yes" if found["p"] <= LEVEL else "That is not shown"}
+    found["rank_p"] = float(stats.kruskal(*values.values()).pvalue)
+    several = sum(found[name] <= LEVEL for name in ("p", "rank_p"))
+    found |= {"rrrr_rank": order.index("rrrr") + 1, "differ": ("That is not shown", "Hardly", "Yes")[several]}
     fair = values if means["rrrr"] > own_rate else values | {"rrrr": [own_rate]}
     found["orl"] = "supported" if "rrrr" not in as_good_as_best(fair) else "inconclusive"
     found["nnnr_best"] = "contradicted" if "nnnr" not in best else "supported" if best == ["nnnr"] else "inconclusive"
@@ -177,23 +188,61 @@ def priced(groups: dict[str, list[Run]], measure: Callable[[Run], float]) -> pd.
     return pd.DataFrame(columns).dropna().groupby(level=0).mean()
 
 
-def _with_ael(groups: dict[str, list[Run]], shares: list[float]) -> Numbers:
-    """AEL's price and gain, and whether the order survives it, over the models that were trained both ways."""
+def equal_times(groups: dict[str, list[Run]]) -> np.ndarray:
+    """How far AEL is ahead whenever NOAEL finishes a picture, in dB: (T,), the mean over the models.
+
+    The last picture of a network with AEL by then, less that of the same network and seed without AEL.
+    """
+    without = {(run.config.generator.layers, run.config.seed): run for run in groups[WITHOUT]}
+    ahead = []
+    for run in groups[WITH]:
+        if (other := without.get((run.config.generator.layers, run.config.seed))) is None:
+            continue
+        done = np.searchsorted(seconds(run, run.config.training.schedule), seconds(run), side="right")
+        psnr = np.concatenate([[np.nan], run.test("psnr")])
+        ahead.append(psnr[done] - other.test("psnr"))
+    return np.mean(ahead, axis=0) if ahead else np.full(groups[WITHOUT][0].config.generator.iterations, np.nan)
+
+
+def seed_tau(runs: Sequence[Run]) -> float:
+    """Kendall's tau between the orders of two seeds, the mean over all pairs; NaN with fewer than two."""
+    orders = [
+        {run.config.generator.layers: float(run.test("psnr")[-1]) for run in same} for same in by(runs, "seed").values()
+    ]
+    taus = []
+    for first, second in itertools.combinations(orders, 2):
+        models = sorted(set(first) & set(second))
+        taus.append(stats.kendalltau([first[m] for m in models], [second[m] for m in models]).statistic)
+    return float(np.mean(taus)) if taus else math.nan
+
+
+def _with_ael(groups: dict[str, list[Run]], shares: list[float], gain: float) -> Numbers:
+    """AEL's price and gain, and how the orders agree, over the models that were trained both ways.
+
+    `gain`: what all later pictures bring over the first without AEL, in dB. AEL *works* if the first picture is sooner
+    and the last loses less than half of that.
+    """
     both = priced(groups, lambda run: float(run.test("psnr")[-1]))
     tau, price = stats.kendalltau(both[WITHOUT], both[WITH]), both[WITHOUT] - both[WITH]
     low, high = stats.ttest_1samp(price, 0).confidence_interval()
     found: Numbers = {"tau": float(tau.statistic), "tau_p": float(tau.pvalue), "ael_models": len(both)}
+    found["pairs"] = math.comb(len(both), 2)
+    found |= {"swapped": round((1 - tau.statistic) / 2 * found["pairs"]), "seed_tau": seed_tau(groups[WITHOUT])}
     found |= {"price": float(price.mean()), "price_low": float(low), "price_high": float(high)}
+    found |= {f"ahead_{number}": float(ahead) for number, ahead in enumerate(equal_times(groups), 1)}
     for name, share in (("early", 0.2), ("late", 1.0)):
         validated = priced(groups, partial(_validated_last, share=share))
-        found[f"{name}_price"] = float((validated[WITHOUT] - validated[WITH]).mean())
+        then = validated[WITHOUT] - validated[WITH]
+        ends = stats.ttest_1samp(then, 0).confidence_interval()
+        found |= {f"{name}_price": float(then.mean()), f"{name}_low": float(ends.low), f"{name}_high": float(ends.high)}
     found |= {"ael_runs": len(shares), "first_share": float(np.median(shares))}
-    found["order_kept"] = "inconclusive" if tau.pvalue > LEVEL else "supported" if tau.statistic > 0 else "contradicted"
-    holds = 10 ** (high / 10) < NEAR and max(shares) < 1
-    fails = 10 ** (low / 10) > NEAR or min(shares) > 1
-    found["ael"] = "supported" if holds else "contradicted" if fails else "inconclusive"
+    related = "inconclusive" if tau.pvalue > LEVEL else "supported" if tau.statistic > 0 else "contradicted"
+    holds = high < gain / 2 and max(shares) < 1
+    fails = low > gain / 2 or min(shares) > 1
+    ael = "supported" if holds else "contradicted" if fails else "inconclusive"
+    found |= {"orders_related": related, "ael": ael, "ael_sooner": "supported" if max(shares) < 1 else "contradicted"}
     few = len(both) < SEVERAL
-    return found | (dict.fromkeys(("ael", "order_kept"), "untested") if few else {})
+    return found | (dict.fromkeys(("ael", "ael_sooner", "orders_related"), "untested") if few else {})
 
 
 def _validated_last(run: Run, share: float) -> float:

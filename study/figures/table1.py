@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.polynomial import Polynomial
-from scipy.stats import f_oneway
+from scipy import stats
 
 from agm.config import GeneratorConfig, Statistics
 from agm.networks.complexity import fewer, parameters
 from agm.runs import Run
 from study import aggregate
 from study.aggregate import Numbers, bicubic, by, score
+from study.claims.comparisons import mean_of
+from study.claims.evidence import pooled
 from study.paper import COLOURS, PAPER_TABLE_1
 
 
@@ -24,7 +26,6 @@ def numbers(runs: Sequence[Run]) -> Numbers:
     for layers in by(runs, "layers"):
         found[f"{layers}_parameters"], found[f"{layers}_fewer"] = parameters(GeneratorConfig(layers)), fewer(layers)
     found["chance_rrrr_worst"] = chance_of_worst(4, 6, 4)  # models with one, two and three r
-    found["batch_differ_p"] = of_reading(runs, "batch")["differ_p"]
     return found | aggregate.twice(runs, of_reading)
 
 
@@ -33,7 +34,7 @@ def of_reading(runs: Sequence[Run], statistics: Statistics) -> Numbers:
 
     `nnnr_first_mse`, `nnnr_last_mse`: of its first and its last image; `last_beat_bicubic`: how many last images do.
     `nnnr_over_printed`: a model's over the paper's; `nnnr_summed_over_printed`: if that is a sum over the colours.
-    `differ_p`: p-value of an analysis of variance over the seeds that the models do not differ.
+    `differ_p`, `rrrr_over_others`: see `differences`.
     """
     scores = aggregate.scores(runs, statistics)
     found: Numbers = {f"{layers}_mse": mse for layers, mse in scores.items()}
@@ -46,15 +47,41 @@ def of_reading(runs: Sequence[Run], statistics: Statistics) -> Numbers:
     found |= {f"{m}_first_mse": aggregate.of_image(same, statistics, 0) for m, same in by(runs, "layers").items()}
     found["beat_bicubic"] = sum(mse < bicubic(runs) for mse in scores.values())
     found["last_beat_bicubic"] = sum(mse < bicubic(runs) for mse in last.values())
-    logs = [np.log(errors) for errors in _of_seeds(runs, statistics).values()]
-    several = min(map(len, logs)) > 1 and np.isfinite(np.concatenate(logs)).all()
-    found["differ_p"] = float(f_oneway(*logs).pvalue) if several and len(logs) > 1 else math.nan
+    return found | differences(_of_seeds(runs, statistics))
+
+
+def differences(errors: Mapping[str, Mapping[int, float]]) -> Numbers:
+    """Whether models differ by more than seeds do: an analysis of variance of the logarithms, with seeds as blocks.
+
+    `differ_p`: the p-value if they do not differ; NaN without two seeds that all have. `rrrr_over_others`: the error of
+    rrrr over the geometric mean of the others, with its 95 % interval, `rrrr_over_others_low` and `_high`. `errors`:
+    test MSE by model and seed.
+    """
+    found: Numbers = {"differ_p": math.nan}
+    shared = sorted(set.intersection(*(set(of_model) for of_model in errors.values())))
+    logs = np.log([[of_model[seed] for seed in shared] for of_model in errors.values()])
+    if min(logs.shape) < 2 or not np.isfinite(logs).all():
+        return found
+    noise = pooled({model: dict(enumerate(row)) for model, row in enumerate(logs)})
+    assert noise is not None
+    beside, _ = noise
+    between = len(shared) * float(logs.mean(axis=1).var(ddof=1))
+    found["differ_p"] = float(stats.f.sf(between / beside.spread**2, len(logs) - 1, beside.freedom))
+    if "rrrr" in errors:
+        weights = [1.0 if model == "rrrr" else -1 / (len(logs) - 1) for model in errors]
+        ratio = mean_of(logs, weights, noise)
+        low, high = ratio.interval()
+        found |= {"rrrr_over_others": math.exp(ratio.mean)}
+        found |= {"rrrr_over_others_low": math.exp(low), "rrrr_over_others_high": math.exp(high)}
     return found
 
 
-def _of_seeds(runs: Sequence[Run], statistics: Statistics) -> dict[str, list[float]]:
-    """The test MSE of each seed by model."""
-    return {m: [score([run], "mse", statistics) for run in group] for m, group in by(runs, "layers").items()}
+def _of_seeds(runs: Sequence[Run], statistics: Statistics) -> dict[str, dict[int, float]]:
+    """The test MSE of each model by seed."""
+    return {
+        layers: {run.config.seed: score([run], "mse", statistics) for run in group}
+        for layers, group in by(runs, "layers").items()
+    }
 
 
 def chance_of_worst(*counts: int) -> float:
@@ -90,7 +117,8 @@ def seeds(runs: Sequence[Run]) -> pd.DataFrame:
     """A row per kind of statistics: each model's lowest and highest test MSE over its seeds, and the p-value."""
     rows = {}
     for kind in aggregate.readings(runs):
-        row = {m: f"{np.min(errors):.4f} to {np.max(errors):.4f}" for m, errors in _of_seeds(runs, kind).items()}
+        errors = {layers: list(of_model.values()) for layers, of_model in _of_seeds(runs, kind).items()}
+        row = {layers: f"{np.min(listed):.4f} to {np.max(listed):.4f}" for layers, listed in errors.items()}
         rows[kind] = row | {"p": f"{of_reading(runs, kind)['differ_p']:.2g}"}
     return pd.DataFrame.from_dict(rows, orient="index")
 

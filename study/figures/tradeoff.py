@@ -109,7 +109,8 @@ def _panel(ax: Axes, runs: Sequence[Run], times: Seconds, statistics: Statistics
 def numbers(runs: Sequence[Run], times: Seconds) -> aggregate.Numbers:
     """The results of Fig. 8 or 9: `LAYERS_first_ratio`, AEL+ORL's time to its first image over NOAEL's; `earlier`: how
     many ratios are below 1; `precise_beat_bicubic`, `shared_beat_bicubic`: how many last images are better;
-    `shared_first_worse`: of how many models the first image is worse without AEL."""
+    `shared_first_worse`: of how many models the first image is worse without AEL; `LAYERS_precise_price`: how many dB
+    the last image has less with AEL."""
     found: aggregate.Numbers = {}
     for layers, group in aggregate.by(runs, "layers").items():
         noael, ael = _first_ms(group, times)
@@ -122,6 +123,9 @@ def numbers(runs: Sequence[Run], times: Seconds) -> aggregate.Numbers:
         found[f"{reading}_beat_bicubic"] = sum(better)
         firsts = [[aggregate.of_image(same, kind, 0) for same in pair] for pair in pairs]
         found[f"{reading}_first_worse"] = sum(noael > ael for noael, ael in firsts)
+        for layers, pair in zip(aggregate.by(runs, "layers"), pairs, strict=True):
+            without, with_ael = (aggregate.of_last_image(same, kind, "psnr") for same in pair)
+            found[f"{layers}_{reading}_price"] = without - with_ael
     return found
 
 

@@ -118,6 +118,22 @@ def test_how_far_seeds_lie_apart(home: Path) -> None:
     assert numbers["precise_reading"] == "precise"
 
 
+def test_models_differ_by_more_than_seeds_do() -> None:
+    """A table with seeds as blocks by hand, and the interval of rrrr over the others."""
+    effects = np.log([[1.0], [1.1], [1.2], [1.5]]) + np.log([1.0, 2.0, 0.7])
+    logs = effects + np.random.default_rng(5).normal(0, 0.05, (4, 3))
+    found = table1.differences({m: dict(enumerate(np.exp(row))) for m, row in zip(TABLE_1, logs, strict=True)})
+    rows, columns = logs.mean(axis=1, keepdims=True), logs.mean(axis=0)
+    error = ((logs - rows - columns + logs.mean()) ** 2).sum() / 6
+    between = 3 * ((rows - logs.mean()) ** 2).sum() / 3
+    assert found["differ_p"] == pytest.approx(stats.f.sf(between / error, 3, 6))
+    ratio = logs[3].mean() - logs[:3].mean()
+    half = stats.t.ppf(0.975, 6) * math.sqrt(error * (1 + 1 / 3) / 3)
+    names = ("rrrr_over_others_low", "rrrr_over_others", "rrrr_over_others_high")
+    assert [found[name] for name in names] == pytest.approx(np.exp([ratio - half, ratio, ratio + half]))
+    assert math.isnan(table1.differences({m: {0: 0.1} for m in TABLE_1})["differ_p"])
+
+
 def test_assumptions() -> None:
     numbers = assumptions.model_numbers()
     assert numbers["rrrr_parameters"] == 3989891
@@ -190,7 +206,9 @@ def test_trained_to_the_end(home: Path) -> None:
         price = 0.1 + (0.01 if config.generator.layers[0] == "r" else -0.01)
         last = 30 - 0.2 * count - price * ael + (0.01, -0.01)[config.seed]
         quality = {"mse": [0.01] * 5, "psnr": [29.0] * 4 + [last], "ssim": [0.5] * 5}
-        times = {config.training.schedule: [0.01, 0.05], "xxxx (5)": [0.04, 0.08]}
+        times = {"xxxx (5)": [0.04, 0.05, 0.06, 0.07, 0.08]} | (
+            {config.training.schedule: [0.01, 0.02, 0.03, 0.04, 0.05]} if ael else {}
+        )
         runs += make(home, [config], test={"shared": quality}, seconds_by_schedule=times)
     rates, larger = [], []
     for config in plan("rates", profiles.load("paper")):  # rrrr gains from a larger rate, nnnn does not
@@ -208,20 +226,24 @@ def test_trained_to_the_end(home: Path) -> None:
     assert (numbers["best_psnr"], numbers["spread"]) == pytest.approx((30, 0.01 * math.sqrt(2)))
     assert [numbers[f"{count}r_psnr"] for count in range(5)] == pytest.approx([30, 29.8, 29.6, 29.4, 29.2])
     assert (numbers["price"], numbers["first_share"], numbers["recurrent_rho"]) == pytest.approx((0.1, 0.25, -1))
-    assert [numbers[name] for name in ("ael", "orl", "order_kept", "nnnr_best")] == ["supported"] * 3 + ["contradicted"]
+    verdicts = [numbers[name] for name in ("ael", "ael_sooner", "orl", "orders_related", "nnnr_best")]
+    assert verdicts == ["supported"] * 4 + ["contradicted"]  # 0.1 dB are less than half of 0.6
+    assert [numbers[f"ahead_{n}"] for n in (1, 2, 5)] == pytest.approx([0, 0.5, -0.1])
+    assert (numbers["pairs"], numbers["seed_tau"]) == (120, pytest.approx(numbers["tau"], abs=0.1))
+    assert 0 < numbers["told_apart"] < 0.2
     assert converged.by_rate(runs, rates).loc[[1e-3, 8e-3], "nnnn"].tolist() == pytest.approx([31.0, 30.01])
     gaps = [numbers[name] for name in ("half_rate_gap", "any_rate_gap")]
     assert gaps == pytest.approx([-3.4, -1.8])
     assert numbers["best_rate"] == 32e-3
-    # A sees 5 pixels; each picture adds 16 (four layers of two 3x3 convolutions), B 2 from the second one on, D 2.
-    assert [numbers[name] for name in ("field", "gain_2", "gain_5")] == pytest.approx([59, 0, 0.6])
+    # A sees 5 pixels; four recurrent layers add 2 each, and D 2.
+    assert [numbers[name] for name in ("field", "side", "gain_2", "gain_5")] == pytest.approx([15, 12, 0, 0.6])
     assert converged.numbers(runs, larger, make(home, plan("table1", SMOKE)))["orl"] == "inconclusive"
     one_seed = [run for run in runs if run.config.seed == 0 or run in converged.split(runs)[converged.WITHOUT]]
     numbers = converged.numbers(one_seed, rates, make(home, plan("table1", SMOKE)))
     assert numbers["price"] == pytest.approx(0.1)  # of the seed that was trained both ways
     few = [run for run in one_seed if run.config.generator.layers in ("rrrr", "nnnn") or run.config.seed == 1]
     numbers = converged.numbers(few, rates, make(home, plan("table1", SMOKE)))
-    assert (numbers["ael"], numbers["order_kept"]) == ("untested", "untested")
+    assert {numbers[name] for name in ("ael", "ael_sooner", "orders_related")} == {"untested"}
     table = converged.table(runs)
     assert table["milliseconds"].tolist() == pytest.approx([80] * 16)
     assert table["PSNR with AEL"].tolist() == pytest.approx((table["PSNR"] - 0.1).tolist(), abs=0.0101)
@@ -256,5 +278,7 @@ def test_a_choice_beside_what_seeds_alone_give(home: Path) -> None:
     assert numbers["precise_band"] == f"{1 / expected:.2f} to {expected:.2f} (nnnr)"  # 1.355
     assert numbers["signs_shared"] == f"1.60 [{1.6 / expected:.2f}, {1.6 * expected:.2f}] (nnnr)"
     assert numbers["precise_beyond"] == "signs as printed (nnnr)"
+    two = math.exp(2.5706 * 0.1 * math.sqrt(6 / 5) * math.sqrt(1 / 2 + 1 / 6))  # two seeds have a quarter of the images
+    assert numbers["fraction_shared_nnnr"] == f"1.00 [{1 / two:.2f}, {two:.2f}]"
     assert len(choices.table(runs, cpu)) == len(choices.CHOICES)
     choices.draw(runs, cpu)
