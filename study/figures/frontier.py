@@ -18,6 +18,9 @@ from study.measured import Measured, stamp
 SHORTEST, LONGEST = 1.0, 1000.0
 """Deadlines lie between them, in milliseconds."""
 
+LATER = (10.0, 20.0, 50.0)
+"""Other shortest deadlines, since an average depends on where it begins."""
+
 OURS, SAME_TIME, CASCADE = "ours", "ours-same-time", "cascade"
 
 MINUTES = "trained, minutes"
@@ -43,23 +46,23 @@ LOOKS: dict[str, dict[str, Any]] = {
 }
 
 
-def anytime(ms: Sequence[float], quality: Sequence[float], nothing: float) -> float:
-    """Quality averaged over deadlines that are log-uniform in [SHORTEST, LONGEST]; exact, nothing is sampled.
+def anytime(ms: Sequence[float], quality: Sequence[float], nothing: float, shortest: float = SHORTEST) -> float:
+    """Quality averaged over deadlines that are log-uniform in [shortest, LONGEST]; exact, nothing is sampled.
 
     ms: when each image is ready, ascending; quality: of each; nothing: the quality before the first. As in
     AnytimeYOLO (arXiv 2503.17497), with a density of deadlines of 1/t.
     """
-    edges = np.log(np.clip([SHORTEST, *ms, LONGEST], SHORTEST, LONGEST))
+    edges = np.log(np.clip([shortest, *ms, LONGEST], shortest, LONGEST))
     return float(np.diff(edges) @ [nothing, *quality] / (edges[-1] - edges[0]))
 
 
-def scores(measured: Measured) -> pd.Series[float]:
+def scores(measured: Measured, shortest: float = SHORTEST) -> pd.Series[float]:
     """Mean of `anytime` over Set5, by network and for the cascade; the best first. Bicubic counts before any image."""
-    alone = {network["name"]: _score([network], measured) for network in measured["networks"]}
-    return pd.Series(alone | {CASCADE: cascade(measured)}, name="anytime").sort_values(ascending=False)
+    alone = {network["name"]: _score([network], measured, shortest) for network in measured["networks"]}
+    return pd.Series(alone | {CASCADE: cascade(measured, shortest)}, name="anytime").sort_values(ascending=False)
 
 
-def cascade(measured: Measured) -> float:
+def cascade(measured: Measured, shortest: float = SHORTEST) -> float:
     """The score of the best cascade, a selection of rivals that run one after the other, the quickest first.
 
     The selection is made on the pictures that it is judged by, so no cascade of these networks can score higher.
@@ -67,13 +70,14 @@ def cascade(measured: Measured) -> float:
     rivals = [network for network in measured["networks"] if not network["ours"] and network["name"] != "bicubic"]
     rivals.sort(key=lambda network: _mean(network["ms"])[-1])
     selections = [some for n in range(1, 1 + len(rivals)) for some in itertools.combinations(rivals, n)]
-    return max(_score(some, measured) for some in selections)
+    return max(_score(some, measured, shortest) for some in selections)
 
 
-def _score(networks: Sequence[Mapping[str, Any]], measured: Measured) -> float:
+def _score(networks: Sequence[Mapping[str, Any]], measured: Measured, shortest: float) -> float:
     """Score of networks that run one after the other."""
     bicubic = next(network for network in measured["networks"] if network["name"] == "bicubic")["psnr"]["Set5"]
-    return float(np.mean([anytime(*_timeline(networks, name), quality[0]) for name, quality in bicubic.items()]))
+    each = [anytime(*_timeline(networks, name), quality[0], shortest) for name, quality in bicubic.items()]
+    return float(np.mean(each))
 
 
 def _timeline(networks: Sequence[Mapping[str, Any]], picture: str) -> tuple[list[float], list[float]]:
@@ -120,14 +124,16 @@ def numbers(measured: Measured) -> Numbers:
     found, by_score, (same, ours) = points(measured), scores(measured), versus(measured).to_dict("records")
     rivals = found[_rival(found)]
     best, first = rivals.sort_values("set5").iloc[-1], rivals.sort_values("ms").iloc[0]
+    late = windows(measured).loc[LATER[1]]
     answer = ("no", "partly", "yes")[(same[AHEAD_ALONE] > 0) + (same[AHEAD_ALL] > 0)]
     verdict = (
         f"In the average over deadlines from {SHORTEST:g} ms to {LONGEST:g} ms, {answer}: our network is "
         f"{_apart(same[AHEAD_ALONE])} than the best single rival, "
         f"{_title(by_score[list(rivals.name.unique())].idxmax())}, and {_apart(same[AHEAD_ALL])} than the best cascade "
-        f"of rivals, with the same {same[MINUTES]:.0f} minutes of training. Where the deadline is known, and long: its "
-        f"last picture is {_apart(same[AHEAD_LAST])} than the best of any rival, {_title(best['name'])}'s after "
-        f"{best.ms:.0f} ms."
+        f"of rivals, with the same {same[MINUTES]:.0f} minutes of training. Of deadlines from {LATER[1]:g} ms on alone, "
+        f"ours is {_apart(late[AHEAD_ALONE])} than the best single rival then, and {_apart(late[AHEAD_ALL])} than the "
+        f"best cascade. Its last picture is {_apart(same[AHEAD_LAST])} than the best of any rival, "
+        f"{_title(best['name'])}'s after {best.ms:.0f} ms."
     )
     message = (
         f"Our first picture is there after {found[found.name == OURS].ms.iloc[0]:.0f} ms, the first of any rival, "
@@ -136,6 +142,17 @@ def numbers(measured: Measured) -> Numbers:
         f"{_apart(ours[AHEAD_ALONE])} as it is (b)."
     )
     return {"verdict": verdict, "message": message}
+
+
+def windows(measured: Measured) -> pd.DataFrame:
+    """How far our network is ahead after as much training as its rivals, by the shortest deadline that counts, in ms."""
+    rows = {}
+    for shortest in (SHORTEST, *LATER):
+        found = scores(measured, shortest)
+        rivals = [name for name in found.index if name not in (OURS, SAME_TIME, CASCADE, "bicubic")]
+        ahead = {AHEAD_ALONE: found[SAME_TIME] - found[rivals].max(), AHEAD_ALL: found[SAME_TIME] - found[CASCADE]}
+        rows[int(shortest)] = ahead
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("deadlines from, ms")
 
 
 def versus(measured: Measured) -> pd.DataFrame:

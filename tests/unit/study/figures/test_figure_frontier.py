@@ -71,8 +71,13 @@ def test_the_verdict_says_where_ours_loses() -> None:
     verdict = frontier.numbers(FOUND)["verdict"]
     assert verdict.startswith("In the average over deadlines from 1 ms to 1000 ms, no: our network is ")
     assert "dB worse than the best single rival, IMDN, and " in verdict
-    assert "long: its last picture is 1.50 dB worse than the best of any" in verdict
+    assert "Its last picture is 1.50 dB worse than the best of any" in verdict
     assert verdict.endswith("IMDN's after 90 ms.")
+    windows = frontier.windows(FOUND)[frontier.AHEAD_ALONE]
+    # From 50 ms on: ours has 34 dB until 100 ms, then 35.5; IMDN 33 until 90 ms, then 37
+    halves = [math.log(end / 50) / math.log(1000 / 50) for end in (90, 100)]
+    assert windows[50] == pytest.approx(35.5 - 1.5 * halves[1] - (37 - 4 * halves[0]))
+    assert f"from 20 ms on alone, ours is {-windows[20]:.2f} dB worse than the best single rival then" in verdict
     better = FOUND | {"networks": [network("bicubic", [32.0], [0.5]), network("espcn", [34.0], [10.0])]}
     better["networks"] += [network(name, [35.0, 37.0], [5.0, 20.0]) for name in ("ours-same-time", "ours")]
     assert frontier.numbers(better)["verdict"].startswith("In the average over deadlines from 1 ms to 1000 ms, yes: ")
