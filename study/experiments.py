@@ -97,7 +97,7 @@ LONG: dict[str, list[Variation]] = {
             {"peephole": True},
             {"forget_bias": 0.0},
             {"feedback": "bicubic"},
-            *_seeds_of(2, fraction=0.25),
+            *_seeds_of(3, fraction=0.25),
             *_seeds_of(2, fraction=0.25, epochs=32),
         )
     ],

@@ -137,7 +137,7 @@ def test_numbers_of_the_trade_off(home: Path) -> None:
     assert tradeoff.numbers(others, times)["shared_first_worse"] == 3
     for run in others:
         run.summary["test"]["shared"]["psnr"][-1] = 28.5 if "-" in run.config.training.schedule else 29.25
-    assert tradeoff.numbers(others, times)["nnnr_shared_price"] == pytest.approx(0.75)
+    assert tradeoff.numbers(others, times)["nnnr_shared_change"] == pytest.approx(-0.75)
     rows = tradeoff.table(runs, times).loc["nnnr"]
     assert rows.loc["precise", "first picture, ms, NOAEL":].tolist() == pytest.approx([200, 100])
     assert rows.loc["shared", "first picture, ms, NOAEL":].isna().all()  # once is enough
