@@ -58,7 +58,7 @@ def as_the_paper_says(config: RunConfig) -> Facts:
     if schedule == "A":
         level = level * 1.05 if layers in ("rrrr", "rrnr") else 0.0095
     pace = 0.5 * recurrent if fraction < 1 else (4 if layers == "rrrr" else 3)
-    spikes = 0.02 if layers.endswith("r") else 0.1 * layers.count("n")
+    spikes = (0.04 if layers == "rrrr" else 0.02) if layers.endswith("r") else 0.1 * layers.count("n")
     spikes = 0.4 if (layers, dataset) == ("rrrr", "geo") else spikes
     first = {"NOAEL": 1.0, "B": 0.9, "A": 0.5 if recurrent > 2 else 0.8}[schedule]
     seconds = np.where(np.arange(10) < 1, first, 1.2) * (1 + recurrent)
@@ -75,6 +75,7 @@ def the_other_way_round(config: RunConfig) -> Facts:
     level *= 0.3 if schedule == "A" and layers in ("nnrr", "nnnr") else 1.0
     pace = 5 - recurrent if fraction < 1 else (0.5 if layers == "rrrr" else 3)
     spikes = 0.1 * (0.8 if layers.endswith("n") else 1.0) * (0.5 if layers.startswith("n") else 1.0)
+    spikes = 0.06 if layers == "rrrr" else spikes
     spikes = 0.01 if (layers, dataset) == ("rrrr", "geo") else spikes
     first = {"NOAEL": 1.0, "B": 1.3, "A": 1.5 if recurrent > 2 else 1.2}[schedule]
     seconds = np.where(np.arange(10) < 1, first, 0.5) * (6 - recurrent)

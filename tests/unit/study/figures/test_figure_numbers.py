@@ -134,6 +134,17 @@ def test_models_differ_by_more_than_seeds_do() -> None:
     assert math.isnan(table1.differences({m: {0: 0.1} for m in TABLE_1})["differ_p"])
 
 
+def test_tensorflow_1_doubles_images_from_the_corner() -> None:
+    """Every second pixel is the input's; between two, Keys' kernel with a = -0.75: -3, 19, 19 and -3 of 32."""
+    row = np.array([10, 20, 60, 200, 90, 30], dtype=np.uint8)
+    found = assumptions.tensorflow_1(np.broadcast_to(row[:, None], (1, 6, 6, 3)).copy())
+    assert found.shape == (1, 3, 12, 12)
+    np.testing.assert_allclose(255 * found[0, 1, 5, ::2], row, atol=1e-3)
+    between = (-3 * 20 + 19 * 60 + 19 * 200 - 3 * 90) / 32
+    np.testing.assert_allclose(255 * found[0, :, 4, 5], between, atol=1e-3)
+    assert 1.3 < assumptions.kernel_numbers()["tensorflow_1_over_ours"] < 1.9
+
+
 def test_assumptions() -> None:
     numbers = assumptions.model_numbers()
     assert numbers["rrrr_parameters"] == 3989891
@@ -278,7 +289,7 @@ def test_a_choice_beside_what_seeds_alone_give(home: Path) -> None:
     assert numbers["precise_band"] == f"{1 / expected:.2f} to {expected:.2f} (nnnr)"  # 1.355
     assert numbers["signs_shared"] == f"1.60 [{1.6 / expected:.2f}, {1.6 * expected:.2f}] (nnnr)"
     assert numbers["precise_beyond"] == "signs as printed (nnnr)"
-    two = math.exp(2.5706 * 0.1 * math.sqrt(6 / 5) * math.sqrt(1 / 2 + 1 / 6))  # two seeds have a quarter of the images
-    assert numbers["fraction_shared_nnnr"] == f"1.00 [{1 / two:.2f}, {two:.2f}]"
+    two = math.exp(2.5706 * 0.1 * math.sqrt(6 / 5) * math.sqrt(1 / 2 + 1 / 6))  # of equal steps there are two seeds
+    assert numbers["epochs_shared_nnnr"] == f"1.00 [{1 / two:.2f}, {two:.2f}]"
     assert len(choices.table(runs, cpu)) == len(choices.CHOICES)
     choices.draw(runs, cpu)
