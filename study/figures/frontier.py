@@ -131,8 +131,8 @@ def numbers(measured: Measured) -> Numbers:
         f"{_apart(same[AHEAD_ALONE])} than the best single rival, "
         f"{_title(by_score[list(rivals.name.unique())].idxmax())}, and {_apart(same[AHEAD_ALL])} than the best "
         f"cascade of rivals, with the same {same[MINUTES]:.0f} minutes of training. Of deadlines from {LATER[1]:g} ms on "
-        f"alone, ours is {_apart(late[AHEAD_ALONE])} than the best single rival then, and {_apart(late[AHEAD_ALL])} than the "
-        f"best cascade. Its last picture is {_apart(same[AHEAD_LAST])} than the best of any rival, "
+        f"alone, ours is {_apart(late[AHEAD_ALONE])} than the best single rival then, and {_apart(late[AHEAD_ALL])} than "
+        f"the best cascade. Its last picture is {_apart(same[AHEAD_LAST])} than the best of any rival, "
         f"{_title(best['name'])}'s after {best.ms:.0f} ms."
     )
     message = (

@@ -58,7 +58,8 @@ def as_the_paper_says(config: RunConfig) -> Facts:
     if schedule == "A":
         level = level * 1.05 if layers in ("rrrr", "rrnr") else 0.0095
     pace = 0.5 * recurrent if fraction < 1 else (4 if layers == "rrrr" else 3)
-    spikes = (0.04 if layers == "rrrr" else 0.02) if layers.endswith("r") else 0.1 * layers.count("n")
+    spikes = 0.02 if layers.endswith("r") else 0.1 * layers.count("n")
+    spikes = 0.04 if (layers, fraction) == ("rrrr", 1) else spikes
     spikes = 0.4 if (layers, dataset) == ("rrrr", "geo") else spikes
     first = {"NOAEL": 1.0, "B": 0.9, "A": 0.5 if recurrent > 2 else 0.8}[schedule]
     seconds = np.where(np.arange(10) < 1, first, 1.2) * (1 + recurrent)
