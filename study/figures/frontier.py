@@ -130,9 +130,9 @@ def numbers(measured: Measured) -> Numbers:
         f"In the average over deadlines from {SHORTEST:g} ms to {LONGEST:g} ms, {answer}: our network is "
         f"{_apart(same[AHEAD_ALONE])} than the best single rival, "
         f"{_title(by_score[list(rivals.name.unique())].idxmax())}, and {_apart(same[AHEAD_ALL])} than the best "
-        f"cascade of rivals, with the same {same[MINUTES]:.0f} minutes of training. Of deadlines from {LATER[1]:g} ms on "
-        f"alone, ours is {_apart(late[AHEAD_ALONE])} than the best single rival then, and {_apart(late[AHEAD_ALL])} than "
-        f"the best cascade. Its last picture is {_apart(same[AHEAD_LAST])} than the best of any rival, "
+        f"cascade of rivals, with the same {same[MINUTES]:.0f} minutes of training. Of deadlines from {LATER[1]:g} ms "
+        f"on alone, ours is {_apart(late[AHEAD_ALONE])} than the best single rival then, and {_apart(late[AHEAD_ALL])} "
+        f"than the best cascade. Its last picture is {_apart(same[AHEAD_LAST])} than the best of any rival, "
         f"{_title(best['name'])}'s after {best.ms:.0f} ms."
     )
     message = (
@@ -145,7 +145,7 @@ def numbers(measured: Measured) -> Numbers:
 
 
 def windows(measured: Measured) -> pd.DataFrame:
-    """How far our network is ahead after as much training as its rivals, by the shortest deadline that counts, in ms."""
+    """How far our network is ahead after as much training as its rivals, by the shortest deadline, in ms."""
     rows = {}
     for shortest in (SHORTEST, *LATER):
         found = scores(measured, shortest)
