@@ -52,7 +52,6 @@ EXPERIMENTS: dict[str, list[Variation]] = {
     "fig8": _grid(layers=TABLE_1, schedule=("NOAEL", "A")),
     "fig9": _grid(layers=TABLE_1, schedule=("NOAEL", "B")),
     "order": _grid(layers=TABLE_1, schedule=("NOAEL", "A", "B")),
-    "recorded": _grid(layers=TABLE_1, schedule=("NOAEL", "A", "B")),
     "statistics": _grid(layers=ORL_CONFIGURATIONS),
 }
 """What each experiment varies; an experiment bears the name of its notebook's figure or table."""

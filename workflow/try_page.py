@@ -64,7 +64,7 @@ def models() -> list[Model]:
     title = f"lighter base: {default.config.generator.layers}, width {default.config.generator.width}"
     found = [Model("default", title, default.folder / WEIGHTS, default.config)]
     for profile, layers, schedule in (("reduced", "nnnr", "A"), ("cpu", "rrrr", "NOAEL"), ("cpu", "rrrr", "A")):
-        run = experiments.plan("recorded", profiles.load(profile), layers=layers, schedule=schedule)[0]
+        run = experiments.plan("order", profiles.load(profile), layers=layers, schedule=schedule)[0]
         width, name = run.generator.width, schedule if schedule == "NOAEL" else f"Config. {schedule}"
         title = f"paper: {layers}, width {width}, {name}"
         weights = results_folder() / profile / run.id / WEIGHTS

@@ -38,7 +38,7 @@ GAP, LINE, STAMP_LINE = 0.07, 0.17, 0.16
 
 def recorded(profile: str, layers: str, schedule: str) -> Run:
     """The first recorded run of a model under a schedule, with its weights. Raises AgmError if they are not there."""
-    config = experiments.plan("recorded", profiles.load(profile), layers=layers, schedule=schedule)[0]
+    config = experiments.plan("order", profiles.load(profile), layers=layers, schedule=schedule)[0]
     run = runs.find(config, results_folder() / profile)
     if run is None or not run.has_weights:
         raise AgmError(f"the weights of {layers} under {schedule} are not recorded under profile {profile!r}")

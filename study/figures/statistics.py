@@ -1,4 +1,4 @@
-"""Beyond the paper: the kind of batch-norm statistics, spiky curves, and the order of the models."""
+"""Beyond the paper: the kind of batch-norm statistics, and spiky curves."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from matplotlib.figure import Figure
 
 from agm.runs import Run
 from study import aggregate
-from study.aggregate import Numbers, bicubic, by, extremes, last, median, spikiness_of
+from study.aggregate import Numbers, bicubic, by, last, median, spikiness_of
 from study.experiments import LAST_PLAIN, LAST_RECURRENT
-from study.figures import curves, ranks
+from study.figures import curves
 from study.profiles import Profile
 
 
 def numbers(runs: Sequence[Run]) -> Numbers:
-    """Validation MSE after the last epoch and spikiness, with each kind of statistics; and `ranking_numbers`.
+    """Validation MSE after the last epoch and spikiness, with each kind of statistics.
 
     Medians over the models by their last layer (`shared_r_spikiness`), and of each (`nnnr_shared_spikiness`).
     """
@@ -29,7 +29,7 @@ def numbers(runs: Sequence[Run]) -> Numbers:
             found |= {f"{kind}_{end}_{measure}": median(some[measure]) for measure in rows.columns}
         for layers in rows.index:
             found |= {f"{layers}_{kind}_{measure}": float(rows.loc[layers, measure]) for measure in rows.columns}
-    return found | ranking_numbers(runs)
+    return found
 
 
 def measured(runs: Sequence[Run]) -> pd.DataFrame:
@@ -63,29 +63,3 @@ def draw(runs: Sequence[Run], profile: Profile) -> Figure:
         for kind in aggregate.validated(runs)
     ]
     return curves.figure(panels, 0.8 + 2.8 * len(panels), runs, profile, sharey=True)
-
-
-def ranking(runs: Sequence[Run], profile: Profile) -> Figure:
-    """Test MSE and rank of each model with each kind of batch statistics."""
-    return ranks.draw({None: _mse(runs).rename(columns=aggregate.STATISTICS_NAMES)}, runs, profile)
-
-
-def ranking_table(runs: Sequence[Run]) -> pd.DataFrame:
-    """Rank, 1 is best, and test MSE of each model by kind of batch statistics, and bicubic upsampling."""
-    return ranks.table(_mse(runs).sort_values("iteration"), runs)
-
-
-def ranking_numbers(runs: Sequence[Run]) -> Numbers:
-    """By test MSE: `shared_best`, `shared_beat_bicubic` (how many do), `nnnr_shared_rank`; how far two orders agree."""
-    mse = _mse(runs)
-    found: Numbers = {}
-    for kind in mse.columns:
-        found[f"{kind}_best"] = extremes({str(layers): float(error) for layers, error in mse[kind].items()})[0]
-        found[f"{kind}_beat_bicubic"] = int((mse[kind] < bicubic(runs)).sum())
-        found |= {f"{layers}_{kind}_rank": float(rank) for layers, rank in mse[kind].rank().items()}
-    return found | ranks.agreement(mse)
-
-
-def _mse(runs: Sequence[Run]) -> pd.DataFrame:
-    """Test MSE of each model (rows), evaluated with each kind of batch statistics (columns)."""
-    return pd.DataFrame({kind: aggregate.scores(runs, kind) for kind in aggregate.readings(runs)})

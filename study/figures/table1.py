@@ -21,11 +21,17 @@ from study.paper import COLOURS, PAPER_TABLE_1
 
 
 def numbers(runs: Sequence[Run]) -> Numbers:
-    """Numbers quoted in the book: counts, then errors under both readings."""
-    found: Numbers = {"bicubic_mse": bicubic(runs)}
+    """Numbers quoted in the book: counts, then errors under both readings.
+
+    `critic_positive`: of `critic_epochs`, in how many the critic's mean loss is positive, so that generated images
+    score above real ones.
+    """
+    found: Numbers = {"bicubic_mse": bicubic(runs), "bicubic_psnr": bicubic(runs, "psnr")}
     for layers in by(runs, "layers"):
         found[f"{layers}_parameters"], found[f"{layers}_fewer"] = parameters(GeneratorConfig(layers)), fewer(layers)
     found["chance_rrrr_worst"] = chance_of_worst(4, 6, 4)  # models with one, two and three r
+    critic = pd.concat([run.metrics.groupby("epoch").critic_loss.first() for run in runs])
+    found |= {"critic_epochs": len(critic), "critic_positive": int((critic > 0).sum())}
     return found | aggregate.twice(runs, of_reading)
 
 

@@ -63,7 +63,7 @@ def test_results_of_other_code_say_so_in_one_sentence(home: Path) -> None:
 def test_runs_of_several_profiles_and_codes(home: Path) -> None:
     runs = runs_of(home / "results" / "cpu", CPU, 1, machine=machine("0123456789ab", threads=2, commit=""))
     runs += runs_of(home / "build" / "runs", SMOKE, machine=machine())
-    found = provenance.of_runs("recorded", runs, CPU, {})
+    found = provenance.of_runs("order", runs, CPU, {})
     assert found.facts["profile"] == "cpu; recorded in results, made on this machine"
     assert found.facts["code"] == f"0123456789ab, {code_hash()}"
     assert found.facts["commit"] == "not recorded, abc"
@@ -131,11 +131,11 @@ def test_the_packages_are_those_installed() -> None:
 
 
 def test_a_recorded_experiment_is_recorded_anew(home: Path) -> None:
-    command = provenance.recording("recorded", "cpu")
+    command = provenance.recording("choices", "cpu")
     runs = runs_of(home / "results" / "cpu", CPU, 1, machine=machine("0123456789ab"))
-    found = provenance.of_runs("recorded", runs, CPU, {"recorded": "cpu"}, command)
+    found = provenance.of_runs("choices", runs, CPU, {"recorded": "cpu"}, command)
     assert list(found.commands.values())[1] == command
-    assert "record.py --profile cpu --experiment recorded" in found._repr_html_()
+    assert "record.py --profile cpu --experiment choices" in found._repr_html_()
 
 
 def test_every_executed_notebook_has_a_row(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_a_run_of_before_there_were_precise_statistics(smoke: runs.Run, tmp_path
     assert np.isnan(old.test("mse", "precise")).tolist() == [True] * 10
     assert len(old.curve(statistics="precise")) == 0
     assert np.isnan(aggregate.last([old], "precise"))
-    assert "precise" not in statistics.ranking_table([old])["test MSE"]
+    assert "precise" not in statistics.table([old])["spikiness"]
 
 
 def test_without_batch_norm_there_is_one_reading_and_it_is_taken_once(

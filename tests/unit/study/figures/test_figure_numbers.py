@@ -25,7 +25,6 @@ from study.figures import (
     fig7,
     first_frame,
     order,
-    ranks,
     statistics,
     style,
     table1,
@@ -86,9 +85,6 @@ def test_numbers_of_the_figures(home: Path) -> None:
     diverged = make(home / "d", [c for c in plan("fig7", SMOKE) if c.generator.layers == "rrrr"], status="diverged")
     others = [run for run in runs if run.config.generator.layers != "rrrr"]
     assert fig7.table([*others, *diverged], SMOKE)["rrrr's rank"].isna().all()
-    geo = aggregate.select(runs, dataset="instruments")
-    places = statistics.ranking_numbers(geo)
-    assert (places["shared_best"], places["rrrr_shared_rank"]) == ("nnnr", 4)
     found = statistics.numbers(make(home, plan("statistics", SMOKE)))
     assert found["shared_n_validation_mse"] == pytest.approx(1.5 * 0.01 * 2.5)  # 0 to 3 recurrent layers: median 1.5
     twins = statistics.table(aggregate.select(runs, dataset="photographs"))
@@ -166,12 +162,12 @@ def test_bicubic_upsampling_where_there_is_data_and_where_there_is_none(home: Pa
 
 def test_kendall_by_hand() -> None:
     mse = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "b": [1.0, 2.0, 4.0, 3.0], "c": [4.0, 3.0, 2.0, 1.0]})
-    found = ranks.agreement(mse)
+    found = order.agreement(mse)
     assert found["a_b_tau"] == pytest.approx(4 / 6)  # one of six pairs is the other way round
     assert found["a_c_tau"] == pytest.approx(-1)
     for broken in (mse.replace(4.0, np.nan), mse[:1]):
-        assert all(math.isnan(value) for value in ranks.agreement(broken).values())
-    assert ranks.agreement(mse[["a"]]) == {}
+        assert all(math.isnan(value) for value in order.agreement(broken).values())
+    assert order.agreement(mse[["a"]]) == {}
 
 
 def readings_of(level: float, cost: float) -> dict[str, dict[str, list[float]]]:

@@ -184,7 +184,6 @@ def of_runs(home: Path) -> list[Figure]:
         *(module.draw(runs_of(name, home), SMOKE) for name, module in OF_CURVES.items()),
         tradeoff.draw(fig8, SMOKE, tradeoff.seconds(fig8, measure=False)),
         order.draw(runs_of("order", home), SMOKE),
-        statistics.ranking(runs_of("statistics", home), SMOKE),
     ]
 
 
