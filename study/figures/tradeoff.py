@@ -110,7 +110,7 @@ def numbers(runs: Sequence[Run], times: Seconds) -> aggregate.Numbers:
     """The results of Fig. 8 or 9: `LAYERS_first_ratio`, AEL+ORL's time to its first image over NOAEL's; `earlier`: how
     many ratios are below 1; `precise_beat_bicubic`, `shared_beat_bicubic`: how many last images are better;
     `shared_first_worse`: of how many models the first image is worse without AEL; `LAYERS_precise_change`: of
-    the last image with AEL, in dB; `LAYERS_unscaled_ratio`: as the runs noted it, each timed by itself."""
+    the last image with AEL, in dB, `precise_least_change`, `precise_most_change` over the models; `LAYERS_unscaled_ratio`: as the runs noted it, each timed by itself."""
     found: aggregate.Numbers = {}
     alone = {run.config.id: run.summary["seconds_until_iteration"] for run in runs}
     for layers, group in aggregate.by(runs, "layers").items():
@@ -127,9 +127,12 @@ def numbers(runs: Sequence[Run], times: Seconds) -> aggregate.Numbers:
         found[f"{reading}_beat_bicubic"] = sum(better)
         firsts = [[aggregate.of_image(same, kind, 0) for same in pair] for pair in pairs]
         found[f"{reading}_first_worse"] = sum(noael > ael for noael, ael in firsts)
+        changes = {}
         for layers, pair in zip(aggregate.by(runs, "layers"), pairs, strict=True):
             without, with_ael = (aggregate.of_last_image(same, kind, "psnr") for same in pair)
-            found[f"{layers}_{reading}_change"] = with_ael - without
+            changes[layers] = with_ael - without
+        found |= {f"{layers}_{reading}_change": change for layers, change in changes.items()}
+        found |= {f"{reading}_least_change": min(changes.values()), f"{reading}_most_change": max(changes.values())}
     return found
 
 
