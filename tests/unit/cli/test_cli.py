@@ -32,7 +32,7 @@ Agm = Callable[..., Any]
 COMMANDS = [
     *((), ("params",), ("train",), ("data",), ("data", "list"), ("data", "verify"), ("data", "prepare")),
     *(("data", "show"), ("runs",), ("evaluate",), ("upscale",), ("profile-machine",), ("export",)),
-    *(("plan",), ("claims",), ("compare",), ("status",)),
+    *(("claims",), ("compare",), ("status",)),
 ]
 
 
