@@ -12,7 +12,7 @@ commands = typer.Typer(
     pretty_exceptions_enable=False,
     help="Adaptive generative modeling: train, evaluate and compare recurrent super-resolution generators.",
 )
-for command in (train.train, train.runs, train.status, claims.claims, claims.compare):
+for command in (train.train, train.runs, train.status, claims.claims):
     commands.command()(command)
 agm.cli.register(commands)
 

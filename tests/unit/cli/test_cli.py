@@ -32,7 +32,7 @@ Agm = Callable[..., Any]
 COMMANDS = [
     *((), ("params",), ("train",), ("data",), ("data", "list"), ("data", "verify"), ("data", "prepare")),
     *(("data", "show"), ("runs",), ("evaluate",), ("upscale",), ("profile-machine",), ("export",)),
-    *(("claims",), ("compare",), ("status",)),
+    *(("claims",), ("status",)),
 ]
 
 

@@ -172,9 +172,9 @@ def without(runs: Iterable[Run], layers: str) -> list[Run]:
 
 
 def changed(run: Run, **summary: object) -> Run:
-    """With another summary, and what would be read from files as it was."""
+    """With another summary, and its table as it was."""
     other = replace(run, summary=run.summary | summary)
-    other.__dict__.update({name: run.__dict__[name] for name in ("metrics", "test_images")})
+    other.__dict__["metrics"] = run.metrics
     return other
 
 
