@@ -61,14 +61,13 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Stack:
-    """Measured numbers. `values`: (K quantities, S seeds); for times the columns are rounds, and `runs` is empty.
+    """Measured numbers. `values`: (K quantities, S seeds); for times the columns are rounds.
 
     `epochs`: how many the runs were trained for; what takes more was never reached.
     """
 
     values: Array
     seeds: tuple[int, ...]
-    runs: tuple[str, ...] = ()
     epochs: float = math.inf
 
     @property
@@ -166,7 +165,7 @@ class Evidence:
         )
         if not np.isfinite(values).all():
             raise UndecidableError("too few epochs, or not finite")
-        return Stack(values, seeds, tuple(used), min(run.summary["epochs"] for run in used.values()))
+        return Stack(values, seeds, min(run.summary["epochs"] for run in used.values()))
 
     def _reading(self, quantity: Quantity) -> Statistics:
         return self.statistics if "mse" in quantity.measure else self.curves

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from agm.cli.evaluate import AsJson
 from agm.config import STATISTICS
 from agm.errors import unknown
 from study import profiles
@@ -25,12 +23,10 @@ def claims(
         str | None, typer.Option(help=f"Batch statistics: {', '.join(STATISTICS)}. [default: precise; else iteration]")
     ] = None,
     root: Annotated[Path | None, typer.Option(help="Folder of run folders. [default: build/runs and results]")] = None,
-    as_json: AsJson = False,
 ) -> None:
     """The paper's claims: supported, contradicted, inconclusive or untested by a profile's finished runs.
 
-    Each with the number it is judged by, its 95 % interval over seeds and what it rests on; --json has all comparisons
-    and the runs behind them.
+    Each with the number it is judged by, its 95 % interval over seeds and what it rests on.
     """
     chosen = profiles.load(profile)
     if statistics is not None and statistics not in STATISTICS:
@@ -41,11 +37,6 @@ def claims(
     evidence = gather(chosen, cast(Any, statistics), root)
     findings = evaluate(CLAIMS, evidence)
     counts: dict[str, int] = {verdict: sum(finding.verdict == verdict for finding in findings) for verdict in VERDICTS}
-    if as_json:
-        whole: dict[str, Any] = {"profile": profile, "statistics": evidence.statistics, "runs": len(evidence.runs)}
-        whole |= {**counts, "claims": [finding.to_dict() for finding in findings]}
-        typer.echo(json.dumps(whole, indent=1))
-        return
     for finding in findings:
         typer.echo(_line(finding))
     listed = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
