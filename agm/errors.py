@@ -1,4 +1,4 @@
-"""The one exception that reaches a user."""
+"""The one exception that reaches a user, and the times that a user writes."""
 
 from __future__ import annotations
 
@@ -43,6 +43,15 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> AgmError:
     close = difflib.get_close_matches(name, names, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return AgmError(f"unknown {kind} {name!r}{hint} (known: {', '.join(names)})")
+
+
+def parse_duration(text: str) -> float:
+    """50ms, 2s, 9m or 2h -> seconds. Raises AgmError for anything else, and for zero."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|h)", text.strip())
+    seconds = float(match[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
+    if not 0 < seconds < float("inf"):
+        raise AgmError(f"time {text!r}: expected a positive number with its unit, such as 50ms, 2s, 9m or 2h")
+    return seconds
 
 
 @contextmanager

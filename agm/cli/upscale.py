@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
-from agm.errors import SMALLER, AgmError, enough_memory
+from agm.errors import SMALLER, enough_memory, parse_duration
 
 Model = Annotated[
     str | None,
@@ -66,7 +65,7 @@ def upscale(
     Large pictures are cut into tiles. Memory: about 1 GB at width 64, and 60 bytes for each pixel of an 8-bit input,
     180 where there is transparency.
     """
-    seconds = None if deadline is None else parse_deadline(deadline)
+    seconds = None if deadline is None else parse_duration(deadline)
     with enough_memory(SMALLER):
         from agm.anytime import batch
         from agm.anytime.image_files import PIPE
@@ -134,15 +133,6 @@ def profile_machine(
             typer.echo(f"{'to an image' if name == FINISH else name:15}{side:>11}{values}")
     typer.echo(f"run by: {upscaler.stepper.name}")
     typer.echo(f"-> {profile_path()}")
-
-
-def parse_deadline(text: str) -> float:
-    """50ms, 0.05s, 2s or 1m -> seconds. Raises AgmError for anything else, and for zero."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m)", text.strip())
-    seconds = float(match[1]) * {"ms": 0.001, "s": 1, "m": 60}[match[2]] if match else 0.0
-    if not 0 < seconds < float("inf"):
-        raise AgmError(f"deadline {text!r}: expected a positive time with its unit, such as 50ms, 0.05s or 2s")
-    return seconds
 
 
 def _use_threads(threads: int | None) -> None:

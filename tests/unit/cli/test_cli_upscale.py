@@ -22,7 +22,6 @@ from support.command import refused
 from agm import files
 from agm.anytime import weights_files
 from agm.anytime.upscaler import AnytimeUpscaler
-from agm.cli.upscale import parse_deadline
 from agm.errors import AgmError
 
 Agm = Callable[..., Any]
@@ -55,21 +54,6 @@ def expected(home: Path, image: Any, **options: Any) -> Any:
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("50ms", 0.05), ("0.05s", 0.05), ("2s", 2), ("1m", 60), (" 1.5 ms ", 0.0015), (".5s", 0.5)]
-)
-def test_deadlines(text: str, seconds: float) -> None:
-    assert parse_deadline(text) == pytest.approx(seconds)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "50", "ms", "0ms", "0.0s", "-50ms", "5 minutes", "1s50ms", "inf", "nan", "1h", "9" * 400 + "s"]
-)
-def test_deadlines_that_are_none(text: str) -> None:
-    with pytest.raises(AgmError, match="expected a positive time with its unit, such as 50ms"):
-        parse_deadline(text)
 
 
 def test_one_picture(upscale: Agm, photo: Path, home: Path) -> None:
@@ -111,9 +95,9 @@ def test_nothing_is_overwritten_without_being_told(upscale: Agm, photo: Path, ho
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--deadline", "0ms"], ["deadline '0ms'", "50ms"]),
-        (["--deadline", "-5ms"], ["deadline '-5ms'"]),
-        (["--deadline", "soon"], ["deadline 'soon'"]),
+        (["--deadline", "0ms"], ["time '0ms'", "50ms"]),
+        (["--deadline", "-5ms"], ["time '-5ms'"]),
+        (["--deadline", "soon"], ["time 'soon'"]),
         (["--iterations", "4"], ["iterations=4: must be from 0 to 3"]),
         (["--iterations", "-1"], ["iterations=-1"]),
         (["--schedule", "xxxz (3)"], ["bad schedule", "at character 4"]),
