@@ -143,8 +143,9 @@ def note_diverged(ax: Axes, names: Sequence[str]) -> None:
     if names:
         low, high = np.log10(ax.get_ylim())
         ax.set_ylim(top=10 ** (high + 0.13 * (high - low)))
-        text = "\N{MULTIPLICATION SIGN} diverged: " + ", ".join(names)
-        ax.text(0.99, 0.99, text, transform=ax.transAxes, ha="right", va="top", fontsize=SMALL)
+        ax.text(
+            0.99, 0.99, f"diverged: {', '.join(names)}", transform=ax.transAxes, ha="right", va="top", fontsize=SMALL
+        )
 
 
 def title(ax: Axes, letter: str, text: str) -> None:
