@@ -66,20 +66,3 @@ def data_prepare(
     state = "prepared" if new else "is there already, unchanged"
     typer.echo(f"{card['title']}: {card['images']:,} images from {card['layout']} -> {folder} {state}")
     typer.echo(f"sha256 of all RGB bytes: {card['fingerprint']}")
-
-
-@commands.command("show")
-def data_show(
-    dataset: Annotated[str, typer.Argument(help="A name from `agm data list`, or a path.")],
-    out: Annotated[Path | None, typer.Option(help="File to write. [default: build/sheets/NAME.png]")] = None,
-    images: Annotated[int, typer.Option(min=1, help="How many images, a third of them from each part.")] = 48,
-) -> None:
-    """Draw a contact sheet: originals, low resolution and bicubic, of the train, validation and test part."""
-    from agm import data
-    from agm.config import DataConfig
-    from agm.data import contact_sheet
-    from agm.paths import home
-
-    path = out or home() / "build" / "sheets" / f"{Path(dataset).name}.png"
-    count = contact_sheet.write(path, data.splits(DataConfig(dataset=dataset)), dataset, images)
-    typer.echo(f"{count} images of {dataset} -> {path}")

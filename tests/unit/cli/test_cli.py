@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 import pytest
 import torch
 import typer
@@ -29,7 +28,7 @@ from study.cli import commands
 Agm = Callable[..., Any]
 COMMANDS = [
     *((), ("params",), ("train",), ("data",), ("data", "list"), ("data", "verify"), ("data", "prepare")),
-    *(("data", "show"), ("runs",), ("evaluate",), ("upscale",), ("profile-machine",), ("export",)),
+    *(("runs",), ("evaluate",), ("upscale",), ("profile-machine",), ("export",)),
     *(("claims",), ("status",)),
 ]
 
@@ -335,46 +334,3 @@ def test_data_prepare_refuses_what_it_does_not_know(agm_command: Agm, tmp_path: 
     (tmp_path / "x.tgz").write_bytes(whole[: len(whole) // 2])
     refused(agm_command("data", "prepare", "cars", "--source", tmp_path / "x.tgz"), "x.tgz", "damaged or cut short")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "x.tgz"]
-
-
-@pytest.mark.parametrize("kind", ["bundled", "prepared", "folder"])
-def test_data_show(agm_command: Agm, home: Path, kind: str) -> None:
-    """Every tile of the sheet is an image of its part, its input, or its bicubic enlargement."""
-    from agm import DataConfig, data
-
-    dataset = str(home / "mine")
-    if kind == "bundled":
-        dataset = "instruments"
-    elif kind == "prepared":
-        write_prepared(Path(dataset), made_up(30))
-    else:
-        Path(dataset).mkdir()
-        for i, pixels in enumerate(made_up(12, 20)):
-            Image.fromarray(pixels).save(Path(dataset) / f"{i}.png")
-    result = agm_command("data", "show", dataset, "--images", "15")
-    path = home / "build" / "sheets" / f"{Path(dataset).name}.png"
-    assert result.code == 0
-    assert result.out.endswith(f" images of {dataset} -> {path}\n")
-    with Image.open(path) as sheet:
-        assert (sheet.format, sheet.mode) == ("PNG", "RGB")
-        found = np.asarray(sheet)
-    parts = data.splits(DataConfig(dataset=dataset))
-    top = 2 * 24
-    for part in (parts.train, parts.validation, parts.test):
-        shown = min(5, len(part))
-        for i in range(shown):
-            y, x = top + 8 + i // 4 * 72, 8 + i % 4 * 200
-            np.testing.assert_array_equal(found[y : y + 64, x : x + 64], part.high[i])
-            np.testing.assert_array_equal(found[y : y + 64 : 2, x + 64 : x + 128 : 2], part.low[i])
-            np.testing.assert_array_equal(found[y : y + 64, x + 128 : x + 192], part.bicubic[i])
-        top += 24 + 8 + (shown + 3) // 4 * 72
-    assert found.shape[0] == top - 24
-    data.load.cache_clear()
-    data.splits.cache_clear()
-
-
-def test_data_show_elsewhere(agm_command: Agm, tmp_path: Path) -> None:
-    path = tmp_path / "a" / "sheet.png"
-    assert agm_command("data", "show", "closeups", "--out", path).out == f"48 images of closeups -> {path}\n"
-    refused(agm_command("data", "show", "closeups", "--out", path / "x.png"), "cannot be written")
-    refused(agm_command("data", "show", "closeup"), "unknown data set 'closeup'; did you mean 'closeups'")
