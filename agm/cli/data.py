@@ -31,11 +31,10 @@ def data_list() -> None:
 @commands.command("verify")
 def data_verify(
     dataset: Annotated[str, typer.Argument(help="A name from `agm data list`, or a path.")],
-    splits: Annotated[Path | None, typer.Option(help="Write the part of every image into this CSV file.")] = None,
 ) -> None:
     """Read every image of a data set, check it against the manifest, and say how it splits."""
-    from agm import data, files
-    from agm.data.splits import split_indices, split_table
+    from agm import data
+    from agm.data.splits import split_indices
 
     images = data.load(dataset)
     train, validation, test = map(len, split_indices(images))
@@ -43,9 +42,6 @@ def data_verify(
     repeated = len(images) - len(set(images.hashes))
     typer.echo(f"split: {train} train, {validation} validation, {test} test; {repeated} repeats left out")
     typer.echo(f"sha256 of all RGB bytes: {images.fingerprint}")
-    if splits is not None:
-        files.write_text(splits, split_table(images))
-        typer.echo(f"the part of every image -> {splits}")
 
 
 @commands.command("prepare")
