@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agm.anytime import tiles, weights_files
+from agm import paths
+from agm.anytime import tiles
 from agm.anytime.engine.engine import Engine
 from agm.anytime.engine.parts import missing
 from agm.anytime.latency import FINISH, MARGIN, Clock, Times, activity, measure, profile_path, read_profile
@@ -107,7 +108,7 @@ class AnytimeUpscaler:
         faithful: bool = False,
         second_look: bool = True,
     ) -> AnytimeUpscaler:
-        """A network by its weights file, run folder or run id; by default, what `weights_files.weights` says.
+        """A network by its weights file, run folder or run id; by default, `agm.paths.DEFAULT`.
 
         `statistics`: batch-norm statistics per iteration by default, without which the first images are spoilt (the
         book's chapter on statistics). `schedule`: the one the network was trained with by default; "auto" plans one
@@ -117,7 +118,7 @@ class AnytimeUpscaler:
         only what the network gives. `second_look`: after the last iteration `stepper.Twice`, if the network was trained
         on turned crops and no schedule is planned. Raises AgmError if weights, schedule or statistics do not fit.
         """
-        weights = weights_files.weights(path)
+        weights = paths.weights(path)
         generator, config = load_trained(weights)
         generator.to(device)
         planner = _planner(weights, config, schedule, statistics)

@@ -11,7 +11,7 @@ from agm.errors import SMALLER, enough_memory, parse_duration
 
 Model = Annotated[
     str | None,
-    typer.Option(help="A weights file, a run folder or a run's id. [default: the best recorded run with weights]"),
+    typer.Option(help="A weights file, a run folder or a run's id. [default: the recorded network for any photograph]"),
 ]
 ScheduleText = Annotated[
     str | None,

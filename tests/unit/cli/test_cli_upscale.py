@@ -19,8 +19,7 @@ from PIL import ExifTags, Image, ImageCms
 from support.anytime import weights
 from support.command import refused
 
-from agm import files
-from agm.anytime import weights_files
+from agm import files, paths
 from agm.anytime.upscaler import AnytimeUpscaler
 from agm.errors import AgmError
 
@@ -141,14 +140,18 @@ def test_names_that_are_no_models(home: Path, name: str) -> None:
     for folder in (home / "results" / "cpu" / "abc", home / "build" / "runs" / "abc"):
         folder.mkdir(parents=True)
         (folder / "generator.safetensors").touch()
-    assert weights_files.weights("abc").parent.name == "abc"
+    assert paths.weights("abc").parent.name == "abc"
     with pytest.raises(AgmError, match="no weights there"):
-        weights_files.weights(name)
+        paths.weights(name)
 
 
 def test_no_weights_at_all(agm_command: Agm, photo: Path, home: Path) -> None:
-    refused(agm_command("upscale", photo, home / "out.png"), "no trained weights in", "--model")
-    refused(agm_command("profile-machine"), "no trained weights in", "--model")
+    refused(
+        agm_command("upscale", photo, home / "out.png"),
+        paths.DEFAULT,
+        "no weights there; expected a generator.safetensors",
+    )
+    refused(agm_command("profile-machine"), paths.DEFAULT, "no weights there; expected a generator.safetensors")
 
 
 def test_pictures_that_are_none(upscale: Agm, photo: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
