@@ -122,7 +122,7 @@ def _png(file: str) -> bytes:
 
 
 def exported(offered: Model) -> dict[str, Any]:
-    """A network's export: chain.json without its explanations, and its files one after the other."""
+    """A network's export: what the page reads of chain.json, and its files one after the other."""
     from agm.anytime.onnx.export import export, read
     from agm.runs import load_trained
 
