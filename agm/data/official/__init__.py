@@ -23,9 +23,6 @@ class About:
 
     name: str
     title: str
-    licence: str
-    citation: str
-    preprocessing: str
     groups: str
     groups_leak: bool
     substitute: str | None = None
