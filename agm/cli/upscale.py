@@ -1,4 +1,4 @@
-"""`agm upscale` and `agm profile-machine`: pictures by a deadline."""
+"""`agm upscale`: pictures by a deadline."""
 
 from __future__ import annotations
 
@@ -55,8 +55,7 @@ def upscale(
     """Make pictures twice as high and wide: by a deadline, or as good as the network can.
 
     An iteration is begun only if it will be over by the deadline; the last finished picture is written, bicubic if
-    there is none. The clock runs from the decoded picture to the finished one. `agm profile-machine` makes the
-    predictions better.
+    there is none. The clock runs from the decoded picture to the finished one.
 
     After its last iteration a network that was trained on turned crops, such as the default one, looks at the picture
     once more, upside down. What is written is then the mean of both looks. The second one counts as one iteration, and
@@ -98,41 +97,6 @@ def upscale(
         if folder is not None:
             raise typer.Exit(int(not folder.upscale(upscaler, how)))
         typer.echo(batch.one(upscaler, source, out, how), err=out == PIPE)
-
-
-def profile_machine(
-    model: Model = None,
-    schedule: ScheduleText = None,
-    sizes: Annotated[
-        list[int] | None, typer.Option(min=1, help="Side of the inputs. [default: 16, 32, 64, 128]")
-    ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Measurements of every iteration and size.")] = 30,
-    seconds: Annotated[float, typer.Option(min=0, help="Per size; after that, three rounds suffice.")] = 20.0,
-    threads: Threads = None,
-    device: DeviceName = "auto",
-) -> None:
-    """Measure how long each iteration takes here, and store it for `agm upscale --deadline`.
-
-    It counts for one model, number of threads and machine, while the machine is as busy as it is then.
-    """
-    with enough_memory(SMALLER):
-        from agm.anytime.latency import FINISH, measure, profile_path, write_profile
-        from agm.anytime.upscaler import AnytimeUpscaler
-        from agm.machine import choose
-
-        _use_threads(threads)
-        upscaler = AnytimeUpscaler.load(model, schedule=schedule, device=choose(device), timed=False, faithful=True)
-        sizes = sorted(sizes or (16, 32, 64, 128))
-        table = measure(upscaler.stepper, upscaler.schedules, sizes, rounds, seconds, upscaler.device)
-    write_profile(profile_path(), table, upscaler.config, upscaler.stepper, upscaler.device)
-    typer.echo(f"{'active layers':15}{'input':>11}{'p50/ms':>10}{'p95/ms':>10}{'p99/ms':>10}")
-    for name, rows in table.items():
-        for pixels, span in rows.items():
-            side = f"{round(pixels**0.5)} x {round(pixels**0.5)}"
-            values = "".join(f"{1000 * value:>10.1f}" for value in (span.p50, span.p95, span.p99))
-            typer.echo(f"{'to an image' if name == FINISH else name:15}{side:>11}{values}")
-    typer.echo(f"run by: {upscaler.stepper.name}")
-    typer.echo(f"-> {profile_path()}")
 
 
 def _use_threads(threads: int | None) -> None:

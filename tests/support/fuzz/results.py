@@ -13,9 +13,8 @@ import torch
 from hypothesis import strategies as st
 
 from agm import files, runs
-from agm.anytime import latency, planner
+from agm.anytime import planner
 from agm.anytime.onnx.export import CHAIN, export, read
-from agm.anytime.stepper import Plain
 from agm.config import STATISTICS, RunConfig
 from agm.networks.generator import Generator
 from agm.schedule import Schedule
@@ -114,24 +113,6 @@ def use_checkpoint(folder: Path, content: bytes) -> None:
     checkpoint.resume(path, CONFIG, _networks(), torch.zeros(3), {})
 
 
-STEPPER = Plain(Generator(CONFIG.generator))
-
-
-def _machine() -> Any:
-    span = latency.Span(0.1, 0.2, 0.3)
-    table = {name: {64: span} for name in latency.activities(Schedule.parse(CONFIG.training.schedule))}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "machine.json")
-        latency.write_profile(path, table, CONFIG.generator, STEPPER, CPU)
-        return files.read_json(path)
-
-
-def use_machine(folder: Path, content: bytes) -> None:
-    path = official.write(folder / "machine.json", content)
-    known = latency.Times(latency.read_profile(path, CONFIG.generator, STEPPER, CPU))
-    assert known.predict(latency.FINISH, 100) > 0
-
-
 def use_json(folder: Path, content: bytes) -> None:
     """Measurements."""
     official.write(folder / "build" / "benchmarks" / "x.json", content)
@@ -177,7 +158,6 @@ TARGETS = {
     "runs": Target(run_folders(), use_run),
     "weights": Target(weight_files | spoilt([samples.weights()]), use_weights),
     "checkpoints": Target(sealed(*_checkpoint()) | spoilt([files.encode_tensors(*_checkpoint())]), use_checkpoint),
-    "machine profiles": Target(as_json(_machine()), use_machine),
     "measurements": Target(as_json({"runs": {"x": {"device": "a", "threads": {"1": 2.0}}}}), use_json),
     "exports": Target(exports(), use_export),
 }

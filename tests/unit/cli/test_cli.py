@@ -28,7 +28,7 @@ from study.cli import commands
 Agm = Callable[..., Any]
 COMMANDS = [
     *((), ("params",), ("train",), ("data",), ("data", "list"), ("data", "verify"), ("data", "prepare")),
-    *(("runs",), ("evaluate",), ("upscale",), ("profile-machine",), ("export",)),
+    *(("runs",), ("evaluate",), ("upscale",), ("export",)),
     *(("claims",), ("status",)),
 ]
 

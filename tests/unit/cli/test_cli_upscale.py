@@ -1,9 +1,8 @@
-"""`agm upscale` and `agm profile-machine` as users call them."""
+"""`agm upscale` as users call it."""
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import struct
@@ -19,7 +18,7 @@ from PIL import ExifTags, Image, ImageCms
 from support.anytime import weights
 from support.command import refused
 
-from agm import files, paths
+from agm import paths
 from agm.anytime.upscaler import AnytimeUpscaler
 from agm.errors import AgmError
 
@@ -151,7 +150,6 @@ def test_no_weights_at_all(agm_command: Agm, photo: Path, home: Path) -> None:
         paths.DEFAULT,
         "no weights there; expected a generator.safetensors",
     )
-    refused(agm_command("profile-machine"), paths.DEFAULT, "no weights there; expected a generator.safetensors")
 
 
 def test_pictures_that_are_none(upscale: Agm, photo: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -365,28 +363,3 @@ def test_a_folder(upscale: Agm, photo: Path, home: Path) -> None:
     assert forced.out.splitlines()[-1] == f"3 of 4 pictures -> {out}; 1 skipped"
     assert names(out) == ["a.gif.png", "a.png", "deep"]
     refused(upscale(source, home / "other", "--iterations", "9"), "iterations=9")
-
-
-def test_profile_machine(
-    agm_command: Agm, upscale: Agm, photo: Path, home: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    options = ("--sizes", "8", "--sizes", "4", "--rounds", "3", "--seconds", "0")
-    result = agm_command("profile-machine", "--model", home / "w.safetensors", *options)
-    path = home / "build" / "machine.json"
-    assert result.code == 0
-    assert result.out.splitlines()[-2:] == ["run by: engine", f"-> {path}"]
-    assert [line.split()[:2] for line in result.out.splitlines()[1:3]] == [["first", "x--x"]] * 2
-    stored = json.loads(path.read_text())
-    assert set(stored) == {"machine", "model", "seconds", "sha256"}
-    assert set(stored["seconds"]) == {"first x--x", "xxxx", "finish"}
-    assert list(stored["seconds"]["xxxx"]) == ["16", "64"]
-    assert upscale(photo, home / "out.png", "--deadline", "9m").code == 0
-    assert caplog.text == ""
-    stored["machine"]["device"] = "another"
-    files.write_json(path, files.seal(stored))
-    assert upscale(photo, home / "out2.png", "--deadline", "9m").code == 0
-    assert "machine.json: of another machine (device: not " in caplog.text
-    assert len(caplog.records) == 1
-    caplog.clear()
-    assert upscale(photo, home / "out3.png").code == 0
-    assert caplog.text == ""
