@@ -21,7 +21,6 @@ ScheduleText = Annotated[
     ),
 ]
 StatisticsName = Annotated[str, typer.Option(help="Batch-norm statistics: iteration, precise or shared.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads. [default: torch's choice]")]
 DeviceName = Annotated[str, typer.Option(help="auto (CUDA if there is a GPU for it), cpu, cuda or mps.")]
 
 
@@ -48,7 +47,6 @@ def upscale(
     schedule: ScheduleText = None,
     statistics: StatisticsName = "iteration",
     tile: Annotated[int | None, typer.Option(help="Side of a tile in input pixels; memory grows with it.")] = None,
-    threads: Threads = None,
     device: DeviceName = "auto",
     force: Annotated[bool, typer.Option(help="Write over files that are there.")] = False,
 ) -> None:
@@ -62,7 +60,7 @@ def upscale(
     takes as long as all of them.
 
     Large pictures are cut into tiles. Memory: about 1 GB at width 64, and 60 bytes for each pixel of an 8-bit input,
-    180 where there is transparency.
+    180 where there is transparency. OMP_NUM_THREADS limits the processor's threads.
     """
     seconds = None if deadline is None else parse_duration(deadline)
     with enough_memory(SMALLER):
@@ -90,17 +88,9 @@ def upscale(
         folder = batch.Folder.of(source, out, how) if source.is_dir() else None
         if folder is None:
             batch.check_one(source, out, how)
-        _use_threads(threads)
         upscaler = AnytimeUpscaler.load(
             model, cast(Any, statistics), schedule, tile, choose(device), timed=seconds is not None, faithful=True
         )
         if folder is not None:
             raise typer.Exit(int(not folder.upscale(upscaler, how)))
         typer.echo(batch.one(upscaler, source, out, how), err=out == PIPE)
-
-
-def _use_threads(threads: int | None) -> None:
-    import torch
-
-    if threads is not None:
-        torch.set_num_threads(threads)

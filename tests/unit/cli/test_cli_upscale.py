@@ -64,7 +64,7 @@ def test_one_picture(upscale: Agm, photo: Path, home: Path) -> None:
     upscale(photo, home / "two.png", "--iterations", "2")
     with Image.open(home / "two.png") as image:
         np.testing.assert_array_equal(image, expected(home, photograph(), iterations=2))
-    other = upscale(photo, home / "other.png", "--schedule", "---x (5)", "--statistics", "shared", "--threads", "1")
+    other = upscale(photo, home / "other.png", "--schedule", "---x (5)", "--statistics", "shared")
     assert ": iteration 5 of 5, " in other.out
     assert names(home) == ["new", "other.png", "photo.png", "two.png", "w.safetensors"]
 
