@@ -9,8 +9,6 @@ from contextlib import contextmanager
 
 NO_MEMORY = re.compile(r"out of memory|can't allocate memory|ALLOC_FAILED|bad_alloc", re.IGNORECASE)
 """Messages of torch and the libraries below it, on processors and on GPUs."""
-PERHAPS = re.compile(r"could not create a (primitive|memory)")
-"""Messages of oneDNN that usually mean out of memory."""
 
 SMALLER = "use a smaller --tile, or a smaller picture"
 """The hint where a picture takes too much memory."""
@@ -62,6 +60,4 @@ def enough_memory(hint: str) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):
             raise AgmError(f"out of memory; {hint}") from None
-        if PERHAPS.search(str(error)):
-            raise AgmError(f"probably out of memory ({str(error).splitlines()[0]}); {hint}") from None
         raise
