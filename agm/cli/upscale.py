@@ -16,8 +16,8 @@ Model = Annotated[
 ScheduleText = Annotated[
     str | None,
     typer.Option(
-        help="AEL schedule, or auto: for each picture the one that is expected to be best by the deadline. "
-        "[default: the one the model was trained with; auto if it was trained with any]"
+        help="AEL schedule, or auto: for each picture the one that is expected to be best by the deadline, of a model "
+        "that was trained with any. [default: the one it was trained with; auto if it was trained with any]"
     ),
 ]
 StatisticsName = Annotated[str, typer.Option(help="Batch-norm statistics: iteration, precise or shared.")]

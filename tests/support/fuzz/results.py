@@ -41,6 +41,7 @@ def _summary(config: RunConfig) -> dict[str, Any]:
         "parameters": 9,
         "test": dict.fromkeys(STATISTICS, quality),
         "bicubic": bicubic,
+        "schedules": {kind: {config.training.schedule: [20.0, 21.0]} for kind in STATISTICS},
         "seconds_until_iteration": [0.1, 0.2],
         "machine": {"device": "a", "threads": 1, "code": "x", "versions": {"torch": "2"}},
         "data": {"fingerprint": "0", "stand_in": "crops", "images": {"train": 4, "validation": 4, "test": 4}},
