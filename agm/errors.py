@@ -1,4 +1,4 @@
-"""The one exception that reaches a user."""
+"""The one exception that reaches a user, and the times that a user writes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from contextlib import contextmanager
 
 NO_MEMORY = re.compile(r"out of memory|can't allocate memory|ALLOC_FAILED|bad_alloc", re.IGNORECASE)
 """Messages of torch and the libraries below it, on processors and on GPUs."""
-PERHAPS = re.compile(r"could not create a (primitive|memory)")
-"""Messages of oneDNN that usually mean out of memory."""
 
 SMALLER = "use a smaller --tile, or a smaller picture"
 """The hint where a picture takes too much memory."""
@@ -45,6 +43,15 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> AgmError:
     return AgmError(f"unknown {kind} {name!r}{hint} (known: {', '.join(names)})")
 
 
+def parse_duration(text: str) -> float:
+    """50ms, 2s, 9m or 2h -> seconds. Raises AgmError for anything else, and for zero."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m|h)", text.strip())
+    seconds = float(match[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[match[2]] if match else 0.0
+    if not 0 < seconds < float("inf"):
+        raise AgmError(f"time {text!r}: expected a positive number with its unit, such as 50ms, 2s, 9m or 2h")
+    return seconds
+
+
 @contextmanager
 def enough_memory(hint: str) -> Iterator[None]:
     """Turn running out of memory into an AgmError that says what to do."""
@@ -53,6 +60,4 @@ def enough_memory(hint: str) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):
             raise AgmError(f"out of memory; {hint}") from None
-        if PERHAPS.search(str(error)):
-            raise AgmError(f"probably out of memory ({str(error).splitlines()[0]}); {hint}") from None
         raise

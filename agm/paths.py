@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
+
+from agm.errors import AgmError
 
 CONFIG, METRICS_FILE, TEST_FILE, WEIGHTS = "config.json", "metrics.csv", "test.safetensors", "generator.safetensors"
 CHECKED = (CONFIG, METRICS_FILE, TEST_FILE, WEIGHTS)
@@ -11,6 +14,9 @@ CHECKED = (CONFIG, METRICS_FILE, TEST_FILE, WEIGHTS)
 SUMMARY = "summary.json"
 """It is written last: a run that has one is complete."""
 CHECKPOINT = "checkpoint.safetensors"
+
+DEFAULT = "9025314fd43d"
+"""The recorded run whose network is used by default: it was trained on photographs of anything."""
 
 
 def home() -> Path:
@@ -46,3 +52,20 @@ def run_roots() -> list[Path]:
 def weights_of(run: str) -> Path | None:
     """The weights file of a run by its id, made on this machine or recorded; None where there is none."""
     return next((path for root in run_roots() if (path := root / run / WEIGHTS).is_file()), None)
+
+
+def weights(model: str | Path | None = None) -> Path:
+    """The weights file of a model: a weights file, a run's folder or a run's id; None is DEFAULT.
+
+    Raises AgmError if there is none.
+    """
+    model = DEFAULT if model is None else model
+    with contextlib.suppress(OSError, RuntimeError, ValueError):  # no path at all: too long, no such user, a NUL
+        path = Path(model).expanduser()
+        if path.is_dir():
+            path = path / WEIGHTS
+        if path.is_file():
+            return path
+        if Path(model).name == str(model) and (found := weights_of(str(model))):
+            return found
+    raise AgmError(f"{model}: no weights there; expected a {WEIGHTS}, or the folder or the id of a run with one")

@@ -14,7 +14,7 @@ import pandas as pd
 from agm import files
 from agm.config import STATISTICS, RunConfig, Statistics
 from agm.errors import AgmError
-from agm.paths import CONFIG, METRICS_FILE, SUMMARY, TEST_FILE, WEIGHTS, results_folder, run_roots, runs_folder
+from agm.paths import CONFIG, METRICS_FILE, SUMMARY, WEIGHTS, results_folder, run_roots, runs_folder
 
 if TYPE_CHECKING:
     from agm.networks.generator import Generator
@@ -118,27 +118,6 @@ class Run:
         if numbers.ndim != dimensions:
             raise AgmError(f"{self.folder / SUMMARY}: has no numbers under {', '.join(keys)}; {RESTORE}")
         return numbers
-
-    @cached_property
-    def test_images(self) -> dict[Statistics, np.ndarray]:
-        """Test MSE by iteration and image, (T, N), for each kind of statistics for which it was kept.
-
-        Raises AgmError if the file is damaged or another run's.
-        """
-        path = self._intact(TEST_FILE)
-        if not path.exists():
-            return {}
-        tensors, meta = files.read_tensors(path)
-        configured = self.config.generator.statistics
-        if "mse" in tensors:  # older runs kept one kind, under this name
-            tensors[configured] = tensors.pop("mse")
-        if meta.get("id") != self.config.id or configured not in tensors or any(t.dim() != 2 for t in tensors.values()):
-            raise AgmError(f"{path}: belongs to another run; delete the folder")
-        return {kind: tensors[kind].double().numpy() for kind in STATISTICS if kind in tensors}
-
-    def errors(self, statistics: Statistics | None = None) -> np.ndarray | None:
-        """`test_images` of one kind, the configured one by default; None if it was not kept."""
-        return self.test_images.get(self.kind(statistics))
 
     @property
     def has_weights(self) -> bool:

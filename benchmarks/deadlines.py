@@ -23,8 +23,8 @@ import numpy as np
 from skimage import data as photographs
 from tqdm import tqdm
 
-from agm.anytime import weights_files
 from agm.anytime.upscaler import AnytimeUpscaler
+from agm.paths import weights
 from benchmarks.measure import command_line, write
 
 
@@ -32,7 +32,7 @@ def main() -> None:
     parser = command_line(__doc__, model=None, schedule=None, size=32, calls=1000, shortest=5.0, longest=1000.0)
     arguments = parser.parse_args()
     upscaler = AnytimeUpscaler.load(arguments.model, schedule=arguments.schedule)
-    arguments.model = weights_files.weights(arguments.model).parent.name
+    arguments.model = weights(arguments.model).parent.name
     result: dict[str, Any] = {}
     for condition, burners in (("idle", 0), ("busy", os.cpu_count() or 1)):
         with busy(burners):

@@ -39,8 +39,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from agm import data, files, machine
-from agm.anytime import standard_sets, weights_files
+from agm import data, files, machine, paths
+from agm.anytime import standard_sets
 from agm.anytime.latency import Times
 from agm.anytime.stepper import iterate
 from agm.anytime.upscaler import AnytimeUpscaler
@@ -50,7 +50,6 @@ from agm.data.images import image_files
 from agm.errors import AgmError
 from agm.networks.complexity import count
 from agm.networks.generator import Generator
-from agm.paths import data_folder, home
 from agm.runs import Run
 from agm.schedule import Mask, Schedule
 from agm.training.loop import batches, learning_rate, set_rate, to_device, trained
@@ -68,7 +67,7 @@ WHOLE = 4096
 
 def main() -> None:
     training: dict[str, Any] = {"minutes": 20.0, "sweep_minutes": 2.0, "rates": (3e-4, 1e-3, 3e-3), "model": None}
-    parser = command_line(__doc__, **training, sets=data_folder() / "benchmarks", threads=2, rounds=20)
+    parser = command_line(__doc__, **training, sets=paths.data_folder() / "benchmarks", threads=2, rounds=20)
     parser.add_argument("step", choices=STEPS)
     parser.add_argument("--networks", nargs="+", default=list(TRAINED), choices=TRAINED, help="train: these alone")
     arguments = parser.parse_args()
@@ -151,7 +150,7 @@ def learn(network: Network, minutes: float, config: RunConfig, label: str = "") 
 
 
 def weights(name: str, rate: float, minutes: float) -> Path:
-    return home() / "build" / "frontier" / f"{name}-{rate:g}-{minutes:g}.safetensors"
+    return paths.home() / "build" / "frontier" / f"{name}-{rate:g}-{minutes:g}.safetensors"
 
 
 def chosen(name: str, arguments: argparse.Namespace) -> Path:
@@ -183,13 +182,13 @@ def best_rate(name: str, arguments: argparse.Namespace) -> float:
 
 def recorded(arguments: argparse.Namespace) -> Run:
     """The run of our default network."""
-    return Run.read(weights_files.weights(arguments.model).parent)
+    return Run.read(paths.weights(arguments.model).parent)
 
 
 def chain(run: Run) -> list[Run]:
     """A run and those whose weights it went on from, the first one first."""
     start = run.config.training.start
-    return [*(chain(Run.read(weights_files.weights(start).parent)) if start else ()), run]
+    return [*(chain(Run.read(paths.weights(start).parent)) if start else ()), run]
 
 
 # Measuring
@@ -244,7 +243,7 @@ def measure_all(arguments: argparse.Namespace) -> None:
 
 
 def _measured(arguments: argparse.Namespace, name: str) -> Path:
-    return home() / "build" / "frontier" / f"measured-{arguments.minutes:g}" / f"{name}.json"
+    return paths.home() / "build" / "frontier" / f"measured-{arguments.minutes:g}" / f"{name}.json"
 
 
 # Joining

@@ -29,12 +29,12 @@ from agm import runs
 from agm.anytime.engine.engine import Engine
 from agm.anytime.onnx.export import export, read, row, taken
 from agm.anytime.stepper import Plain, Progress, Stepper, iterate
-from agm.anytime.weights_files import weights
 from agm.config import ORL_CONFIGURATIONS, GeneratorConfig, from_dict
 from agm.errors import AgmError
 from agm.metrics import psnr
 from agm.networks.generator import SCALE, Context, Generator, Memory
 from agm.networks.layers import KINDS
+from agm.paths import weights
 from agm.schedule import Mask, Schedule
 from benchmarks.measure import command_line, take_turns, untrained, write
 

@@ -8,7 +8,10 @@ a GPU, a CUDA graph. --precision is 32 or bf16. TFLOP/s counts the generator's c
 
 from __future__ import annotations
 
+import itertools
 import statistics
+import time
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
@@ -18,9 +21,9 @@ from agm import machine
 from agm.config import RunConfig
 from agm.networks.complexity import macs_per_iteration
 from agm.schedule import Schedule
-from agm.training.step import train_step
+from agm.training.loop import trained
+from agm.training.step import Execution, GraphedStep, Networks, Update, build, stepper, train_step
 from benchmarks.measure import command_line, write
-from study import budget
 from study.experiments import TABLE_1
 
 
@@ -45,11 +48,27 @@ def main() -> None:
 
 def images_per_second(config: RunConfig, device: str, steps: int) -> dict[str, float]:
     """By variant, from the median step."""
-    eager = budget.step_seconds(config, device, make=lambda networks: partial(train_step, networks))
-    variants = {"eager": eager, "library": budget.step_seconds(config, device)}
+    eager = step_seconds(config, device, lambda networks: partial(train_step, networks))
+    variants = {"eager": eager, "library": step_seconds(config, device, stepper)}
     turns = [{variant: next(seconds) for variant, seconds in variants.items()} for _ in range(steps)]
     medians = {variant: statistics.median(turn[variant] for turn in turns) for variant in variants}
     return {variant: config.training.batch_size / median for variant, median in medians.items()}
+
+
+def step_seconds(run: RunConfig, device: str, make: Callable[[Networks], Update]) -> Iterator[float]:
+    """Seconds of a run's training steps on random images, without end; the first ones warm up unseen."""
+    networks = build(run, Execution(device=device))
+    update, place = make(networks), networks.device
+    size, batch = run.data.image_size, run.training.batch_size
+    low, high = (torch.rand(batch, 3, side, side, device=place) for side in (size // 2, size))
+    networks.generator.train()
+    for step in itertools.count():
+        machine.synchronize(place)
+        begun = time.perf_counter()
+        update(low, high, torch.zeros(batch, device=place), trained(run, 0, step))
+        machine.synchronize(place)
+        if step > (GraphedStep.WARM_UP if device == "cuda" else 0):
+            yield time.perf_counter() - begun
 
 
 def training_flop(config: RunConfig) -> float:

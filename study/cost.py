@@ -1,4 +1,4 @@
-"""Rough relative cost of runs, for `agm plan` and the workflow. Nothing here imports torch."""
+"""Rough relative cost of runs, for the workflow. Nothing here imports torch."""
 
 from __future__ import annotations
 

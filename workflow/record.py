@@ -17,13 +17,13 @@ from pathlib import Path
 
 from agm import files
 from agm.config import RunConfig
-from agm.errors import AgmError
+from agm.errors import AgmError, parse_duration
 from agm.paths import CHECKED, METRICS_FILE, SUMMARY, WEIGHTS, runs_folder
 from agm.runs import Run
 from agm.training.loop import train
 from agm.training.step import Execution
 from study import experiments, profiles
-from study.profiles import UNFINISHED, parse_duration
+from study.profiles import UNFINISHED
 
 SMALL = 200_000
 """Bytes. Larger weights are packed only if they are asked for."""

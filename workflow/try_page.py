@@ -16,11 +16,9 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agm import files
-from agm.anytime import weights_files
+from agm import files, paths
 from agm.config import RunConfig
 from agm.errors import AgmError
-from agm.paths import WEIGHTS, results_folder
 from agm.runs import Run
 from study import experiments, profiles
 
@@ -60,14 +58,14 @@ class Model(NamedTuple):
 
 def models() -> list[Model]:
     """The default of `agm upscale`; and three on the paper's base: in its full width, and without and with AEL."""
-    default = Run.read(weights_files.weights().parent)
+    default = Run.read(paths.weights().parent)
     title = f"lighter base: {default.config.generator.layers}, width {default.config.generator.width}"
-    found = [Model("default", title, default.folder / WEIGHTS, default.config)]
+    found = [Model("default", title, default.folder / paths.WEIGHTS, default.config)]
     for profile, layers, schedule in (("reduced", "nnnr", "A"), ("cpu", "rrrr", "NOAEL"), ("cpu", "rrrr", "A")):
         run = experiments.plan("order", profiles.load(profile), layers=layers, schedule=schedule)[0]
         width, name = run.generator.width, schedule if schedule == "NOAEL" else f"Config. {schedule}"
         title = f"paper: {layers}, width {width}, {name}"
-        weights = results_folder() / profile / run.id / WEIGHTS
+        weights = paths.results_folder() / profile / run.id / paths.WEIGHTS
         found.append(Model(f"{layers}-{schedule}-{width}", title, weights, run))
     return found
 
@@ -124,7 +122,7 @@ def _png(file: str) -> bytes:
 
 
 def exported(offered: Model) -> dict[str, Any]:
-    """A network's export: chain.json without its explanations, and its files one after the other."""
+    """A network's export: what the page reads of chain.json, and its files one after the other."""
     from agm.anytime.onnx.export import export, read
     from agm.runs import load_trained
 

@@ -1,4 +1,4 @@
-"""Latency of an iteration: measured per activation mask and image size, stored per machine, kept up to date."""
+"""Latency of an iteration: measured per activation mask and image size, kept up to date."""
 
 from __future__ import annotations
 
@@ -6,21 +6,14 @@ import math
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from agm import files
 from agm.anytime.stepper import AGAIN, Stepper, iterate, masks_of
-from agm.config import GeneratorConfig
-from agm.errors import AgmError
-from agm.machine import describe
-from agm.paths import home
 from agm.schedule import Mask, Schedule
 from agm.training.evaluate import durations
 
@@ -70,13 +63,6 @@ class Times:
     def __init__(self, table: Table) -> None:
         self.table = {name: dict(sorted(rows.items())) for name, rows in table.items() if rows}
         self._ratios: deque[float] = deque(maxlen=RECENT)
-
-    def add(self, table: Table) -> None:
-        """Know more activities; those that are known stay as they are."""
-        self.table = Times(table).table | self.table
-
-    def missing(self, schedule: Schedule) -> set[str]:
-        return activities(schedule) - set(self.table)
 
     def predict(self, name: str, pixels: int) -> float:
         """Seconds that suffice for an activity on so many input pixels; infinity if it was never measured."""
@@ -131,39 +117,3 @@ def _work(stepper: Stepper, schedule: Schedule, x: Tensor) -> Iterator[Tensor]:
     for image in iterate(stepper, schedule, x):
         yield image
     yield image.clamp(0, 1).mul(255).round().byte()[0].permute(1, 2, 0).contiguous().cpu()
-
-
-def profile_path() -> Path:
-    """The file with this machine's latencies."""
-    return home() / "build" / "machine.json"
-
-
-def write_profile(path: Path, table: Table, config: GeneratorConfig, stepper: Stepper, device: torch.device) -> None:
-    rows = {name: {str(n): asdict(span) for n, span in sizes.items()} for name, sizes in table.items()}
-    profile = {"machine": describe(device), "model": _model(config, stepper), "seconds": rows}
-    files.write_json(path, files.seal(profile))
-
-
-def read_profile(path: Path, config: GeneratorConfig, stepper: Stepper, device: torch.device) -> Table:
-    """The table in a stored profile. Raises AgmError if it is damaged, or of another machine or model."""
-    stored, again = files.read_json(path), "measure again: agm profile-machine"
-    if not isinstance(stored, dict) or not files.is_sealed(stored):
-        raise AgmError(f"{path}: damaged, or not of this version of agm; {again}")
-    machine = _identity(stored["machine"])
-    for what, wanted in _identity(describe(device)).items():
-        if machine[what] != wanted:
-            raise AgmError(f"{path}: of another machine ({what}: not {wanted}); {again}")
-    if stored["model"] != _model(config, stepper):
-        raise AgmError(f"{path}: of another network; {again} --model ...")
-    rows = stored["seconds"].items()
-    return {name: {int(n): Span(**span) for n, span in sizes.items()} for name, sizes in rows}
-
-
-def _identity(machine: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts of a machine that decide how long things take."""
-    return {name: machine[name] for name in ("device", "threads", "system")} | {"torch": machine["versions"]["torch"]}
-
-
-def _model(config: GeneratorConfig, stepper: Stepper) -> dict[str, Any]:
-    """The facts of a network that decide how much there is to compute; weights do not."""
-    return {"generator": asdict(config), "engine": stepper.name}

@@ -29,15 +29,10 @@ class Planner:
 
     @classmethod
     def of(cls, run: Run, statistics: Statistics) -> Planner:
-        """Scores on the run's validation images: of all candidates if it was trained with sampled schedules, else of
-        its own schedule. Raises AgmError if it has none."""
+        """Scores of all candidates on the validation images of a run that was trained with sampled schedules. Raises
+        AgmError if it has none."""
         try:
-            if run.config.training.sampling == "any":
-                stored = run.summary["schedules"][run.kind(statistics)]
-            else:
-                rows = run.metrics[run.metrics.statistics == run.kind(statistics)]
-                last = rows[rows.epoch == rows.epoch.max()].sort_values("iteration")
-                stored = {run.config.training.schedule: last.psnr}
+            stored = run.summary["schedules"][run.kind(statistics)]
             # What was not finite is no number here.
             lists = {text: pd.Series(list(row), dtype=float).fillna(-math.inf) for text, row in stored.items()}
             scores = {Schedule.parse(text): row.tolist() for text, row in lists.items()}

@@ -21,9 +21,6 @@ from agm.schedule import Mask, Schedule
 class Stepper(Protocol):
     """A trained network that goes through its iterations one by one; what it has reached lies in `progress`."""
 
-    name: str
-    """By what means, as far as that decides how long it takes."""
-
     def start(self, x: Tensor) -> Any:
         """x: (N, 3, H, W) in [0, 1] -> progress before the first iteration."""
 
@@ -53,8 +50,6 @@ class Progress:
 class Plain:
     """`Generator.iterate`, one iteration at a time: the same bits."""
 
-    name = "plain"
-
     def __init__(self, generator: Generator, statistics: Statistics = "iteration") -> None:
         """Raises AgmError for batch statistics: an image, and each of its tiles, would come out in its own colours."""
         check_statistics(statistics)
@@ -82,7 +77,7 @@ class Mirrored:
     MARGIN = 8
 
     def __init__(self, stepper: Stepper) -> None:
-        self.stepper, self.name = stepper, stepper.name
+        self.stepper = stepper
 
     def start(self, x: Tensor) -> Any:
         # "symmetric": the border comes twice, since halving takes pixels in pairs; torch's "reflect" has it once.
@@ -115,7 +110,7 @@ class Twice:
     """
 
     def __init__(self, stepper: Stepper, schedule: Schedule) -> None:
-        self.stepper, self.schedule, self.name = stepper, schedule, f"{stepper.name}, twice"
+        self.stepper, self.schedule = stepper, schedule
 
     def start(self, x: Tensor) -> Looks:
         return Looks(x, self.stepper.start(x), x)

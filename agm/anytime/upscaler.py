@@ -14,10 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agm.anytime import tiles, weights_files
+from agm import paths
+from agm.anytime import tiles
 from agm.anytime.engine.engine import Engine
 from agm.anytime.engine.parts import missing
-from agm.anytime.latency import FINISH, MARGIN, Clock, Times, activity, measure, profile_path, read_profile
+from agm.anytime.latency import FINISH, MARGIN, Clock, Times, activity, measure
 from agm.anytime.pixels import AnyImage, Pixels
 from agm.anytime.planner import Planner
 from agm.anytime.stepper import Mirrored, Plain, Stepper, Twice, held_bytes, masks_of
@@ -35,7 +36,7 @@ TILE = 128
 GROUP_BYTES = 256 * 2**20
 """Memory that the tiles of a group may hold between iterations, in bytes."""
 WARM_UP = {"paper": (8, 24), "light": (8, 96)}
-"""Sides of the inputs that are timed without a stored machine profile."""
+"""Sides of the inputs that are timed."""
 
 
 @dataclass(frozen=True)
@@ -107,17 +108,17 @@ class AnytimeUpscaler:
         faithful: bool = False,
         second_look: bool = True,
     ) -> AnytimeUpscaler:
-        """A network by its weights file, run folder or run id; by default, what `weights_files.weights` says.
+        """A network by its weights file, run folder or run id; by default, `agm.paths.DEFAULT`.
 
         `statistics`: batch-norm statistics per iteration by default, without which the first images are spoilt (the
         book's chapter on statistics). `schedule`: the one the network was trained with by default; "auto" plans one
         for every call by the run's validation scores, and is the default for networks trained with sampled schedules.
-        `timed`: take this machine's times from `agm profile-machine`, or else measure for about a second, so that
-        deadlines can be kept. `faithful`: a tool for pictures, with the input's colours and without a frame, and not
-        only what the network gives. `second_look`: after the last iteration `stepper.Twice`, if the network was trained
-        on turned crops and no schedule is planned. Raises AgmError if weights, schedule or statistics do not fit.
+        `timed`: measure for about a second, so that deadlines can be kept. `faithful`: a tool for pictures, with the
+        input's colours and without a frame, and not only what the network gives. `second_look`: after the last
+        iteration `stepper.Twice`, if the network was trained on turned crops and no schedule is planned. Raises
+        AgmError if weights, schedule or statistics do not fit.
         """
-        weights = weights_files.weights(path)
+        weights = paths.weights(path)
         generator, config = load_trained(weights)
         generator.to(device)
         planner = _planner(weights, config, schedule, statistics)
@@ -137,16 +138,7 @@ class AnytimeUpscaler:
         return upscaler
 
     def _know_times(self) -> None:
-        if profile_path().exists():
-            try:
-                self.times.add(read_profile(profile_path(), self.config, self.stepper, self.device))
-            except AgmError as error:
-                logger.warning("%s; ignored", error)
-        sizes = WARM_UP[self.config.base]
-        if any(self.times.missing(schedule) for schedule in self.schedules):
-            self.times.add(measure(self.stepper, self.schedules, sizes, 10, 0.5, self.device))
-        else:
-            measure(self.stepper, [self.schedule], sizes[:1], 1, 0, self.device)  # the first convolutions take longer
+        self.times = Times(measure(self.stepper, self.schedules, WARM_UP[self.config.base], 10, 0.5, self.device))
         if self.faithful:
             sample = Pixels.of(np.tile(np.arange(256, dtype=np.uint8), (256, 1)))
             begun = time.perf_counter()

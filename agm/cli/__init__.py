@@ -14,7 +14,7 @@ from agm.errors import AgmError, enough_memory
 
 def register(commands: typer.Typer) -> None:
     """Add the library's commands."""
-    for command in (upscale.upscale, upscale.profile_machine, export.export, evaluate.evaluate, evaluate.params):
+    for command in (upscale.upscale, export.export, evaluate.evaluate, evaluate.params):
         commands.command()(command)
     commands.add_typer(data.commands, name="data")
 

@@ -31,11 +31,10 @@ def data_list() -> None:
 @commands.command("verify")
 def data_verify(
     dataset: Annotated[str, typer.Argument(help="A name from `agm data list`, or a path.")],
-    splits: Annotated[Path | None, typer.Option(help="Write the part of every image into this CSV file.")] = None,
 ) -> None:
     """Read every image of a data set, check it against the manifest, and say how it splits."""
-    from agm import data, files
-    from agm.data.splits import split_indices, split_table
+    from agm import data
+    from agm.data.splits import split_indices
 
     images = data.load(dataset)
     train, validation, test = map(len, split_indices(images))
@@ -43,9 +42,6 @@ def data_verify(
     repeated = len(images) - len(set(images.hashes))
     typer.echo(f"split: {train} train, {validation} validation, {test} test; {repeated} repeats left out")
     typer.echo(f"sha256 of all RGB bytes: {images.fingerprint}")
-    if splits is not None:
-        files.write_text(splits, split_table(images))
-        typer.echo(f"the part of every image -> {splits}")
 
 
 @commands.command("prepare")
@@ -66,20 +62,3 @@ def data_prepare(
     state = "prepared" if new else "is there already, unchanged"
     typer.echo(f"{card['title']}: {card['images']:,} images from {card['layout']} -> {folder} {state}")
     typer.echo(f"sha256 of all RGB bytes: {card['fingerprint']}")
-
-
-@commands.command("show")
-def data_show(
-    dataset: Annotated[str, typer.Argument(help="A name from `agm data list`, or a path.")],
-    out: Annotated[Path | None, typer.Option(help="File to write. [default: build/sheets/NAME.png]")] = None,
-    images: Annotated[int, typer.Option(min=1, help="How many images, a third of them from each part.")] = 48,
-) -> None:
-    """Draw a contact sheet: originals, low resolution and bicubic, of the train, validation and test part."""
-    from agm import data
-    from agm.config import DataConfig
-    from agm.data import contact_sheet
-    from agm.paths import home
-
-    path = out or home() / "build" / "sheets" / f"{Path(dataset).name}.png"
-    count = contact_sheet.write(path, data.splits(DataConfig(dataset=dataset)), dataset, images)
-    typer.echo(f"{count} images of {dataset} -> {path}")

@@ -39,7 +39,7 @@ def evaluate(
         return
 
     from agm import data
-    from agm.anytime.weights_files import weights
+    from agm.paths import weights
     from agm.runs import load_trained
     from agm.schedule import Schedule
     from agm.training.calibrate import fitting

@@ -26,7 +26,7 @@ def export(
     Needs the package onnx: pip install 'agm\\[export]'.
     """
     from agm.anytime.onnx.export import CHAIN, export
-    from agm.anytime.weights_files import weights
+    from agm.paths import weights
     from agm.runs import load_trained
 
     generator, config = load_trained(weights(model))

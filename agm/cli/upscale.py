@@ -1,28 +1,26 @@
-"""`agm upscale` and `agm profile-machine`: pictures by a deadline."""
+"""`agm upscale`: pictures by a deadline."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
-from agm.errors import SMALLER, AgmError, enough_memory
+from agm.errors import SMALLER, enough_memory, parse_duration
 
 Model = Annotated[
     str | None,
-    typer.Option(help="A weights file, a run folder or a run's id. [default: the best recorded run with weights]"),
+    typer.Option(help="A weights file, a run folder or a run's id. [default: the recorded network for any photograph]"),
 ]
 ScheduleText = Annotated[
     str | None,
     typer.Option(
-        help="AEL schedule, or auto: for each picture the one that is expected to be best by the deadline. "
-        "[default: the one the model was trained with; auto if it was trained with any]"
+        help="AEL schedule, or auto: for each picture the one that is expected to be best by the deadline, of a model "
+        "that was trained with any. [default: the one it was trained with; auto if it was trained with any]"
     ),
 ]
 StatisticsName = Annotated[str, typer.Option(help="Batch-norm statistics: iteration, precise or shared.")]
-Threads = Annotated[int | None, typer.Option(min=1, help="Processor threads. [default: torch's choice]")]
 DeviceName = Annotated[str, typer.Option(help="auto (CUDA if there is a GPU for it), cpu, cuda or mps.")]
 
 
@@ -49,24 +47,22 @@ def upscale(
     schedule: ScheduleText = None,
     statistics: StatisticsName = "iteration",
     tile: Annotated[int | None, typer.Option(help="Side of a tile in input pixels; memory grows with it.")] = None,
-    threads: Threads = None,
     device: DeviceName = "auto",
     force: Annotated[bool, typer.Option(help="Write over files that are there.")] = False,
 ) -> None:
     """Make pictures twice as high and wide: by a deadline, or as good as the network can.
 
     An iteration is begun only if it will be over by the deadline; the last finished picture is written, bicubic if
-    there is none. The clock runs from the decoded picture to the finished one. `agm profile-machine` makes the
-    predictions better.
+    there is none. The clock runs from the decoded picture to the finished one.
 
     After its last iteration a network that was trained on turned crops, such as the default one, looks at the picture
     once more, upside down. What is written is then the mean of both looks. The second one counts as one iteration, and
     takes as long as all of them.
 
     Large pictures are cut into tiles. Memory: about 1 GB at width 64, and 60 bytes for each pixel of an 8-bit input,
-    180 where there is transparency.
+    180 where there is transparency. OMP_NUM_THREADS limits the processor's threads.
     """
-    seconds = None if deadline is None else parse_deadline(deadline)
+    seconds = None if deadline is None else parse_duration(deadline)
     with enough_memory(SMALLER):
         from agm.anytime import batch
         from agm.anytime.image_files import PIPE
@@ -92,61 +88,9 @@ def upscale(
         folder = batch.Folder.of(source, out, how) if source.is_dir() else None
         if folder is None:
             batch.check_one(source, out, how)
-        _use_threads(threads)
         upscaler = AnytimeUpscaler.load(
             model, cast(Any, statistics), schedule, tile, choose(device), timed=seconds is not None, faithful=True
         )
         if folder is not None:
             raise typer.Exit(int(not folder.upscale(upscaler, how)))
         typer.echo(batch.one(upscaler, source, out, how), err=out == PIPE)
-
-
-def profile_machine(
-    model: Model = None,
-    schedule: ScheduleText = None,
-    sizes: Annotated[
-        list[int] | None, typer.Option(min=1, help="Side of the inputs. [default: 16, 32, 64, 128]")
-    ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Measurements of every iteration and size.")] = 30,
-    seconds: Annotated[float, typer.Option(min=0, help="Per size; after that, three rounds suffice.")] = 20.0,
-    threads: Threads = None,
-    device: DeviceName = "auto",
-) -> None:
-    """Measure how long each iteration takes here, and store it for `agm upscale --deadline`.
-
-    It counts for one model, number of threads and machine, while the machine is as busy as it is then.
-    """
-    with enough_memory(SMALLER):
-        from agm.anytime.latency import FINISH, measure, profile_path, write_profile
-        from agm.anytime.upscaler import AnytimeUpscaler
-        from agm.machine import choose
-
-        _use_threads(threads)
-        upscaler = AnytimeUpscaler.load(model, schedule=schedule, device=choose(device), timed=False, faithful=True)
-        sizes = sorted(sizes or (16, 32, 64, 128))
-        table = measure(upscaler.stepper, upscaler.schedules, sizes, rounds, seconds, upscaler.device)
-    write_profile(profile_path(), table, upscaler.config, upscaler.stepper, upscaler.device)
-    typer.echo(f"{'active layers':15}{'input':>11}{'p50/ms':>10}{'p95/ms':>10}{'p99/ms':>10}")
-    for name, rows in table.items():
-        for pixels, span in rows.items():
-            side = f"{round(pixels**0.5)} x {round(pixels**0.5)}"
-            values = "".join(f"{1000 * value:>10.1f}" for value in (span.p50, span.p95, span.p99))
-            typer.echo(f"{'to an image' if name == FINISH else name:15}{side:>11}{values}")
-    typer.echo(f"run by: {upscaler.stepper.name}")
-    typer.echo(f"-> {profile_path()}")
-
-
-def parse_deadline(text: str) -> float:
-    """50ms, 0.05s, 2s or 1m -> seconds. Raises AgmError for anything else, and for zero."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(ms|s|m)", text.strip())
-    seconds = float(match[1]) * {"ms": 0.001, "s": 1, "m": 60}[match[2]] if match else 0.0
-    if not 0 < seconds < float("inf"):
-        raise AgmError(f"deadline {text!r}: expected a positive time with its unit, such as 50ms, 0.05s or 2s")
-    return seconds
-
-
-def _use_threads(threads: int | None) -> None:
-    import torch
-
-    if threads is not None:
-        torch.set_num_threads(threads)

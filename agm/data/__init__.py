@@ -16,7 +16,7 @@ from agm.paths import data_folder
 
 __all__ = ["NATURAL", "PAPER_SETS", "ImageSet", "Part", "Splits", "load", "locate", "splits", "to_tensor"]
 
-PAPER_SETS = tuple(SETS)
+PAPER_SETS = SETS
 """The paper's data sets, looked for as prepared sets in the `data` folder."""
 
 

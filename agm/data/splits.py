@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -94,17 +93,6 @@ def split_indices(images: ImageSet) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     chosen = unique[order]
     first, second, third = (chosen[np.isin(ranks, part)] for part in (train, validation, test))
     return random.permutation(first), second, third
-
-
-def split_table(images: ImageSet) -> str:
-    """The split written down, as CSV: index, source, group and part of every image, in the set's order.
-
-    `part` is train, validation, test, or repeat for an image whose pixels occurred before.
-    """
-    table = pd.DataFrame({"source": images.sources, "group": images.groups, "part": "repeat"})
-    for name, indices in zip(("train", "validation", "test"), split_indices(images), strict=True):
-        table.loc[indices, "part"] = name
-    return table.to_csv(index_label="index", lineterminator="\n")
 
 
 def split(images: ImageSet, config: DataConfig) -> Splits:

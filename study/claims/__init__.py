@@ -1,5 +1,4 @@
 """The paper's checkable claims as data, and their verdicts.
 
 `ledger` lists the claims, `verdicts` judges them, `comparisons` has the tests, `evidence` the measured numbers.
-`compare` sets one set of runs against another.
 """

@@ -97,14 +97,13 @@ def _residual(design: Array, y: Array) -> Noise:
 
 @dataclass(frozen=True)
 class Stack:
-    """Measured numbers. `values`: (K quantities, S seeds); for times the columns are rounds, and `runs` is empty.
+    """Measured numbers. `values`: (K quantities, S seeds); for times the columns are rounds.
 
     `epochs`: how many the runs were trained for; what takes more was never reached. `noise`: see `Evidence.noise`.
     """
 
     values: Array
     seeds: tuple[int, ...]
-    runs: tuple[str, ...] = ()
     epochs: float = math.inf
     noise: Pooled | None = None
 
@@ -205,7 +204,7 @@ class Evidence:
         if not np.isfinite(values).all():
             raise UndecidableError("too few epochs, or not finite")
         epochs = min(run.summary["epochs"] for run in used.values())
-        return Stack(values, seeds, tuple(used), epochs, self.noise(listed[0].measure, listed[0].group.role))
+        return Stack(values, seeds, epochs, self.noise(listed[0].measure, listed[0].group.role))
 
     def _noise(self, measure: str, role: str) -> Pooled | None:
         """The noise of a measure, pooled over all groups of a data set; None for epochs: ranks compare these."""

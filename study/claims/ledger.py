@@ -4,7 +4,7 @@ Not in it, because these experiments cannot tell: that more data do not help a m
 data set do not show it), and that they take longer to train on (four times the steps by construction); that AEL needs
 longer training; that a network too shallow learns too little and one too deep takes too long; that improvement ends
 where the receptive field covers the picture; that a network can iterate without end (any schedule can go on; no test
-ends); that quality does not depend on the machine (`agm compare` shows it for one's own); which epsilon trains faster
+ends); that quality does not depend on the machine; which epsilon trains faster
 (III-A contradicts itself); and the reasons given for what was seen. That the techniques carry over to other recurrent
 networks is judged by `study.figures.converged`. "Smoothly" and "steadily" mean less spiky than the model they are set
 against.

@@ -22,15 +22,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from scipy import stats
 
 from agm.config import DataConfig, GeneratorConfig, RunConfig, Statistics, TrainingConfig
-from agm.files import finite
 from agm.paths import results_folder
 from agm.runs import Run, all_runs
 from study import aggregate, profiles
@@ -73,7 +72,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of one comparison: number, interval, p-values (see `Tested`), and the seeds and runs behind them.
+    """The outcome of one comparison: number, interval, p-values (see `Tested`), and the seeds behind them.
 
     `bound`: "at least " where the number is only known to be that (`Part.bound`).
     """
@@ -84,7 +83,6 @@ class Outcome:
     holds: float = math.nan
     fails: float = math.nan
     seeds: tuple[int, ...] = ()
-    runs: tuple[str, ...] = ()
     reason: str = ""
     bound: str = ""
 
@@ -116,26 +114,6 @@ class Finding:
         if self.verdict == "untested":
             return self.outcome.reason or next((outcome.reason for outcome in self.outcomes if outcome.reason), "")
         return f"{len(self.outcome.seeds)} {'rounds' if self.claim.basis == 'times' else 'seeds'}, p = {self.p:.2g}"
-
-    @property
-    def runs(self) -> tuple[str, ...]:
-        """The ids of all runs that were compared."""
-        return tuple(dict.fromkeys(run for outcome in self.outcomes for run in outcome.runs))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        claim, outcome = self.claim, self.outcome
-        named = {name: getattr(claim, name) for name in ("key", "text", "section", "published", "where", "basis")}
-        named |= {"verdict": self.verdict, "reason": self.reason, "value": outcome.value, "p": self.p}
-        named |= {"interval": _listed(outcome), "holds": [claim.holds.low, claim.holds.high]}
-        parts = [asdict(each) | {"interval": _listed(each)} for each in self.outcomes]
-        named |= {"seeds": list(outcome.seeds), "runs": list(self.runs), "parts": parts}
-        whole: dict[str, Any] = finite(named)
-        return whole
-
-
-def _listed(outcome: Outcome) -> list[float] | None:
-    return None if outcome.interval is None else list(outcome.interval)
 
 
 def evaluate(claims: Sequence[Claim], evidence: Evidence) -> list[Finding]:
@@ -189,10 +167,10 @@ def compare(part: Part, claim: Claim, evidence: Evidence, implementation: str = 
     reason = short or stack.short or ("" if 0 < value < math.inf else "all are equal, or zero")
     if reason:
         shown = value if math.isfinite(value) else None
-        return Outcome(part.label, shown, seeds=stack.seeds, runs=stack.runs, reason=reason, bound=bound)
+        return Outcome(part.label, shown, seeds=stack.seeds, reason=reason, bound=bound)
     found = part.test(stack.values, claim.holds, stack.noise)
     tested = found.interval, found.holds, found.fails
-    return Outcome(part.label, value, *tested, stack.seeds, stack.runs, bound=bound)
+    return Outcome(part.label, value, *tested, stack.seeds, bound=bound)
 
 
 def combine(predicate: Predicate, outcomes: Sequence[Outcome]) -> tuple[float, float]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import typer
 
 import agm.cli
-from study.cli import claims, plan, train
+from study.cli import claims, train
 
 commands = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Adaptive generative modeling: train, evaluate and compare recurrent super-resolution generators.",
 )
-for command in (train.train, train.runs, train.status, claims.claims, claims.compare, plan.plan):
+for command in (train.train, train.runs, train.status, claims.claims):
     commands.command()(command)
 agm.cli.register(commands)
 

@@ -13,9 +13,9 @@ import typer
 
 from agm.cli.evaluate import AsJson
 from agm.config import RunConfig
-from agm.errors import AgmError
+from agm.errors import AgmError, parse_duration
 from study import experiments, profiles
-from study.profiles import UNFINISHED, parse_duration
+from study.profiles import UNFINISHED
 
 
 class Device(StrEnum):

@@ -7,7 +7,6 @@ import string
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -70,23 +69,12 @@ def draw(ax: Axes, runs: Sequence[Run], statistics: Statistics) -> None:
 def _series(ax: Axes, layers: str, runs: Sequence[Run], number: int, statistics: Statistics) -> None:
     curves = pd.DataFrame({run.config.id: run.curve("mse", statistics) for run in runs})  # by epoch
     epochs, mean = curves.index.to_numpy(), curves.mean(axis=1, skipna=False).to_numpy()
-    broken = any(map(aggregate.diverged, runs))
     look: dict[str, Any] = style.line(layers)
     look |= {"markevery": style.every(len(epochs), number), "linewidth": 1.1 if len(epochs) > 20 else 1.6}
     ax.plot(epochs, mean, label=layers, zorder=3, **look)
     if curves.shape[1] > 1:
         band: dict[str, Any] = {"color": look["color"], "alpha": 0.15, "linewidth": 0, "label": f"_{layers}"}
         ax.fill_between(epochs, curves.min(axis=1), curves.max(axis=1), **band)
-    ends = _ends(mean, broken)
-    cross: dict[str, Any] = {"color": look["color"], "markersize": 10, "markeredgewidth": 2, "label": f"_{layers}"}
-    ax.plot(epochs[ends], mean[ends], "x", zorder=4, **cross)
-
-
-def _ends(mean: np.ndarray, broken: bool) -> list[int]:
-    """Where a curve stops being finite: the last point before each gap, and the end of a run that diverged."""
-    finite = np.isfinite(mean)
-    ends = [i for i in range(len(mean) - 1) if finite[i] and not finite[i + 1]]
-    return [*ends, len(mean) - 1] if broken and len(mean) and finite[-1] else ends
 
 
 def of_models(runs: Sequence[Run], models: Sequence[str]) -> list[Run]:

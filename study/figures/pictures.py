@@ -1,8 +1,7 @@
-"""Images that networks make of photographs: all iterations, crops with error maps, and models at equal times."""
+"""Images that networks make of photographs: all iterations, and crops with error maps."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,8 +22,7 @@ from agm.schedule import Schedule
 from study import experiments, profiles
 from study.aggregate import Numbers
 from study.figures import style
-from study.figures.film import Box, Film, Row, latest
-from study.measured import Measured
+from study.figures.film import Box, Film
 
 WORST = 0.15
 """Top of the error scale, which all maps share; larger errors get its last colour."""
@@ -45,19 +43,6 @@ def recorded(profile: str, layers: str, schedule: str) -> Run:
     return run
 
 
-def moments(milliseconds: Sequence[float], until: float) -> list[float]:
-    """1, 2, 4 and 12 times the time to the first image, where that lies before `until`; then `until`."""
-    return [*(m for k in (1, 2, 4, 12) if (m := k * milliseconds[0]) < until), until]
-
-
-def times(measured: Measured, layers: str, schedule: str) -> list[float]:
-    """Milliseconds until each image of the engine, as measured by `benchmarks/inference.py`."""
-    found: dict[tuple[str, ...], list[float]] = {
-        (row["layers"], row["schedule"], row["implementation"]): row["ms"] for row in measured["rows"]
-    }
-    return found[layers, schedule, "engine"]
-
-
 def numbers(films: Mapping[str, Film]) -> Numbers:
     """For each film `KEY_bicubic_psnr`, `KEY_best_psnr`, and for iteration N `KEY_N_tint` in percent.
 
@@ -70,30 +55,6 @@ def numbers(films: Mapping[str, Film]) -> Numbers:
         found |= {f"{key}_bicubic_psnr": bicubic, f"{key}_best_psnr": max(values)}
         found[f"{key}_above_bicubic"] = sum(value > bicubic for value in values)
     return found
-
-
-def race_numbers(pairs: Mapping[str, tuple[Row, Row]]) -> Numbers:
-    """For each model's pair of NOAEL and AEL: `LAYERS_noael_first_ms`, `LAYERS_ael_first_ms`; `LAYERS_first_ratio`, AEL
-    over NOAEL; `LAYERS_overtaken_ms`: the time after which NOAEL's image stays the better one, or NaN."""
-    found: Numbers = {}
-    for layers, (noael, ael) in pairs.items():
-        found |= {f"{layers}_noael_first_ms": noael[1][0], f"{layers}_ael_first_ms": ael[1][0]}
-        found[f"{layers}_first_ratio"] = ael[1][0] / noael[1][0]
-        found[f"{layers}_overtaken_ms"] = _overtaken(noael, ael)
-    return found
-
-
-def _overtaken(noael: Row, ael: Row) -> float:
-    """The moment after which the first row's image stays better than the second's."""
-    moments = sorted([*noael[1], *ael[1]])
-    better = [_at(noael, moment) > _at(ael, moment) for moment in moments]
-    return next((moment for i, moment in enumerate(moments) if all(better[i:])), math.nan)
-
-
-def _at(row: Row, moment: float) -> float:
-    """PSNR of the latest image at a moment; minus infinity before the first."""
-    t = latest(row[1], moment)
-    return row[0].psnr(t) if t else -math.inf
 
 
 def sheet(films: Mapping[str, Film], schedule: Schedule, box: Box, stamp: str) -> Figure:
@@ -135,43 +96,21 @@ def zoom(film: Film, box: Box, stamp: str, shown: Sequence[int] = (1, 3, 10)) ->
     return fig
 
 
-def race(rows: Mapping[str, Row], moments: Sequence[float], box: Box, stamp: str) -> Figure:
-    """A row per model, a column per moment: the latest finished image, or bicubic upsampling before the first.
-
-    `rows`: name -> film and milliseconds until each of its images; `moments`: milliseconds; `box`: the part of the
-    photograph that is shown, in pixels.
-    """
-    with style.context():
-        fig, axes = _grid([2] * len(rows), len(moments), stamp, left=0.38, head=0.25, box=box)
-        for row, (name, (film, milliseconds)) in zip(axes, rows.items(), strict=True):
-            for ax, moment in zip(row, moments, strict=True):
-                t = latest(milliseconds, moment)
-                _show(ax, _crop(film.shown(t), box), f"{_name(t) if t else 'nothing yet'}\n{_db(film, t)}")
-                if not t:
-                    _mark(ax)
-            _write(row[0], -0.06, 0.5, name, rotation=90, ha="right", va="center", multialignment="center")
-        for ax, moment in zip(axes[0], moments, strict=True):
-            ax.set_title(f"{moment:.0f} ms", loc="center", pad=4)
-    return fig
-
-
 def _grid(
     lines: Sequence[int],
     columns: int,
     stamp: str,
     left: float = 0.0,
-    head: float = 0.0,
     box: Box = (0, 0, 1, 1),
     between: float = 0.0,
 ) -> tuple[Figure, list[list[Axes]]]:
     """A figure with cells in the proportions of `box`, as large as they need.
 
-    `lines`: lines of caption below each row. Space in inches: `left` for labels, `head` for titles above the first
-    row, `between` above the second.
+    `lines`: lines of caption below each row. Space in inches: `left` for labels, `between` above the second row.
     """
     width = (style.WIDTH - left - GAP * (columns + 1)) / columns
     height = width * (box[3] - box[1]) / (box[2] - box[0])
-    top = 0.1 + STAMP_LINE * len(style.wrapped(stamp).splitlines()) + 0.08 + head
+    top = 0.1 + STAMP_LINE * len(style.wrapped(stamp).splitlines()) + 0.08
     tops = [top + sum(lines[:i]) * LINE + i * (height + GAP) + between * (i > 0) for i in range(len(lines))]
     total = tops[-1] + height + lines[-1] * LINE + GAP
     fig = Figure(figsize=(style.WIDTH, total))
@@ -204,15 +143,6 @@ def _frame(ax: Axes, box: Box) -> None:
     for colour, width in (("black", 2.6), ("white", 1.3)):  # to be seen on light and on dark
         corner = left - 0.5, top - 0.5
         ax.add_patch(Rectangle(corner, right - left, bottom - top, fill=False, edgecolor=colour, linewidth=width))
-
-
-def _mark(ax: Axes) -> None:
-    """Mark a picture that is not the network's: paler, labelled, in a dashed frame."""
-    ax.images[0].set_alpha(0.45)
-    _write(ax, 0.5, 0.5, "bicubic", ha="center", va="center")
-    frame = Rectangle((0, 0), 1, 1, transform=ax.transAxes, fill=False, edgecolor=style.FAINT, linestyle="--")
-    frame.set_clip_on(False)
-    ax.add_patch(frame)
 
 
 def _colour_bar(fig: Figure, ax: Axes) -> None:

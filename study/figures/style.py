@@ -24,7 +24,6 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from pandas.io.formats.style import Styler
 
 from agm import files
-from agm import runs as store
 from agm.config import Statistics
 from agm.networks.layers import KINDS
 from agm.runs import Run
@@ -144,8 +143,9 @@ def note_diverged(ax: Axes, names: Sequence[str]) -> None:
     if names:
         low, high = np.log10(ax.get_ylim())
         ax.set_ylim(top=10 ** (high + 0.13 * (high - low)))
-        text = "\N{MULTIPLICATION SIGN} diverged: " + ", ".join(names)
-        ax.text(0.99, 0.99, text, transform=ax.transAxes, ha="right", va="top", fontsize=SMALL)
+        ax.text(
+            0.99, 0.99, f"diverged: {', '.join(names)}", transform=ax.transAxes, ha="right", va="top", fontsize=SMALL
+        )
 
 
 def title(ax: Axes, letter: str, text: str) -> None:
@@ -214,15 +214,6 @@ def styled(table: pd.DataFrame) -> Styler:
             if re.search(pattern, name):
                 formats[column] = form
     return table.style.format(formats, precision=4, na_rep="–")
-
-
-def runs_table(runs: Sequence[Run]) -> Styler:
-    """One row per run: the settings in which they differ, test metrics, training time, the name of its folder."""
-    table = store.table(runs)
-    table["schedule"] = table["schedule"].map(aggregate.schedule_name)
-    settings = ("dataset", "fraction", "width", "schedule", "seed", "epochs", "status")
-    varied = [name for name in settings if table[name].nunique() > 1]
-    return styled(table[["layers", *varied, "mse", "psnr", "ssim", "bicubic_mse", "seconds", "id"]]).hide()
 
 
 def render(fig: Figure) -> bytes:

@@ -107,10 +107,14 @@ def _panel(ax: Axes, runs: Sequence[Run], times: Seconds, statistics: Statistics
 
 
 def numbers(runs: Sequence[Run], times: Seconds) -> aggregate.Numbers:
-    """The results of Fig. 8 or 9: `LAYERS_first_ratio`, AEL+ORL's time to its first image over NOAEL's; `earlier`: how
-    many ratios are below 1; `precise_beat_bicubic`, `shared_beat_bicubic`: how many last images are better;
-    `shared_first_worse`: of how many models the first image is worse without AEL; `LAYERS_precise_change`: of
-    the last image with AEL, in dB, `precise_least_change`, `precise_most_change` over the models; `LAYERS_unscaled_ratio`: as the runs noted it, each timed by itself."""
+    """The results of Fig. 8 or 9.
+
+    `LAYERS_first_ratio`: AEL+ORL's time to its first image over NOAEL's; `LAYERS_unscaled_ratio`: the same as the runs
+    noted it, each timed by itself; `earlier`: how many ratios are below 1. `precise_beat_bicubic`: how many last images
+    are better; `precise_first_worse`: of how many models the first image is worse without AEL;
+    `LAYERS_precise_change`: what AEL changes in the last image, in dB, with its extremes `precise_least_change` and
+    `precise_most_change`; and all of these as `shared`.
+    """
     found: aggregate.Numbers = {}
     alone = {run.config.id: run.summary["seconds_until_iteration"] for run in runs}
     for layers, group in aggregate.by(runs, "layers").items():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,11 +113,3 @@ def _by_role(values: Any, key: str) -> dict[str, tuple[Any, ...]]:
         if role not in ROLES:
             raise AgmError(f"{key}: {unknown('role', str(role), ROLES)}")
     return {role: tuple(listed) for role, listed in values.items()}
-
-
-def parse_duration(text: str) -> float:
-    """90s, 9m or 2h -> seconds. Raises AgmError for anything else."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
-    if match is None:
-        raise AgmError(f"time budget {text!r}: expected a number with s, m or h, such as 90s or 9m")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]

@@ -30,8 +30,8 @@ from torch import Tensor
 from agm import Schedule, metrics, runs
 from agm.anytime.latency import Span, Times
 from agm.anytime.stepper import Plain, iterate
-from agm.anytime.weights_files import weights
 from agm.data.images import Pixels, read_image, resize, square
+from agm.paths import weights
 from workflow import try_page
 
 MODELS = {model.name: model for model in try_page.models()}

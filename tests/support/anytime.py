@@ -35,7 +35,6 @@ class Slow:
 
     clock: Clock
     seconds: Callable[[int, int], float]  # iteration from 0, input pixels
-    name = "slow"
     begun: list[tuple[int, int, float]] = field(default_factory=list)  # iteration from 0, input pixels, moment
 
     def start(self, x: Tensor) -> Any:

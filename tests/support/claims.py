@@ -110,7 +110,7 @@ def make(config: RunConfig, facts: Facts) -> Run:
     rows = [{"epoch": e, "iteration": 1, "mse": x} for e, x in enumerate(np.exp(facts.log_curve), 1)]
     run = Run(config, Path("nowhere"), summary)
     metrics = pd.concat([pd.DataFrame(rows).assign(statistics=kind) for kind in STATISTICS])
-    run.__dict__.update(metrics=metrics.reset_index(drop=True), test_images={})  # what would be read from files
+    run.__dict__["metrics"] = metrics.reset_index(drop=True)  # what would be read from a file
     return run
 
 

@@ -17,7 +17,7 @@ from agm.anytime.onnx import export as exports
 from agm.data import prepared
 from agm.data.official.prepare import prepare
 from agm.errors import AgmError
-from agm.paths import CHECKED, CHECKPOINT, SUMMARY
+from agm.paths import CHECKPOINT, CONFIG, METRICS_FILE, SUMMARY, WEIGHTS
 from agm.runs import Run, load_trained
 from agm.schedule import Schedule
 from agm.training import checkpoint
@@ -29,7 +29,8 @@ from support.runs import tiny
 
 QUIET = Execution(device="cpu")
 EXPORTED = (exports.CHAIN, exports.WEIGHTS, "a.onnx", "layer1.onnx")
-KINDS = (*CHECKED, SUMMARY, CHECKPOINT, prepared.IMAGES, prepared.MANIFEST, prepared.CARD, *EXPORTED)
+RUN = (CONFIG, METRICS_FILE, WEIGHTS, SUMMARY)
+KINDS = (*RUN, CHECKPOINT, prepared.IMAGES, prepared.MANIFEST, prepared.CARD, *EXPORTED)
 """What is damaged."""
 
 Reader = Callable[[], bytes]
@@ -71,7 +72,7 @@ def make(folder: Path) -> dict[str, tuple[Path, Path, Reader]]:
     """Of each kind: a file, another file of its kind, and what reads it."""
     result: dict[str, tuple[Path, Path, Reader]] = {}
     one, other = (_run(folder, tiny(epochs=2, seed=seed)) for seed in (0, 1))
-    result |= {name: (one / name, other / name, lambda: _read_run(one)) for name in (*CHECKED, SUMMARY)}
+    result |= {name: (one / name, other / name, lambda: _read_run(one)) for name in RUN}
     begun, foreign = (_begun(folder, tiny(epochs=2, seed=seed)) for seed in (0, 1))
     result[CHECKPOINT] = (begun, foreign, lambda: _read_checkpoint(begun))
     a, b = (_prepared(folder, count) for count in (6, 7))
@@ -88,10 +89,8 @@ def _run(folder: Path, config: RunConfig) -> Path:
 
 def _read_run(folder: Path) -> bytes:
     run = Run.read(folder)
-    images, generator = run.errors("precise"), run.generator()
-    assert images is not None
     read = [json.dumps(run.config.to_dict()), json.dumps(run.summary, sort_keys=True), run.metrics.to_csv()]
-    return "".join(read).encode() + images.tobytes() + _bytes(generator.state_dict())
+    return "".join(read).encode() + _bytes(run.generator().state_dict())
 
 
 def _bytes(tensors: dict[str, torch.Tensor]) -> bytes:

@@ -1,4 +1,4 @@
-"""The one exception that users see, and where things lie."""
+"""The one exception that users see, the times they write, and where things lie."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 import agm
 from agm import paths
-from agm.errors import AgmError, unknown
+from agm.errors import AgmError, parse_duration, unknown
 
 
 def test_unknown_names_what_exists_and_what_was_probably_meant() -> None:
@@ -36,6 +36,22 @@ def test_a_long_message_keeps_its_beginning_and_its_end() -> None:
     assert len(message) <= 500
     assert message.startswith("photo.png: xxx")
     assert message.endswith("xxx; get it again")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("50ms", 0.05), ("0.05s", 0.05), ("90s", 90), ("1.5m", 90), ("2h", 7200), (" 1.5 ms ", 0.0015), (".5s", 0.5)],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "50", "ms", "0ms", "0.0s", "-50ms", "5 minutes", "1s50ms", "inf", "nan", "5d", "m", "9" * 400 + "s"]
+)
+def test_durations_that_are_none(text: str) -> None:
+    with pytest.raises(AgmError, match="expected a positive number with its unit, such as 50ms"):
+        parse_duration(text)
 
 
 def test_home_is_the_nearest_folder_with_a_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ def test_nothing_else_knows_the_layer() -> None:
 
 
 def test_every_data_set_is_a_module_a_row_and_a_card() -> None:
-    assert tuple(SETS) == data.PAPER_SETS
+    assert SETS == data.PAPER_SETS
     for name in SETS:
         assert (ROOT / "agm" / "data" / "official" / f"{name}.py").exists()
         assert (ROOT / "data" / f"{name}.md").exists()

@@ -155,7 +155,6 @@ def test_a_file_of_another_run_is_refused_by_name(root: Path, run: Run) -> None:
     """Each is whole in itself, and would be read; older runs, whose summaries have no checksums, are."""
     reads: dict[str, Callable[[Run], object]] = {
         "metrics.csv": lambda run: run.metrics,
-        "test.safetensors": lambda run: run.test_images,
         "generator.safetensors": Run.generator,
     }
     for name, read in reads.items():

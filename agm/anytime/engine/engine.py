@@ -68,8 +68,6 @@ class Engine:
         zeros = generator.b.conv.weight.new_zeros(1, self.config.width if on_features else 3, 2, 2)
         self._blank = self._b(zeros, 0)[:, :1, :1]  # what B makes of zeros: one pixel, since all are equal
         self._blanks: dict[int, tuple[Any, Tensor]] = {}  # layer -> input size, share
-        native_too = any(isinstance(layer.filtering, native.NativeFiltering) for layer in self.layers)
-        self.name = "engine, compiled" if native_too else "engine"
 
     @torch.inference_mode()
     def start(self, x: Tensor) -> Progress:

@@ -28,19 +28,6 @@ FORMAT = "agm chain 2"
 PRECISIONS = (32, 16)
 WHOLE = GeneratorConfig("rrrr")
 """A network with every part there is."""
-ABOUT = {
-    "shapes": "N images of H x W pixels, float32, RGB in [0, 1]; t is an int64 without dimensions. N, H, W may vary.",
-    "chain": "Run part a once per image, then for every entry of `iterations` its parts in order. Every input is the "
-    "last output of its name; an output `z_next` is the next part's z, and likewise h1_next and the others. t is the "
-    "iteration's row of the batch-norm statistics. `previous` is what the entry `feedback` says: `first` before "
-    "iteration 1 (zeros, or the output of that name), then the last iteration's `later`.",
-    "parts": "layerN_first is layer N where it has not been active before and has no state yet. Any other choice of "
-    "layers works as well: leave out what is not active.",
-    "image": "Not clamped: clamp it to [0, 1] to show it.",
-    "weights": "All files refer to tensors in weights.bin beside them; onnxruntime-web wants it with each session: "
-    "externalData: [{path: 'weights.bin', data: ...}].",
-}
-"""Stands in chain.json, for people."""
 
 
 def export(
@@ -64,7 +51,7 @@ def export(
     contents = encode(generator, statistics, precision)
     about = {"run": run, "statistics": statistics, "precision": precision, "schedule": str(schedule)}
     listed = {name: _entry(content) for name, content in contents.items()}
-    chain = {"format": FORMAT, **about, "generator": asdict(generator.config), "about": ABOUT, "files": listed}
+    chain = {"format": FORMAT, **about, "generator": asdict(generator.config), "files": listed}
     chain = files.seal(chain | describe(generator.config, schedule, statistics))
 
     def write(target: Path) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from agm.data.images import Pixels
 
-SETS = {"cars": 16_185, "faces": 10_205, "geo": 16_000}
-"""The paper's data sets, each a module here, and how many images the paper took of them."""
+SETS = ("cars", "faces", "geo")
+"""The paper's data sets, each a module here."""
 
 SIZE = 64
 """Side of every prepared image in pixels."""
@@ -23,9 +23,6 @@ class About:
 
     name: str
     title: str
-    licence: str
-    citation: str
-    preprocessing: str
     groups: str
     groups_leak: bool
     substitute: str | None = None

@@ -29,12 +29,6 @@ UNKNOWN = "unknown"
 ABOUT = About(
     name="cars",
     title="Stanford Cars",
-    licence="none stated; the photographs belong to their owners; research use only, do not publish the images",
-    citation=(
-        'J. Krause, M. Stark, J. Deng, L. Fei-Fei, "3D Object Representations for Fine-Grained Categorization", '
-        "4th IEEE Workshop on 3D Representation and Recognition (3dRR-13), 2013"
-    ),
-    preprocessing="crop to the annotated box, clipped to the image; RGB; Pillow bicubic to 64 x 64, aspect not kept",
     groups="class",
     groups_leak=False,
 )

@@ -14,20 +14,12 @@ from agm.errors import AgmError
 ABOUT = About(
     name="faces",
     title="CyberExtruder Ultimate Face Matching Data Set",
-    licence="the terms are reported not to allow redistribution; research use only, do not publish the images",
-    citation="CyberExtruder, Ultimate Face Matching Data Set: 10,205 photographs of 1,000 people",
-    preprocessing="whole frame (of a frame that is not square, the centre square), RGB, Pillow bicubic to 64 x 64",
     groups="person",
     groups_leak=True,
 )
 LFW = dataclasses.replace(
     ABOUT,
     title="Labeled Faces in the Wild",
-    licence="none stated; published for research in face verification; do not publish the images",
-    citation=(
-        'G. B. Huang, M. Ramesh, T. Berg, E. Learned-Miller, "Labeled Faces in the Wild: A Database for Studying Face '
-        'Recognition in Unconstrained Environments", University of Massachusetts Amherst, Technical Report 07-49, 2007'
-    ),
     substitute="Labeled Faces in the Wild",
 )
 OFFICIAL = {False: 10_205, True: 13_233}

@@ -25,15 +25,6 @@ OFFICIAL = 500_000
 ABOUT = About(
     name="geo",
     title="SAT-4, four patches to an image",
-    licence="none stated for SAT-4; the NAIP imagery it is cut from is a product of the US government",
-    citation=(
-        "S. Basu, S. Ganguly, S. Mukhopadhyay, R. DiBiano, M. Karki, R. Nemani, "
-        '"DeepSat: A Learning Framework for Satellite Imagery", ACM SIGSPATIAL, 2015'
-    ),
-    preprocessing=(
-        f"infrared dropped; {DRAWN:,} patches drawn by numpy.random.default_rng(0).permutation over train, then test; "
-        "each four joined (top left, top right, bottom left, bottom right); Pillow bicubic, 56 -> 64 pixels"
-    ),
     groups="image",
     groups_leak=True,
 )

@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import numpy as np
 import pandas as pd
 import torch
 from hypothesis import strategies as st
 
 from agm import files, runs
-from agm.anytime import latency, planner
+from agm.anytime import planner
 from agm.anytime.onnx.export import CHAIN, export, read
-from agm.anytime.stepper import Plain
 from agm.config import STATISTICS, RunConfig
 from agm.networks.generator import Generator
 from agm.schedule import Schedule
@@ -43,6 +41,7 @@ def _summary(config: RunConfig) -> dict[str, Any]:
         "parameters": 9,
         "test": dict.fromkeys(STATISTICS, quality),
         "bicubic": bicubic,
+        "schedules": {kind: {config.training.schedule: [20.0, 21.0]} for kind in STATISTICS},
         "seconds_until_iteration": [0.1, 0.2],
         "machine": {"device": "a", "threads": 1, "code": "x", "versions": {"torch": "2"}},
         "data": {"fingerprint": "0", "stand_in": "crops", "images": {"train": 4, "validation": 4, "test": 4}},
@@ -56,7 +55,6 @@ RUN: dict[str, bytes] = {
     "config.json": json.dumps(CONFIG.to_dict()).encode(),
     "summary.json": json.dumps(_summary(CONFIG)).encode(),
     "metrics.csv": METRICS.to_csv(index=False).encode(),
-    "test.safetensors": files.encode_tensors({"mse": torch.ones(2, 4)}, {"id": CONFIG.id}),
 }
 
 
@@ -74,11 +72,9 @@ def run_folders(draw: st.DrawFn) -> dict[str, bytes]:
     name = draw(st.sampled_from(sorted(RUN)))
     if name.endswith(".json"):
         content = as_json(json.loads(RUN[name]))
-    elif name.endswith(".csv"):
+    else:
         table = rows.map(lambda text: f"{','.join(runs.COLUMNS)}\n{text}".encode("utf-8", "replace"))
         content = table | spoilt([RUN[name]])
-    else:
-        content = sealed({"mse": torch.ones(2, 4)}, {"id": CONFIG.id}) | spoilt([RUN[name]])
     return RUN | {name: draw(content)}
 
 
@@ -89,7 +85,6 @@ def use_run(folder: Path, found: dict[str, bytes]) -> None:
     run = runs.Run.read(folder)
     runs.table([run]).to_string()
     run.curve("psnr")
-    assert all(isinstance(errors, np.ndarray) for errors in run.test_images.values())
     planner.Planner.of(run, "shared")
 
 
@@ -117,24 +112,6 @@ def _checkpoint() -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 def use_checkpoint(folder: Path, content: bytes) -> None:
     path = official.write(folder / "checkpoint.safetensors", content)
     checkpoint.resume(path, CONFIG, _networks(), torch.zeros(3), {})
-
-
-STEPPER = Plain(Generator(CONFIG.generator))
-
-
-def _machine() -> Any:
-    span = latency.Span(0.1, 0.2, 0.3)
-    table = {name: {64: span} for name in latency.activities(Schedule.parse(CONFIG.training.schedule))}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "machine.json")
-        latency.write_profile(path, table, CONFIG.generator, STEPPER, CPU)
-        return files.read_json(path)
-
-
-def use_machine(folder: Path, content: bytes) -> None:
-    path = official.write(folder / "machine.json", content)
-    known = latency.Times(latency.read_profile(path, CONFIG.generator, STEPPER, CPU))
-    assert known.predict(latency.FINISH, 100) > 0
 
 
 def use_json(folder: Path, content: bytes) -> None:
@@ -182,7 +159,6 @@ TARGETS = {
     "runs": Target(run_folders(), use_run),
     "weights": Target(weight_files | spoilt([samples.weights()]), use_weights),
     "checkpoints": Target(sealed(*_checkpoint()) | spoilt([files.encode_tensors(*_checkpoint())]), use_checkpoint),
-    "machine profiles": Target(as_json(_machine()), use_machine),
     "measurements": Target(as_json({"runs": {"x": {"device": "a", "threads": {"1": 2.0}}}}), use_json),
     "exports": Target(exports(), use_export),
 }

@@ -10,8 +10,8 @@ from unittest import mock
 from hypothesis import strategies as st
 
 from agm import data
-from agm.cli import upscale
 from agm.config import field_owners
+from agm.errors import parse_duration
 from agm.schedule import Schedule
 from study import experiments, profiles
 from study.cli import train
@@ -56,8 +56,7 @@ def use_plan(folder: Path, value: tuple[str, dict[str, Any]]) -> None:
 
 
 def use_duration(folder: Path, text: str) -> None:
-    profiles.parse_duration(text)
-    upscale.parse_deadline(text)
+    parse_duration(text)
 
 
 def use_dataset(folder: Path, text: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,15 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.anytime import Clock, Slow, slow, table, weights
 
-from agm import Schedule, files
-from agm.anytime import latency as times_module
+from agm import Schedule
 from agm.anytime import upscaler as upscaler_module
-from agm.anytime.latency import FINISH, MARGIN, Span, Times, activities, measure, read_profile, write_profile
-from agm.anytime.stepper import Plain, Twice
+from agm.anytime.latency import FINISH, MARGIN, Span, Times, activities, measure
+from agm.anytime.stepper import Twice
 from agm.anytime.upscaler import AnytimeUpscaler
 from agm.config import GeneratorConfig
 from agm.errors import AgmError
-from agm.networks.generator import Generator
 
 GREY = np.full((10, 10), 77, np.uint8)
 NINE = Schedule.parse("xxxx (9)")
@@ -130,9 +126,6 @@ def test_predictions() -> None:
     for _ in range(16):
         times.observe("---x", 100, 0.1)
     assert times.predict("xxxx", 400) == 6
-    times.add({"xxxx": {100: Span(9, 9, 9)}, "x--x": {100: Span(2, 2, 2)}})
-    assert times.predict("xxxx", 100) == 3
-    assert times.predict("x--x", 100) == pytest.approx(2.2)
 
 
 @given(st.integers(1, 500), st.integers(1, 500))
@@ -195,53 +188,6 @@ CONFIG = GeneratorConfig(layers="nnnr", width=4, iterations=3)
 CPU = torch.device("cpu")
 
 
-@pytest.fixture
-def profile(tmp_path: Path) -> Path:
-    stepper = Plain(Generator(CONFIG))
-    write_profile(tmp_path / "machine.json", table(NINE, 0.5, 100, 0.01), CONFIG, stepper, CPU)
-    return tmp_path / "machine.json"
-
-
-def test_a_profile_comes_back(profile: Path) -> None:
-    assert read_profile(profile, CONFIG, Plain(Generator(CONFIG)), CPU) == table(NINE, 0.5, 100, 0.01)
-    assert json.loads(profile.read_text())["machine"]["versions"]["torch"] == torch.__version__
-
-
-@pytest.mark.parametrize(
-    ("text", "words"), [("{", "cannot be read as JSON"), ("[]", "damaged"), ("null", "damaged"), ("{}", "damaged")]
-)
-def test_a_profile_that_is_no_json_or_no_profile(profile: Path, text: str, words: str) -> None:
-    profile.write_text(text)
-    with pytest.raises(AgmError, match=words):
-        read_profile(profile, CONFIG, Plain(Generator(CONFIG)), CPU)
-
-
-def test_a_damaged_profile_is_refused(profile: Path) -> None:
-    profile.write_text(profile.read_text().replace("0.5", "5.5"))
-    with pytest.raises(AgmError, match=r"damaged, .*; measure again: agm profile-machine$"):
-        read_profile(profile, CONFIG, Plain(Generator(CONFIG)), CPU)
-
-
-@pytest.mark.parametrize("field", ["device", "threads", "system"])
-def test_a_profile_of_another_machine_is_refused(profile: Path, field: str) -> None:
-    stored = json.loads(profile.read_text())
-    stored["machine"][field] = "another"
-    files.write_json(profile, files.seal(stored))
-    with pytest.raises(AgmError, match=rf"of another machine \({field}: not "):
-        read_profile(profile, CONFIG, Plain(Generator(CONFIG)), CPU)
-
-
-def test_a_profile_of_another_version_or_network_is_refused(profile: Path) -> None:
-    other = GeneratorConfig(layers="rnnr", width=4, iterations=3)
-    with pytest.raises(AgmError, match="of another network"):
-        read_profile(profile, other, Plain(Generator(other)), CPU)
-    stored = json.loads(profile.read_text())
-    stored["machine"]["versions"]["torch"] = "1.0"
-    files.write_json(profile, files.seal(stored))
-    with pytest.raises(AgmError, match=r"of another machine \(torch: "):
-        read_profile(profile, CONFIG, Plain(Generator(CONFIG)), CPU)
-
-
 def test_measuring() -> None:
     """Each activity by itself, warm-up left out, fewer rounds once the time is over."""
     clock = Clock()
@@ -257,9 +203,7 @@ def test_measuring() -> None:
     assert len(stepper.begun) == 3 * 4
 
 
-def test_loading_takes_the_stored_times_and_measures_what_they_lack(
-    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_loading_measures_what_its_schedule_does(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = weights(home / "w.safetensors")
     measured: list[int] = []
 
@@ -268,26 +212,8 @@ def test_loading_takes_the_stored_times_and_measures_what_they_lack(
         return {name: {1: Span(7, 7, 7)} for schedule in schedules for name in activities(schedule)}
 
     monkeypatch.setattr(upscaler_module, "measure", fake)
-    first = AnytimeUpscaler.load(path)
-    assert first.times.predict("xxxx", 1) == pytest.approx(7.7)
-    assert measured == [10]
-    spans = {name: {1: Span(3, 3, 3)} for name in (FINISH, "first x--x", "xxxx")}
-    write_profile(times_module.profile_path(), spans, first.config, first.stepper, CPU)
-    again = AnytimeUpscaler.load(path)
-    assert again.times.predict("xxxx", 1) == pytest.approx(3.3)
-    assert measured == [10, 1]
+    assert AnytimeUpscaler.load(path).times.predict("xxxx", 1) == pytest.approx(7.7)
     other = AnytimeUpscaler.load(path, schedule="---x (1) - xxxx (1)")
-    assert other.times.predict("xxxx", 1) == pytest.approx(3.3)
     assert other.times.predict("first ---x", 1) == pytest.approx(7.7)
-    assert measured == [10, 1, 10]
-    assert caplog.text == ""
-
-    times_module.profile_path().write_text("{")
-    with caplog.at_level(logging.WARNING):
-        AnytimeUpscaler.load(path)
-    assert measured[-1] == 10
-    (record,) = caplog.records
-    assert "machine.json" in record.message
-    assert record.message.endswith("; ignored")
     AnytimeUpscaler.load(path, timed=False)
-    assert len(measured) == 4
+    assert measured == [10, 10]

@@ -15,10 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from support.anytime import weights
-from support.runs import tiny
 
-from agm import files, load
-from agm.anytime import tiles, weights_files
+from agm import files, load, paths
+from agm.anytime import tiles
 from agm.anytime.engine.engine import Engine
 from agm.anytime.stepper import Plain, Twice, held_bytes
 from agm.anytime.upscaler import TILE, AnytimeUpscaler
@@ -27,7 +26,6 @@ from agm.data import to_tensor
 from agm.data.images import halved
 from agm.errors import AgmError
 from agm.networks.generator import Generator
-from agm.runs import COLUMNS
 from agm.schedule import Schedule
 
 ROOT = Path(__file__).parents[3]
@@ -410,44 +408,23 @@ def test_memory_is_bounded(path: Path) -> None:
 
 
 def test_a_model_by_file_folder_and_id(home: Path) -> None:
-    own = weights(home / "build" / "runs" / "abc" / weights_files.WEIGHTS)
-    recorded = weights(home / "results" / "cpu" / "def" / weights_files.WEIGHTS)
-    assert weights_files.weights(own) == weights_files.weights(own.parent) == weights_files.weights("abc") == own
-    assert weights_files.weights("def") == recorded
+    own = weights(home / "build" / "runs" / "abc" / paths.WEIGHTS)
+    recorded = weights(home / "results" / "cpu" / "def" / paths.WEIGHTS)
+    assert paths.weights(own) == paths.weights(own.parent) == paths.weights("abc") == own
+    assert paths.weights("def") == recorded
     for name in ("nosuch", home, home / "x.safetensors", "../runs/abc/.."):
         with pytest.raises(AgmError, match="no weights there"):
-            weights_files.weights(name)
-
-
-def made(folder: Path, psnr: list[float], seed: int, **fields: Any) -> Path:
-    config = tiny(seed=seed, **fields)
-    summary = {"id": config.id, "bicubic": {"validation": {"psnr": 24.0}}}
-    rows = "\n".join(f"1,iteration,{t},0.1,{value},0.5,0.1,0.1" for t, value in enumerate(psnr, 1))
-    files.write_json(folder / "config.json", config.to_dict())
-    files.write_text(folder / "metrics.csv", f"{','.join(COLUMNS)}\n{rows}\n")
-    files.write_json(folder / "summary.json", summary)
-    return weights(folder / weights_files.WEIGHTS)
-
-
-def test_the_default_model_gains_most(home: Path) -> None:
-    with pytest.raises(AgmError, match=r"no trained weights in .*; name some with --model"):
-        weights_files.weights()
-    mine = made(home / "build" / "runs" / "a", [20, 30], 0)
-    assert weights_files.weights() == mine
-    made(home / "results" / "cpu" / "b", [20, 25], 1)
-    best = made(home / "results" / "reduced" / "c", [20, 26], 2)
-    made(home / "results" / "reduced" / "d", [20, float("nan")], 3)
-    assert weights_files.weights() == best
-    natural = made(home / "results" / "natural" / "e", [20, 24.5], 4, dataset="natural")
-    assert weights_files.weights() == natural
+            paths.weights(name)
+    with pytest.raises(AgmError, match=f"{paths.DEFAULT}: no weights there; expected"):
+        paths.weights()
 
 
 @pytest.mark.skipif(not RECORDED, reason="no recorded weights")
 def test_the_recorded_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AGM_HOME", str(ROOT))
     upscaler = AnytimeUpscaler.load(timed=False)
-    assert weights_files.weights() in RECORDED
-    config = RunConfig.from_dict(files.read_tensors(weights_files.weights())[1]["config"])
+    assert paths.weights() in RECORDED
+    config = RunConfig.from_dict(files.read_tensors(paths.weights())[1]["config"])
     assert str(upscaler.schedule) == config.training.schedule
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 import pytest
 import torch
 import typer
@@ -23,16 +22,14 @@ from support.official import cars, pack
 from support.runs import tiny
 
 from agm import Schedule, runs
-from agm.errors import AgmError
 from study import profiles
 from study.cli import commands
-from study.profiles import parse_duration
 
 Agm = Callable[..., Any]
 COMMANDS = [
     *((), ("params",), ("train",), ("data",), ("data", "list"), ("data", "verify"), ("data", "prepare")),
-    *(("data", "show"), ("runs",), ("evaluate",), ("upscale",), ("profile-machine",), ("export",)),
-    *(("plan",), ("claims",), ("compare",), ("status",)),
+    *(("runs",), ("evaluate",), ("upscale",), ("export",)),
+    *(("claims",), ("status",)),
 ]
 
 
@@ -100,7 +97,7 @@ def test_a_misspelt_profile_is_refused(agm_command: Agm) -> None:
         (["--dataset", ""], ["unknown data set ''"]),
         (["--epochs", "0"], ["epochs=0: must be positive"]),
         (["--seed", "-1"], ["seed=-1"]),
-        (["--time-budget", "soon"], ["time budget 'soon'"]),
+        (["--time-budget", "soon"], ["time 'soon'", "such as 50ms"]),
         (["--experiment", "fig44"], ["unknown experiment 'fig44'", "did you mean 'fig4'"]),
         (["--run", "abc"], ["run 'abc' is not planned by profile 'smoke'"]),
         (["--experiment", "fig4", "--epochs", "1"], ["epochs"]),
@@ -169,14 +166,14 @@ def test_train_then_everything_else(agm_command: Agm, home: Path) -> None:
 
 def test_text_fields_may_look_like_numbers(agm_command: Agm, home: Path) -> None:
     """precision=32 is the text that the configuration knows; a folder may be called 7."""
-    assert agm_command("train", *TINY, "--set", "precision=32", "--time-budget", "0").code == 75
+    assert agm_command("train", *TINY, "--set", "precision=32", "--time-budget", "1ms").code == 75
     assert (home / "build" / "runs" / tiny().id / "config.json").exists()
     refused(agm_command("train", *TINY, "--dataset", "7"), "unknown data set '7'")
 
 
 def test_a_time_budget_ends_with_75_and_the_same_command_goes_on(agm_command: Agm, tmp_path: Path) -> None:
     out = tmp_path / "elsewhere"
-    stopped = agm_command("train", *TINY, "--out", out, "--time-budget", "0s")
+    stopped = agm_command("train", *TINY, "--out", out, "--time-budget", "1ms")
     assert stopped.code == 75
     assert stopped.out == ""
     assert f"{tiny().id} stopped and saved in {out / tiny().id}; run the same command again" in stopped.err
@@ -185,23 +182,10 @@ def test_a_time_budget_ends_with_75_and_the_same_command_goes_on(agm_command: Ag
 
 
 def test_an_experiment_stops_at_its_first_unfinished_run(agm_command: Agm, home: Path) -> None:
-    assert agm_command("train", "--profile", "smoke", "--experiment", "table1", "--time-budget", "0").code == 75
+    assert agm_command("train", "--profile", "smoke", "--experiment", "table1", "--time-budget", "1ms").code == 75
     (folder,) = (home / "build" / "runs").glob("[!.]*")
-    assert agm_command("train", "--profile", "smoke", "--run", folder.name, "--time-budget", "0s").code == 75
+    assert agm_command("train", "--profile", "smoke", "--run", folder.name, "--time-budget", "1ms").code == 75
     assert [path.name for path in (home / "build" / "runs").glob("[!.]*")] == [folder.name]
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("9m", 540), ("2h", 7200), ("1.5m", 90), ("30", 30), (" 5s ", 5), ("0", 0)]
-)
-def test_durations(text: str, seconds: float) -> None:
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "m", "-5s", "5 minutes", "1h30m", "inf", "nan", "5d"])
-def test_durations_that_are_none(text: str) -> None:
-    with pytest.raises(AgmError, match="expected a number with s, m or h"):
-        parse_duration(text)
 
 
 def test_a_network_of_crops_is_evaluated_on_any_other_set(agm_command: Agm, home: Path) -> None:
@@ -350,46 +334,3 @@ def test_data_prepare_refuses_what_it_does_not_know(agm_command: Agm, tmp_path: 
     (tmp_path / "x.tgz").write_bytes(whole[: len(whole) // 2])
     refused(agm_command("data", "prepare", "cars", "--source", tmp_path / "x.tgz"), "x.tgz", "damaged or cut short")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "x.tgz"]
-
-
-@pytest.mark.parametrize("kind", ["bundled", "prepared", "folder"])
-def test_data_show(agm_command: Agm, home: Path, kind: str) -> None:
-    """Every tile of the sheet is an image of its part, its input, or its bicubic enlargement."""
-    from agm import DataConfig, data
-
-    dataset = str(home / "mine")
-    if kind == "bundled":
-        dataset = "instruments"
-    elif kind == "prepared":
-        write_prepared(Path(dataset), made_up(30))
-    else:
-        Path(dataset).mkdir()
-        for i, pixels in enumerate(made_up(12, 20)):
-            Image.fromarray(pixels).save(Path(dataset) / f"{i}.png")
-    result = agm_command("data", "show", dataset, "--images", "15")
-    path = home / "build" / "sheets" / f"{Path(dataset).name}.png"
-    assert result.code == 0
-    assert result.out.endswith(f" images of {dataset} -> {path}\n")
-    with Image.open(path) as sheet:
-        assert (sheet.format, sheet.mode) == ("PNG", "RGB")
-        found = np.asarray(sheet)
-    parts = data.splits(DataConfig(dataset=dataset))
-    top = 2 * 24
-    for part in (parts.train, parts.validation, parts.test):
-        shown = min(5, len(part))
-        for i in range(shown):
-            y, x = top + 8 + i // 4 * 72, 8 + i % 4 * 200
-            np.testing.assert_array_equal(found[y : y + 64, x : x + 64], part.high[i])
-            np.testing.assert_array_equal(found[y : y + 64 : 2, x + 64 : x + 128 : 2], part.low[i])
-            np.testing.assert_array_equal(found[y : y + 64, x + 128 : x + 192], part.bicubic[i])
-        top += 24 + 8 + (shown + 3) // 4 * 72
-    assert found.shape[0] == top - 24
-    data.load.cache_clear()
-    data.splits.cache_clear()
-
-
-def test_data_show_elsewhere(agm_command: Agm, tmp_path: Path) -> None:
-    path = tmp_path / "a" / "sheet.png"
-    assert agm_command("data", "show", "closeups", "--out", path).out == f"48 images of closeups -> {path}\n"
-    refused(agm_command("data", "show", "closeups", "--out", path / "x.png"), "cannot be written")
-    refused(agm_command("data", "show", "closeup"), "unknown data set 'closeup'; did you mean 'closeups'")

@@ -1,9 +1,8 @@
-"""`agm upscale` and `agm profile-machine` as users call them."""
+"""`agm upscale` as users call it."""
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import shutil
 import struct
@@ -19,10 +18,8 @@ from PIL import ExifTags, Image, ImageCms
 from support.anytime import weights
 from support.command import refused
 
-from agm import files
-from agm.anytime import weights_files
+from agm import paths
 from agm.anytime.upscaler import AnytimeUpscaler
-from agm.cli.upscale import parse_deadline
 from agm.errors import AgmError
 
 Agm = Callable[..., Any]
@@ -57,21 +54,6 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("50ms", 0.05), ("0.05s", 0.05), ("2s", 2), ("1m", 60), (" 1.5 ms ", 0.0015), (".5s", 0.5)]
-)
-def test_deadlines(text: str, seconds: float) -> None:
-    assert parse_deadline(text) == pytest.approx(seconds)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "50", "ms", "0ms", "0.0s", "-50ms", "5 minutes", "1s50ms", "inf", "nan", "1h", "9" * 400 + "s"]
-)
-def test_deadlines_that_are_none(text: str) -> None:
-    with pytest.raises(AgmError, match="expected a positive time with its unit, such as 50ms"):
-        parse_deadline(text)
-
-
 def test_one_picture(upscale: Agm, photo: Path, home: Path) -> None:
     result = upscale(photo, home / "new" / "out.png")
     assert (result.code, result.err) == (0, "")
@@ -82,7 +64,7 @@ def test_one_picture(upscale: Agm, photo: Path, home: Path) -> None:
     upscale(photo, home / "two.png", "--iterations", "2")
     with Image.open(home / "two.png") as image:
         np.testing.assert_array_equal(image, expected(home, photograph(), iterations=2))
-    other = upscale(photo, home / "other.png", "--schedule", "---x (5)", "--statistics", "shared", "--threads", "1")
+    other = upscale(photo, home / "other.png", "--schedule", "---x (5)", "--statistics", "shared")
     assert ": iteration 5 of 5, " in other.out
     assert names(home) == ["new", "other.png", "photo.png", "two.png", "w.safetensors"]
 
@@ -111,9 +93,9 @@ def test_nothing_is_overwritten_without_being_told(upscale: Agm, photo: Path, ho
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--deadline", "0ms"], ["deadline '0ms'", "50ms"]),
-        (["--deadline", "-5ms"], ["deadline '-5ms'"]),
-        (["--deadline", "soon"], ["deadline 'soon'"]),
+        (["--deadline", "0ms"], ["time '0ms'", "50ms"]),
+        (["--deadline", "-5ms"], ["time '-5ms'"]),
+        (["--deadline", "soon"], ["time 'soon'"]),
         (["--iterations", "4"], ["iterations=4: must be from 0 to 3"]),
         (["--iterations", "-1"], ["iterations=-1"]),
         (["--schedule", "xxxz (3)"], ["bad schedule", "at character 4"]),
@@ -157,14 +139,17 @@ def test_names_that_are_no_models(home: Path, name: str) -> None:
     for folder in (home / "results" / "cpu" / "abc", home / "build" / "runs" / "abc"):
         folder.mkdir(parents=True)
         (folder / "generator.safetensors").touch()
-    assert weights_files.weights("abc").parent.name == "abc"
+    assert paths.weights("abc").parent.name == "abc"
     with pytest.raises(AgmError, match="no weights there"):
-        weights_files.weights(name)
+        paths.weights(name)
 
 
 def test_no_weights_at_all(agm_command: Agm, photo: Path, home: Path) -> None:
-    refused(agm_command("upscale", photo, home / "out.png"), "no trained weights in", "--model")
-    refused(agm_command("profile-machine"), "no trained weights in", "--model")
+    refused(
+        agm_command("upscale", photo, home / "out.png"),
+        paths.DEFAULT,
+        "no weights there; expected a generator.safetensors",
+    )
 
 
 def test_pictures_that_are_none(upscale: Agm, photo: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -378,28 +363,3 @@ def test_a_folder(upscale: Agm, photo: Path, home: Path) -> None:
     assert forced.out.splitlines()[-1] == f"3 of 4 pictures -> {out}; 1 skipped"
     assert names(out) == ["a.gif.png", "a.png", "deep"]
     refused(upscale(source, home / "other", "--iterations", "9"), "iterations=9")
-
-
-def test_profile_machine(
-    agm_command: Agm, upscale: Agm, photo: Path, home: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    options = ("--sizes", "8", "--sizes", "4", "--rounds", "3", "--seconds", "0")
-    result = agm_command("profile-machine", "--model", home / "w.safetensors", *options)
-    path = home / "build" / "machine.json"
-    assert result.code == 0
-    assert result.out.splitlines()[-2:] == ["run by: engine", f"-> {path}"]
-    assert [line.split()[:2] for line in result.out.splitlines()[1:3]] == [["first", "x--x"]] * 2
-    stored = json.loads(path.read_text())
-    assert set(stored) == {"machine", "model", "seconds", "sha256"}
-    assert set(stored["seconds"]) == {"first x--x", "xxxx", "finish"}
-    assert list(stored["seconds"]["xxxx"]) == ["16", "64"]
-    assert upscale(photo, home / "out.png", "--deadline", "9m").code == 0
-    assert caplog.text == ""
-    stored["machine"]["device"] = "another"
-    files.write_json(path, files.seal(stored))
-    assert upscale(photo, home / "out2.png", "--deadline", "9m").code == 0
-    assert "machine.json: of another machine (device: not " in caplog.text
-    assert len(caplog.records) == 1
-    caplog.clear()
-    assert upscale(photo, home / "out3.png").code == 0
-    assert caplog.text == ""

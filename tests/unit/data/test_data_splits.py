@@ -11,7 +11,7 @@ from support.images import image_set, made_up
 
 from agm import DataConfig
 from agm.data.images import ImageSet
-from agm.data.splits import Part, Splits, split, split_indices, split_table, to_tensor
+from agm.data.splits import Part, Splits, split, split_indices, to_tensor
 from agm.errors import AgmError
 
 
@@ -81,17 +81,6 @@ def test_a_part_is_filled_by_the_groups_that_fit() -> None:
     groups = [f"ten {i // 10}" for i in range(700)] + [f"one {i}" for i in range(303)]
     train, validation, test = split_indices(image_set(groups))
     assert (len(test), len(validation), len(train)) == (201, 80, 722)
-
-
-def test_the_split_written_down_is_the_split() -> None:
-    images = image_set([f"g{i // 3}" for i in range(30)], copies=[4])
-    lines = split_table(images).splitlines()
-    assert lines[0] == "index,source,group,part"
-    rows = [line.split(",") for line in lines[1:]]
-    assert [int(row[0]) for row in rows] == list(range(31))
-    for name, indices in zip(("train", "validation", "test"), split_indices(images), strict=True):
-        assert {int(row[0]) for row in rows if row[3] == name} == set(indices.tolist())
-    assert rows[30][2:] == ["g1", "repeat"]
 
 
 def test_classes_that_do_not_leak_may_be_cut() -> None:

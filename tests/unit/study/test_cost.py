@@ -1,41 +1,19 @@
-"""What runs cost: next to each other, against what autograd saves, and what is timed on a machine."""
+"""What runs cost: next to each other, and against what autograd saves."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from support.runs import tiny
 
-from agm import data
 from agm.config import GeneratorConfig, RunConfig
 from agm.networks.complexity import macs_per_iteration
 from agm.networks.generator import Generator
 from agm.schedule import Schedule
-from study import budget, cost, profiles
-from study.budget import Images
+from study import cost, profiles
 
 SMOKE = profiles.load("smoke")
-
-
-def test_images_of_the_papers_sets_by_their_size_alone() -> None:
-    """8,133 different photographs of cars gave 5,880, 653 and 1,600 (data/cars.md)."""
-    assert budget.share_out(8133, RunConfig().data) == Images(5880, 653, 1600)
-    quarter = RunConfig().replace(fraction=0.25, train_images=400, validation_images=100).data
-    assert budget.share_out(8133, quarter) == Images(100, 100, 1600)
-
-
-def test_images_are_known_before_the_data_are_there(home: Path) -> None:
-    assert budget.images_of(RunConfig().replace(dataset="geo", test_images=7).data) == Images(12960, 1440, 7)
-
-
-@pytest.mark.parametrize("role", profiles.ROLES)
-def test_images_of_bundled_sets_are_those_of_the_split(role: str) -> None:
-    config = profiles.load("quick").run(role).data
-    parts = data.splits(config)
-    assert budget.images_of(config) == Images(len(parts.train), len(parts.validation), len(parts.test))
 
 
 def test_the_cost_of_one_image_by_hand() -> None:
@@ -79,36 +57,3 @@ def test_jobs_ask_for_more_memory_than_autograd_keeps(layers: str) -> None:
     assert len(images) == 10
     asked = 1e6 * (cost.memory_mb(run) - cost.PROGRAM_MB)
     assert sum(saved.values()) < asked < 3 * sum(saved.values())
-
-
-def test_the_time_of_one_run_by_hand() -> None:
-    """Two epochs of 16 images there and back, validated with 8 four times; and four tests of 4."""
-    run = SMOKE.run("cars", epochs=2)
-    assert budget.seconds(run, Images(16, 8, 4), 0.5) == 0.5 * cost.per_image(run) * (2 * (3 * 16 + 4 * 8) + 4 * 4)
-
-
-@pytest.mark.parametrize(
-    ("minutes", "cores", "expected"),
-    [([2, 3, 2, 3, 2], 2, "6.0 min"), ([2, 3], 1, "5.0 min"), ([2, 9, 2], 4, "9.0 min"), ([], 4, "0 s")],
-)
-def test_all_cores_share_the_runs_and_none_is_cut(minutes: list[int], cores: int, expected: str) -> None:
-    runs = [SMOKE.run("cars", epochs=1 + number) for number in range(len(minutes))]
-    times = {run.id: 60.0 * one for run, one in zip(runs, minutes, strict=True)}
-    assert budget.line("", runs, times, cores)[5] == expected
-
-
-def test_a_duration_has_the_unit_that_suits_it() -> None:
-    assert [budget.minutes(seconds) for seconds in (59, 90, 7199, 7200)] == ["59 s", "1.5 min", "120.0 min", "2.0 h"]
-
-
-def test_what_would_take_too_long_is_timed_in_part() -> None:
-    small, large = SMOKE.run("cars"), RunConfig()
-    assert budget.affordable(small, "cpu") == small.replace(schedule="xxxx (10)")
-    timed = budget.affordable(large, "cpu")
-    assert (timed.training.batch_size, timed.generator.iterations) == (1, 2)
-    assert budget.affordable(large, "cuda") == large
-
-
-def test_steps_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget, "SECONDS", 0.0)
-    assert budget.measured_unit(tiny(), "cpu") > 0

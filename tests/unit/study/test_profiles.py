@@ -39,7 +39,7 @@ def test_the_five_profiles_are_there() -> None:
 def test_every_profile_loads_and_plays_all_roles(name: str) -> None:
     profile = profiles.load(name)
     assert profile.name == name
-    assert tuple(profile.datasets) == PAPER_SETS == tuple(SETS) == profiles.ROLES
+    assert tuple(profile.datasets) == PAPER_SETS == SETS == profiles.ROLES
     assert len(set(profile.datasets.values())) == 3
     assert all(profile.seeds[role] for role in profiles.ROLES)
     assert profile.runs_per_job >= 1

@@ -90,20 +90,6 @@ def test_the_scale_of_errors_is_that_of_the_maps() -> None:
     assert bar.get_ylabel() == "absolute error"
 
 
-def test_every_cell_of_a_race_is_the_latest_image_that_is_there() -> None:
-    slow, fast = film(seed=1), film(seed=2)
-    named = {"NOAEL": (slow, [40.0, 80.0, 120.0]), "A": (fast, [10.0, 20.0, 60.0])}
-    fig = figures.race(named, [10, 20, 40, 100, 120], WHOLE, "a stamp")
-    upper, lower = rows(fig, 5)
-    assert [ax.get_title() for ax in upper] == ["10 ms", "20 ms", "40 ms", "100 ms", "120 ms"]
-    for row, made, latest in ((upper, slow, (0, 0, 1, 2, 3)), (lower, fast, (1, 2, 2, 3, 3))):
-        for ax, t in zip(row, latest, strict=True):
-            assert shows(ax, made.shown(t))
-            assert captions(ax)[0] == f"{f'iteration {t}' if t else 'nothing yet'}\n{made.psnr(t):.1f} dB"
-            assert ("bicubic" in captions(ax)) == (t == 0)
-            assert (ax.images[0].get_alpha() == 0.45) == (t == 0)
-
-
 def test_film_figures_fit_a_telephone_bear_their_stamp_and_are_the_same_each_time() -> None:
     def draw() -> list[Figure]:
         return [
@@ -111,7 +97,6 @@ def test_film_figures_fit_a_telephone_bear_their_stamp_and_are_the_same_each_tim
                 {"rrrr": film(10)} | {str(i): film(10) for i in range(4)}, Schedule.parse("A"), WHOLE, "data"
             ),
             figures.zoom(film(10), (2, 4, 10, 12), "data"),
-            figures.race({"A": (film(), [1.0, 2.0, 3.0])}, [1, 2, 3], WHOLE, "data"),
         ]
 
     for fig, again in zip(draw(), draw(), strict=True):
