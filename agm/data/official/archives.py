@@ -79,10 +79,15 @@ class Source:
 
 
 def distinct(members: Iterable[Member], name: Callable[[Member], str]) -> dict[str, Member]:
-    """Members by `name`. Raises AgmError where two files claim one name."""
+    """Members by `name`. A file that lies both in an archive and beside it, unpacked, counts once.
+
+    Raises AgmError where files of different sizes, or of two archives, claim one name.
+    """
     found: dict[str, Member] = {}
-    for member in members:
-        if (first := found.setdefault(name(member), member)) is not member:
+    for member in sorted(members, key=lambda member: member.archive is not None):
+        first = found.setdefault(name(member), member)
+        same = first.path.stat().st_size == member.path.stat().st_size
+        if not same or (first is not member and first.archive):
             raise AgmError(f"{first} and {member} are two files of one name; leave one of them out")
     return found
 

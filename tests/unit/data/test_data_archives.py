@@ -164,11 +164,14 @@ def by_file(path: Path) -> dict[str, Member]:
         return distinct(Source(path, Path(scratch)).members, lambda member: member.file)
 
 
-def test_an_archive_beside_what_was_unpacked_is_refused(tmp_path: Path) -> None:
+def test_a_file_beside_its_archive_counts_once(tmp_path: Path) -> None:
     folder = tree(tmp_path / "root")
-    assert {member.name for member in by_file(folder).values()} == set(CONTENT)
     pack(folder, tmp_path / "x.tgz").rename(folder / "x.tgz")
-    with pytest.raises(AgmError, match="are two files of one name; leave one of them out"):
+    found = by_file(folder)
+    assert {member.name for member in found.values()} == set(CONTENT)
+    assert all(member.archive is None for member in found.values())
+    write(folder / "top.txt", b"another")
+    with pytest.raises(AgmError, match=r"top\.txt are two files of one name"):
         by_file(folder)
 
 
