@@ -17,6 +17,7 @@ from study import aggregate
 from study.aggregate import Numbers, bicubic, by, score
 from study.claims.comparisons import mean_of
 from study.claims.evidence import pooled
+from study.claims.verdicts import LEVEL
 from study.paper import COLOURS, PAPER_TABLE_1
 
 
@@ -40,7 +41,7 @@ def of_reading(runs: Sequence[Run], statistics: Statistics) -> Numbers:
 
     `nnnr_first_mse`, `nnnr_last_mse`: of its first and its last image; `last_beat_bicubic`: how many last images do.
     `nnnr_over_printed`: a model's over the paper's; `nnnr_summed_over_printed`: if that is a sum over the colours.
-    `differ_p`, `rrrr_over_others`: see `differences`.
+    `differ_p`, `best`, `as_good`, `rrrr_over_others`: see `differences`.
     """
     scores = aggregate.scores(runs, statistics)
     found: Numbers = {f"{layers}_mse": mse for layers, mse in scores.items()}
@@ -59,7 +60,8 @@ def of_reading(runs: Sequence[Run], statistics: Statistics) -> Numbers:
 def differences(errors: Mapping[str, Mapping[int, float]]) -> Numbers:
     """Whether models differ by more than seeds do: an analysis of variance of the logarithms, with seeds as blocks.
 
-    `differ_p`: the p-value if they do not differ; NaN without two seeds that all have. `rrrr_over_others`: the error of
+    `differ_p`: the p-value if they do not differ; NaN without two seeds that all have. `best`: the model with the
+    lowest error; `as_good`: the others that Tukey's test cannot tell from it. `rrrr_over_others`: the error of
     rrrr over the geometric mean of the others, with its 95 % interval, `rrrr_over_others_low` and `_high`. `errors`:
     test MSE by model and seed.
     """
@@ -71,8 +73,13 @@ def differences(errors: Mapping[str, Mapping[int, float]]) -> Numbers:
     noise = pooled({model: dict(enumerate(row)) for model, row in enumerate(logs)})
     assert noise is not None
     beside, _ = noise
-    between = len(shared) * float(logs.mean(axis=1).var(ddof=1))
+    means = logs.mean(axis=1)
+    between = len(shared) * float(means.var(ddof=1))
     found["differ_p"] = float(stats.f.sf(between / beside.spread**2, len(logs) - 1, beside.freedom))
+    behind = (means - means.min()) / (beside.spread / math.sqrt(len(shared)))
+    alike = stats.studentized_range.sf(behind, len(logs), beside.freedom) > LEVEL
+    ranked = sorted(zip(means, errors, alike, strict=True))
+    found |= {"best": ranked[0][1], "as_good": ", ".join(model for _, model, same in ranked[1:] if same) or "none"}
     if "rrrr" in errors:
         weights = [1.0 if model == "rrrr" else -1 / (len(logs) - 1) for model in errors]
         ratio = mean_of(logs, weights, noise)

@@ -116,7 +116,7 @@ def test_how_far_seeds_lie_apart(home: Path) -> None:
 
 def test_models_differ_by_more_than_seeds_do() -> None:
     """A table with seeds as blocks by hand, and the interval of rrrr over the others."""
-    effects = np.log([[1.0], [1.1], [1.2], [1.5]]) + np.log([1.0, 2.0, 0.7])
+    effects = np.log([[1.0], [1.03], [1.3], [1.5]]) + np.log([1.0, 2.0, 0.7])
     logs = effects + np.random.default_rng(5).normal(0, 0.05, (4, 3))
     found = table1.differences({m: dict(enumerate(np.exp(row))) for m, row in zip(TABLE_1, logs, strict=True)})
     rows, columns = logs.mean(axis=1, keepdims=True), logs.mean(axis=0)
@@ -127,6 +127,10 @@ def test_models_differ_by_more_than_seeds_do() -> None:
     half = stats.t.ppf(0.975, 6) * math.sqrt(error * (1 + 1 / 3) / 3)
     names = ("rrrr_over_others_low", "rrrr_over_others", "rrrr_over_others_high")
     assert [found[name] for name in names] == pytest.approx(np.exp([ratio - half, ratio, ratio + half]))
+    apart = math.sqrt(error / 3) * stats.studentized_range.isf(0.05, 4, 6)
+    alike = [TABLE_1[place] for place in (1, 2, 3) if rows[place, 0] - rows[0, 0] < apart]
+    assert (found["best"], found["as_good"]) == ("nnnr", ", ".join(alike))
+    assert 0 < len(alike) < 3
     assert math.isnan(table1.differences({m: {0: 0.1} for m in TABLE_1})["differ_p"])
 
 
