@@ -255,6 +255,7 @@ def main() -> int:
         damaged = damage_all(Path(folder), arguments.flips, moments)
     result: dict[str, Any] = {"seed": arguments.seed, "machine": here}
     kept = {"turned": turned(), "transparent": transparent()}
+    logging.disable(logging.NOTSET)  # the situations' tests look at warnings
     reported = {} if arguments.no_situations else {"situations": try_all()}
     files.write_json(arguments.out, result | {"kills": killed, "damage": damaged, "pictures": kept} | reported)
     for name, row in (killed | damaged | kept | reported).items():
