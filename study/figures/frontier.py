@@ -124,7 +124,7 @@ def numbers(measured: Measured) -> Numbers:
     found, by_score, (same, ours) = points(measured), scores(measured), versus(measured).to_dict("records")
     rivals = found[_rival(found)]
     best, first = rivals.sort_values("set5").iloc[-1], rivals.sort_values("ms").iloc[0]
-    late = windows(measured).loc[LATER[1]].to_dict()
+    late = windows(measured).loc[_from(LATER[1])].to_dict()
     answer = ("no", "partly", "yes")[(same[AHEAD_ALONE] > 0) + (same[AHEAD_ALL] > 0)]
     verdict = (
         f"In the average over deadlines from {SHORTEST:g} ms to {LONGEST:g} ms, {answer}: our network is "
@@ -151,8 +151,12 @@ def windows(measured: Measured) -> pd.DataFrame:
         found = scores(measured, shortest)
         rivals = [name for name in found.index if name not in (OURS, SAME_TIME, CASCADE, "bicubic")]
         ahead = {AHEAD_ALONE: found[SAME_TIME] - found[rivals].max(), AHEAD_ALL: found[SAME_TIME] - found[CASCADE]}
-        rows[int(shortest)] = ahead
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("deadlines from, ms")
+        rows[_from(shortest)] = ahead
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _from(shortest: float) -> str:
+    return f"deadlines from {shortest:g} ms"
 
 
 def versus(measured: Measured) -> pd.DataFrame:
