@@ -153,6 +153,16 @@ def of_last_image(runs: Sequence[Run], statistics: Statistics, metric: str = "ms
     return of_image(runs, statistics, -1, metric)
 
 
+def off_precise(runs: Sequence[Run], kind: Statistics) -> float:
+    """How far a kind's test MSE lies from the precise one: the root mean square of the logarithm of their ratio.
+
+    NaN without runs that were tested both ways.
+    """
+    held = [run for run in runs if {kind, "precise"} <= set(run.readings)]
+    logs = [np.log(score([run], "mse", kind) / score([run], "mse", "precise")) for run in held]
+    return float(np.sqrt(np.mean(np.square(logs)))) if logs else float("nan")
+
+
 def last(runs: Sequence[Run], statistics: Statistics | None = None) -> float:
     """Validation MSE after the last epoch, averaged over iterations and seeds; NaN without that kind of statistics."""
 

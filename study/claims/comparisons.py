@@ -1,8 +1,8 @@
 """The comparisons that claims are judged by, and their statistical tests.
 
 A test takes one number per seed, since all models of a seed share its images and their order. Ratios are tested as
-differences of logarithms. How much a seed adds by chance is pooled over all networks of a profile, since three seeds
-alone say little about it; times have rounds enough of their own.
+differences of logarithms. Between networks, what chance adds is pooled over all networks of a profile, since three
+seeds alone say little about it (`Part.mean`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from scipy import stats
 
 from agm.config import ORL_CONFIGURATIONS
-from study.claims.evidence import Array, Group, Pooled, Quantity, pooled
+from study.claims.evidence import Array, Group, Noise, Quantity, pooled
 from study.experiments import LAST_PLAIN, LAST_RECURRENT, with_recurrent
 from study.paper import PAPER_TABLE_1
 
@@ -71,18 +71,12 @@ class Mean:
         return self.mean - half, self.mean + half
 
 
-def mean_of(logs: Array, weights: Sequence[float], noise: Pooled | None = None) -> Mean:
-    """The mean over seeds of a weighted sum. logs: (K, S); without pooled noise, its own scatter gives the error.
-
-    Where the weights add up to zero, what a seed adds to all quantities alike falls out.
-    """
+def mean_of(logs: Array, weights: Sequence[float], noise: Noise | None = None) -> Mean:
+    """The mean over seeds of a weighted sum, with its own scatter or pooled noise for its error. logs: (K, S)."""
     x = np.asarray(weights) @ logs
     if noise is None:
-        own = float(x.std(ddof=1))
-        return Mean(float(x.mean()), own / math.sqrt(len(x)), len(x) - 1)
-    used = noise[0] if abs(sum(weights)) < 1e-9 else noise[1]
-    error = used.spread * float(np.linalg.norm(weights)) / math.sqrt(len(x))
-    return Mean(float(x.mean()), error, used.freedom)
+        return Mean(float(x.mean()), float(x.std(ddof=1)) / math.sqrt(len(x)), len(x) - 1)
+    return Mean(float(x.mean()), noise.spread * float(np.linalg.norm(weights)) / math.sqrt(len(x)), noise.freedom)
 
 
 @dataclass(frozen=True)
@@ -103,9 +97,21 @@ class Part:
         """
         return ""
 
-    def test(self, values: Array, holds: Range, noise: Pooled | None = None) -> Tested:
-        """Test at least two seeds; values: (K, S)."""
+    def test(self, values: Array, holds: Range, noise: Noise | None = None) -> Tested:
+        """Test at least two seeds; values: (K, S). `noise`: pooled, where it fits."""
         raise NotImplementedError
+
+    def mean(self, values: Array, weights: Sequence[float], noise: Noise | None) -> Mean:
+        """The mean of a weighted sum of logarithms.
+
+        Pooled noise is that of comparisons between networks of one schedule and one part of the images, in which the
+        weights add up to zero and what a seed does to all of them falls out. Others have their own scatter.
+        """
+        sums: dict[tuple[str, float], float] = {}
+        for quantity, weight in zip(self.quantities, weights, strict=False):
+            sums[quantity.group.family] = sums.get(quantity.group.family, 0.0) + weight
+        between = all(abs(total) < 1e-9 for total in sums.values())
+        return mean_of(np.log(values), weights, noise if between else None)
 
 
 @dataclass(frozen=True)
@@ -121,8 +127,8 @@ class Contrast(Part):
     def value(self, values: Array) -> float:
         return float(np.exp((np.array(self.weights) @ np.log(values)).mean())) / self.over
 
-    def test(self, values: Array, holds: Range, noise: Pooled | None = None) -> Tested:
-        x, shift = mean_of(np.log(values), self.weights, noise), math.log(self.over)
+    def test(self, values: Array, holds: Range, noise: Noise | None = None) -> Tested:
+        x, shift = self.mean(values, self.weights, noise), math.log(self.over)
         ends = [x.test(math.log(holds.low) + shift)] if holds.low > 0 else []
         ends += [x.test(math.log(holds.high) + shift)[::-1]] if holds.high < math.inf else []
         low, high = (math.exp(end - shift) for end in x.interval())
@@ -141,8 +147,8 @@ class Agreement(Part):
         a, b = ((np.array(weights) @ np.log(values)).mean() for weights in (self.first, self.second))
         return math.exp(np.sign(a * b) * min(abs(a), abs(b)))
 
-    def test(self, values: Array, holds: Range, noise: Pooled | None = None) -> Tested:
-        means = (mean_of(np.log(values), weights, noise) for weights in (self.first, self.second))
+    def test(self, values: Array, holds: Range, noise: Noise | None = None) -> Tested:
+        means = (self.mean(values, weights, noise) for weights in (self.first, self.second))
         (a_above, a_below), (b_above, b_below) = (mean.test() for mean in means)
         same = min(1.0, 2 * min(max(a_above, b_above), max(a_below, b_below)))
         apart = min(1.0, 2 * min(max(a_above, b_below), max(a_below, b_above)))
@@ -160,13 +166,13 @@ class Spread(Part):
     def value(self, values: Array) -> float:
         return float(np.exp(np.ptp(np.log(values).mean(axis=1))))
 
-    def test(self, values: Array, holds: Range, noise: Pooled | None = None) -> Tested:
+    def test(self, values: Array, holds: Range, noise: Noise | None = None) -> Tested:
         logs, margin = np.log(values), math.log(holds.low)
         noise = noise or pooled({network: dict(enumerate(row)) for network, row in enumerate(logs)})
         assert noise, "two seeds and two networks at least"
-        used, error = noise[0], noise[0].spread / math.sqrt(logs.shape[1])
+        error = noise.spread / math.sqrt(logs.shape[1])
         beyond = float(np.ptp(logs.mean(axis=1))) - margin
-        apart = stats.studentized_range.sf(beyond / error, len(logs), used.freedom) if error else float(beyond <= 0)
+        apart = stats.studentized_range.sf(beyond / error, len(logs), noise.freedom) if error else float(beyond <= 0)
         pairs = [mean_of(np.array(pair), (1, -1), noise) for pair in itertools.combinations(logs, 2)]
         alike = max(max(pair.test(-margin)[0], pair.test(margin)[1]) for pair in pairs)
         return Tested(float(apart), alike)
@@ -189,7 +195,7 @@ class Sooner(Part):
             return "not known, counted as "
         return "at least " if first else "at most " if others else ""
 
-    def test(self, values: Array, holds: Range, noise: Pooled | None = None) -> Tested:
+    def test(self, values: Array, holds: Range, noise: Noise | None = None) -> Tested:
         first, second = values[0], values[1:].ravel()
         method = stats.PermutationMethod(rng=np.random.default_rng(0))
         if np.ptp(values) == 0:

@@ -41,6 +41,11 @@ class Group:
     schedule: str = "NOAEL"
     fraction: float = 1.0
 
+    @property
+    def family(self) -> tuple[str, float]:
+        """What its runs share with others that a seed changes in the same way."""
+        return self.schedule, self.fraction
+
     def __str__(self) -> str:
         parts = [self.layers, PAPER_NAMES[self.role] if self.role != "cars" else ""]
         parts += [self.schedule if self.schedule != "NOAEL" else ""]
@@ -62,37 +67,29 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Noise:
-    """What a seed adds to the logarithm of a measure: its standard deviation, and the degrees of freedom of that."""
+    """What chance adds to the logarithm of a measure: its standard deviation, and the degrees of freedom of that."""
 
     spread: float
     freedom: int
 
 
-Pooled = tuple[Noise, Noise]
-"""The noise of a number beside others of the same seed, and of a number by itself."""
+def pooled(logs: Mapping[Any, Mapping[Any, float]]) -> Noise | None:
+    """Pool the noise over all groups that have several seeds; None if too few have.
 
-
-def pooled(logs: Mapping[Any, Mapping[int, float]]) -> Pooled | None:
-    """Pool the noise over all groups with several seeds; None if there is none.
-
-    By least squares. Beside others of its seed, a number is an effect of its group plus one of its seed; by itself, an
-    effect of its group. `logs`: the logarithm of a measure by group and seed.
+    By least squares: a number is an effect of its group plus one of its seed. `logs`: the logarithm of a measure by
+    group, then by seed.
     """
     several = {group: found for group, found in logs.items() if len(found) > 1}
     y = np.array([value for found in several.values() for value in found.values()])
-    groups = np.array([[one == group for one in several] for group, found in several.items() for _ in found])
-    seeds = np.array([seed for found in several.values() for seed in found])
-    both = np.column_stack([groups, seeds[:, None] == np.unique(seeds)]) if len(y) else groups
-    found = [_residual(design.astype(float), y) for design in (both, groups)]
-    return (found[0], found[1]) if all(noise.freedom > 0 for noise in found) else None
-
-
-def _residual(design: Array, y: Array) -> Noise:
     if not len(y):
-        return Noise(math.nan, 0)
+        return None
+    groups = [[one == group for one in several] for group, found in several.items() for _ in found]
+    listed = [seed for found in several.values() for seed in found]
+    seeds = [[one == seed for one in dict.fromkeys(listed)] for seed in listed]
+    design = np.column_stack([groups, seeds]).astype(float)
     fitted, _, rank, _ = np.linalg.lstsq(design, y, rcond=None)
     freedom = len(y) - int(rank)
-    return Noise(math.sqrt(float(((y - design @ fitted) ** 2).sum()) / freedom) if freedom else math.nan, freedom)
+    return Noise(math.sqrt(float(((y - design @ fitted) ** 2).sum()) / freedom), freedom) if freedom else None
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ class Stack:
     values: Array
     seeds: tuple[int, ...]
     epochs: float = math.inf
-    noise: Pooled | None = None
+    noise: Noise | None = None
 
     @property
     def short(self) -> str:
@@ -206,15 +203,20 @@ class Evidence:
         epochs = min(run.summary["epochs"] for run in used.values())
         return Stack(values, seeds, epochs, self.noise(listed[0].measure, listed[0].group.role))
 
-    def _noise(self, measure: str, role: str) -> Pooled | None:
-        """The noise of a measure, pooled over all groups of a data set; None for epochs: ranks compare these."""
+    def _noise(self, measure: str, role: str) -> Noise | None:
+        """The noise of a measure, pooled over all groups of a data set; None for epochs: ranks compare these.
+
+        A seed does something else to networks with another schedule, or trained on another part of the images.
+        """
         if "epochs" in measure:
             return None
-        logs: dict[Group, dict[int, float]] = {}
+        logs: dict[Group, dict[Any, float]] = {}
         for group, found in self.groups.items():
             if group.role == role:
                 values = {seed: self._measure(measure, run, run) for seed, run in found.items() if not diverged(run)}
-                logs[group] = {seed: math.log(value) for seed, value in values.items() if 0 < value < math.inf}
+                logs[group] = {
+                    (*group.family, seed): math.log(value) for seed, value in values.items() if 0 < value < math.inf
+                }
         return pooled(logs)
 
     def _measure(self, measure: str, run: Run, reference: Run) -> float:

@@ -4,8 +4,8 @@
   *Inconclusive*: tested, and neither. *Untested*: there is nothing to test, because a run that matters is missing or
   diverged, is made on stand-ins, or has too few seeds: with one seed a number is about these networks only.
 - A number is one per seed. Ratios are tested as logarithms, by Student's t; margins on both sides by two one-sided
-  tests; epochs by ranks, those that were never reached last; placement by Tukey's studentized range. How much seeds
-  scatter is pooled over all networks of a profile with several seeds. See `comparisons`.
+  tests; epochs by ranks, those that were never reached last; placement by Tukey's studentized range. Between
+  networks, how much seeds scatter is pooled over all networks of a profile. See `comparisons`.
 - A claim may consist of several comparisons. If all must hold, each must be shown to, and one that is shown not to
   decides, its p-value times their number; if one suffices, the other way round.
 - Of all claims that were tested with the same runs, and of all tested with the same timing, chance decides any with a

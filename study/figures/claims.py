@@ -161,10 +161,14 @@ def number(outcome: Outcome) -> str:
 
 
 def power(claims: Sequence[Finding], evidence: Evidence) -> Numbers:
-    """`smallest_3`, `smallest_6`: the smallest ratio of two errors that so many seeds can show (`smallest_ratio`)."""
+    """`smallest_3`, `smallest_6`: the smallest ratio of two errors that so many seeds can show (`smallest_ratio`).
+
+    `batch_off`, `iteration_off`: how far these kinds of statistics lie from the precise one (`aggregate.off_precise`).
+    """
     noise = evidence.noise("mse", "cars")
     tests = sum(finding.claim.basis == "runs" and math.isfinite(finding.p) for finding in claims)
-    return {f"smallest_{n}": smallest_ratio(noise[0], n, tests) for n in (3, 6)} if noise and tests else {}
+    found: Numbers = {f"{kind}_off": aggregate.off_precise(evidence.runs, kind) for kind in ("batch", "iteration")}
+    return found | ({f"smallest_{n}": smallest_ratio(noise, n, tests) for n in (3, 6)} if noise and tests else {})
 
 
 def numbers(found: Columns) -> Numbers:

@@ -10,7 +10,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
-from agm.config import Statistics
 from agm.runs import Run
 from agm.schedule import NAMED
 from study import aggregate
@@ -63,8 +62,7 @@ def numbers(runs: Sequence[Run]) -> Numbers:
     `p`: of a one-sided Mann-Whitney test that sharing costs more where a plain layer lies above a recurrent one;
     `spikier_p`: that curves with statistics of each iteration are spikier with a plain last layer. `black_reading`:
     the kind that stands for each iteration. `black_nnnr_over_rrrr`: of test MSE with shared statistics.
-    `bicubic_nnnr_cost`: what sharing costs nnnr; `bicubic_most_cost`: the most that it costs a model. `batch_off`,
-    `iteration_off`: see `off_precise`.
+    `bicubic_nnnr_cost`: what sharing costs nnnr; `bicubic_most_cost`: the most that it costs a model.
     """
     rows = measured(runs).dropna(subset=["cost black", "cost bicubic"])
     cost_bicubic, spoilt = rows["cost bicubic"], rows["spoilt"].astype(bool)
@@ -91,17 +89,7 @@ def numbers(runs: Sequence[Run]) -> Numbers:
         scores = aggregate.scores(same, shared) | {"bicubic": aggregate.bicubic(same)}
         found[f"{frame}_reading"] = aggregate.STATISTICS_NAMES[kind]
         found |= {f"{frame}_nnnr_over_{other}": scores["nnnr"] / scores[other] for other in ("rrrr", "bicubic")}
-    return found | {f"{kind}_off": off_precise(runs, kind) for kind in ("batch", "iteration")}
-
-
-def off_precise(runs: Sequence[Run], kind: Statistics) -> float:
-    """How far a kind's test MSE lies from the precise one: the root mean square of the logarithm of their ratio.
-
-    NaN without runs that were tested both ways.
-    """
-    held = [run for run in runs if {kind, "precise"} <= set(run.readings)]
-    logs = [np.log(score([run], "mse", kind) / score([run], "mse", "precise")) for run in held]
-    return float(np.sqrt(np.mean(np.square(logs)))) if logs else float("nan")
+    return found
 
 
 PAIRS = {

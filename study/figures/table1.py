@@ -72,12 +72,11 @@ def differences(errors: Mapping[str, Mapping[int, float]]) -> Numbers:
         return found
     noise = pooled({model: dict(enumerate(row)) for model, row in enumerate(logs)})
     assert noise is not None
-    beside, _ = noise
     means = logs.mean(axis=1)
     between = len(shared) * float(means.var(ddof=1))
-    found["differ_p"] = float(stats.f.sf(between / beside.spread**2, len(logs) - 1, beside.freedom))
-    behind = (means - means.min()) / (beside.spread / math.sqrt(len(shared)))
-    alike = stats.studentized_range.sf(behind, len(logs), beside.freedom) > LEVEL
+    found["differ_p"] = float(stats.f.sf(between / noise.spread**2, len(logs) - 1, noise.freedom))
+    behind = (means - means.min()) / (noise.spread / math.sqrt(len(shared)))
+    alike = stats.studentized_range.sf(behind, len(logs), noise.freedom) > LEVEL
     ranked = sorted(zip(means, errors, alike, strict=True))
     found |= {"best": ranked[0][1], "as_good": ", ".join(model for _, model, same in ranked[1:] if same) or "none"}
     if "rrrr" in errors:

@@ -18,7 +18,7 @@ from agm.config import RunConfig
 from agm.runs import Run
 from study import aggregate, profiles
 from study.claims.comparisons import Agreement, Contrast, Counted, Measured, Part, Range, Sooner, Spread, placements
-from study.claims.evidence import MEASURES, TIMES, Evidence, Group, Noise, Pooled, Quantity, Stack, epochs_until, pooled
+from study.claims.evidence import MEASURES, TIMES, Evidence, Group, Noise, Quantity, Stack, epochs_until, pooled
 from study.claims.ledger import CLAIMS
 from study.claims.verdicts import VERDICTS, Claim, Finding, Outcome, evaluate, gather, holm, recorded, smallest_ratio
 from study.experiments import TABLE_1
@@ -237,7 +237,7 @@ def test_the_comparison_that_decides_is_shown() -> None:
 # Tests
 
 
-RECORDED = {"shared": 0.22, "batch": 0.08}
+RECORDED = {"shared": 0.24, "batch": 0.07}
 """About the standard deviation over seeds of a model's log MSE beside others of its seed, as recorded."""
 
 
@@ -247,8 +247,8 @@ def test_the_spread_is_the_recorded_one_and_alike_in_all_networks(kind: str) -> 
     cpu = gather(profiles.load("cpu"), kind, ROOT / "results" / "cpu")  # type: ignore[arg-type]
     noise = cpu.noise("mse", "cars")
     assert noise is not None
-    assert noise[0].spread == pytest.approx(RECORDED[kind], rel=0.15)
-    assert noise[0].freedom >= 50
+    assert noise.spread == pytest.approx(RECORDED[kind], rel=0.15)
+    assert noise.freedom >= 45
     logs = [
         [np.log(run.test("mse", cpu.statistics).mean()) for run in found.values()]
         for group, found in cpu.groups.items()
@@ -258,19 +258,29 @@ def test_the_spread_is_the_recorded_one_and_alike_in_all_networks(kind: str) -> 
 
 
 def test_noise_by_hand() -> None:
-    """Balanced: the residuals of a two-way table, and the mean variance within rows; single seeds count for nothing."""
+    """Balanced: the residuals of a two-way table; single seeds count for nothing."""
     logs = np.random.default_rng(4).normal([0.0, 1.0, 3.0], size=(5, 3))
     rows = {network: dict(enumerate(row)) for network, row in enumerate(logs)}
     residuals = logs - logs.mean(axis=1, keepdims=True) - logs.mean(axis=0) + logs.mean()
-    beside, alone = pooled(rows | {"once": {0: 9.9}}) or pytest.fail("there are several seeds")
-    assert (beside.freedom, alone.freedom) == (8, 10)
-    assert beside.spread == pytest.approx(np.sqrt((residuals**2).sum() / 8))
-    assert alone.spread == pytest.approx(np.sqrt(logs.var(axis=1, ddof=1).mean()))
+    noise = pooled(rows | {"once": {0: 9.9}}) or pytest.fail("there are several seeds")
+    assert (noise.freedom, noise.spread) == (8, pytest.approx(np.sqrt((residuals**2).sum() / 8)))
     ragged = pooled({"a": {0: 1.0, 1: 2.0, 2: 4.0}, "b": {1: 0.0, 2: 1.0}})
     assert ragged is not None
-    assert (ragged[0].freedom, ragged[1].freedom) == (1, 3)
+    assert ragged.freedom == 1
     assert pooled({"a": {0: 1.0}, "b": {0: 2.0}}) is None
     assert pooled({}) is None
+
+
+def test_noise_is_pooled_only_between_networks_that_a_seed_changes_alike() -> None:
+    """Three seeds that raise a quarter's errors and lower those with all images: the ratio's own scatter counts."""
+    values = np.exp([[0.3, 0.1, 0.2], [0.0, 0.1, 0.05]])
+    noise, holds = Noise(0.001, 50), Range(low=1)
+    for fraction, pooled_noise in ((1.0, True), (0.25, False)):
+        quantities = Quantity(Group("nnnr", fraction=fraction)), Quantity(Group("rrrr"))
+        part = Contrast("", quantities, (1, -1))
+        assert (part.test(values, holds, noise) == part.test(values, holds)) != pooled_noise
+    alone = Contrast("", (Quantity(Group("nnnr")),), (1,))
+    assert alone.test(values[:1], holds, noise) == alone.test(values[:1], holds)
 
 
 @pytest.mark.parametrize("spread", RECORDED.values())
@@ -298,7 +308,7 @@ def test_what_so_many_seeds_can_show() -> None:
     part, ratio = Contrast("", (), (1, -1)), smallest_ratio(noise, 3, 27)
     for _ in range(1000):
         spread = 0.1 * np.sqrt(rng.chisquare(50) / 50)
-        drawn = part.test(np.exp(rng.normal(0, 0.1, (2, 3))) * [[ratio], [1]], Range(low=1), (Noise(spread, 50),) * 2)
+        drawn = part.test(np.exp(rng.normal(0, 0.1, (2, 3))) * [[ratio], [1]], Range(low=1), Noise(spread, 50))
         found += drawn.holds < 0.05 / 27 / 2
     assert found / 1000 == pytest.approx(0.8, abs=0.04)
 
@@ -314,7 +324,7 @@ class Drawn(Evidence):
         rows = [self.drawn.setdefault(q, np.exp(self.rng.normal(0, 0.22, SEEDS))) for q in quantities]
         return Stack(np.array(rows), tuple(range(SEEDS)), noise=self.noise("mse", "cars"))
 
-    def _noise(self, measure: str, role: str) -> Pooled | None:
+    def _noise(self, measure: str, role: str) -> Noise | None:
         return pooled({model: dict(enumerate(self.rng.normal(0, 0.22, SEEDS))) for model in range(20)})
 
     def below_the_paper(self) -> str:
