@@ -114,8 +114,8 @@ def validated(runs: Iterable[Run]) -> tuple[Statistics, ...]:
 def both(runs: Sequence[Run], curves: bool = False) -> tuple[Statistics, Statistics]:
     """The two kinds of statistics shown side by side: the one that counts, and shared.
 
-    The first shows what the networks can do: precise or, where some run lacks it, of the batch, which is within 2 % of
-    it, or else iteration, whose running averages lag. Shared is what an ordinary implementation shows. `curves`: choose
+    The first shows what the networks can do: precise or, where some run lacks it, of the batch, which is about 2 % off,
+    or else iteration, whose running averages lag. Shared is what an ordinary implementation shows. `curves`: choose
     for learning curves instead of tests.
     """
     held = (validated if curves else readings)(runs)

@@ -55,7 +55,7 @@ def ranked(values: dict[str, list[float]]) -> list[str]:
     return sorted(values, key=lambda layers: -float(np.mean(values[layers])))
 
 
-def pooled(values: dict[str, list[float]]) -> tuple[float, int]:
+def seed_spread(values: dict[str, list[float]]) -> tuple[float, int]:
     """Standard deviation over the seeds of a model, pooled over the models, and its degrees of freedom."""
     freedom = sum(map(len, values.values())) - len(values)
     squares = sum(float(np.var(each)) * len(each) for each in values.values())
@@ -68,7 +68,7 @@ def as_good_as_best(values: dict[str, list[float]]) -> list[str]:
     It takes models of one seed along with those of several.
     """
     first, *others = ranked(values)
-    best, (spread, freedom) = values[first], pooled(values)
+    best, (spread, freedom) = values[first], seed_spread(values)
     found = [first]
     for name in others:
         error = spread * math.sqrt((1 / len(best) + 1 / len(values[name])) / 2)
@@ -143,7 +143,7 @@ def _differences(values: dict[str, list[float]], own_rate: float) -> Numbers:
     found: Numbers = {"best": order[0], "worst": order[-1], "models": len(order)}
     found |= {f"{layers}_psnr": mean for layers, mean in means.items()}
     found |= {"best_psnr": means[order[0]], "worst_psnr": means[order[-1]]}
-    (found["spread"], freedom), seeds = pooled(values), min(map(len, values.values()))
+    (found["spread"], freedom), seeds = seed_spread(values), min(map(len, values.values()))
     apart = stats.studentized_range.isf(LEVEL, len(values), freedom) if seeds > 1 else math.nan
     found["told_apart"] = float(apart * found["spread"] / math.sqrt(seeds))
     found |= {"p": float(stats.f_oneway(*values.values()).pvalue), "as_good": _in_words(best, order)}
@@ -241,10 +241,10 @@ def _with_ael(groups: dict[str, list[Run]], shares: list[float], gain: float) ->
         found |= {f"{name}_price": float(then.mean()), f"{name}_low": float(ends.low), f"{name}_high": float(ends.high)}
     found |= {"ael_runs": len(shares), "first_share": float(np.median(shares))}
     related = "inconclusive" if tau.pvalue > LEVEL else "supported" if tau.statistic > 0 else "contradicted"
-    holds = high < gain / 2 and max(shares) < 1
-    fails = low > gain / 2 or max(shares) > 1
-    ael = "supported" if holds else "contradicted" if fails else "inconclusive"
-    found |= {"orders_related": related, "ael": ael, "ael_sooner": "supported" if max(shares) < 1 else "contradicted"}
+    slowest = max(shares)
+    fails = low > gain / 2 or slowest > 1
+    ael = "supported" if high < gain / 2 and slowest < 1 else "contradicted" if fails else "inconclusive"
+    found |= {"orders_related": related, "ael": ael, "ael_sooner": "supported" if slowest < 1 else "contradicted"}
     few = len(both) < SEVERAL
     return found | (dict.fromkeys(("ael", "ael_sooner", "orders_related"), "untested") if few else {})
 

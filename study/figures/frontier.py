@@ -148,10 +148,7 @@ def windows(measured: Measured) -> pd.DataFrame:
     """How far our network is ahead after as much training as its rivals, by the shortest deadline, in ms."""
     rows = {}
     for shortest in (SHORTEST, *LATER):
-        found = scores(measured, shortest)
-        rivals = [name for name in found.index if name not in (OURS, SAME_TIME, CASCADE, "bicubic")]
-        ahead = {AHEAD_ALONE: found[SAME_TIME] - found[rivals].max(), AHEAD_ALL: found[SAME_TIME] - found[CASCADE]}
-        rows[_from(shortest)] = ahead
+        rows[_from(shortest)] = _ahead(SAME_TIME, scores(measured, shortest))
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -171,12 +168,17 @@ def versus(measured: Measured) -> pd.DataFrame:
         beaten = sum(((rivals.ms <= row.ms) & (rivals.set5 > row.set5)).any() for row in own.itertuples())
         rows[_title(name)] = {
             MINUTES: own.minutes.iloc[0],
-            AHEAD_ALONE: by_score[name] - by_score[list(rivals.name.unique())].max(),
-            AHEAD_ALL: by_score[name] - by_score[CASCADE],
+            **_ahead(name, by_score),
             AHEAD_LAST: own.set5.iloc[-1] - rivals.set5.max(),
             "pictures beaten": f"{beaten} of {len(own)}",
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _ahead(name: str, by_score: pd.Series[float]) -> dict[str, float]:
+    """How far one of our networks is ahead of its rivals, by `scores`."""
+    rivals = by_score.drop([OURS, SAME_TIME, CASCADE, "bicubic"])
+    return {AHEAD_ALONE: by_score[name] - rivals.max(), AHEAD_ALL: by_score[name] - by_score[CASCADE]}
 
 
 def _rival(found: pd.DataFrame) -> pd.Series[bool]:
